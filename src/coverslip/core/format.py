@@ -1,0 +1,35 @@
+"""What a file format is to coverslip, and how formats are found.
+
+A format is one module in ``coverslip.formats`` (or behind the entry point group ``coverslip.formats``) with a module-level
+``FORMAT``. Its module must import its file library inside `Format.open` only: every module is imported to ask it
+whether it knows a path.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from coverslip.core.node import Source
+
+
+@runtime_checkable
+class Format(Protocol):
+    """Turns a path into a tree."""
+
+    name: str
+    """Short, lower-case and stable: ``h5ad``."""
+    expects: str
+    """What a person would call it, for "I can read …": ``.h5ad file``."""
+
+    def claims(self, path: Path, head: bytes) -> bool:
+        """Whether this format should open ``path``; ``head`` is its first 4096 bytes (empty for a folder)."""
+
+    def open(self, path: Path) -> Source:
+        """Open without reading data; `Damaged` when the file does not keep what it claims."""
+
+
+def file_etag(stat: os.stat_result) -> str:
+    """Size, modification time and inode of one file, in hexadecimal."""
+    return f"{stat.st_size:x}-{stat.st_mtime_ns:x}-{stat.st_ino:x}"

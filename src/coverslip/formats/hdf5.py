@@ -1,0 +1,219 @@
+"""HDF5 files as a tree, on h5py.
+
+Nothing outside the file is ever read: external links, external raw data and virtual data sets are refused. The file is
+opened without HDF5's lock, so it stays writable for others. Data stored in one uncompressed piece is read with
+``pread``, beside HDF5's global lock, so that one slow reader does not hold up the others.
+
+Source: HDF5 File Format Specification 3.0; h5py 3.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.core.errors import Damaged, NotFound, Unreadable, UnsafeLink, Unsupported
+from coverslip.core.format import file_etag
+from coverslip.core.node import Array, Attrs, Group, Node, Source
+from coverslip.core.spec import ArraySpec, Box
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+PREAD_BYTES = 1 << 24
+"""One system call reads at most this much."""
+
+
+def has_signature(head: bytes) -> bool:
+    """Whether a file's first bytes are those of HDF5 (after a user block of 512, 1024 or 2048 bytes, too)."""
+    return any(head[at : at + 8] == SIGNATURE for at in (0, 512, 1024, 2048))
+
+
+class H5Source(Source):
+    """One opened HDF5 file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = h5py.File(path, "r", locking=False)
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        self.etag = file_etag(os.fstat(self._fd))
+        self.root: Group = H5Group(self._file, self)
+
+    @property
+    def fd(self) -> int:
+        """Descriptor of the same file, for ``pread``."""
+        return self._fd
+
+    def fresh(self) -> bool:
+        """Whether the path still leads to the bytes that were opened."""
+        try:
+            return file_etag(self._path.stat()) == self.etag
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the file; arrays of it cannot be read afterwards."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self._file.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class H5Group(Group):
+    """An HDF5 group whose links stay inside the file."""
+
+    def __init__(self, group: h5py.Group, source: H5Source) -> None:
+        self._group = group
+        self._source = source
+
+    @property
+    def attrs(self) -> Attrs:  # type: ignore[override]
+        """The group's attributes, read when asked for."""
+        return read_attrs(self._group)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._group)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(name) and self._group.get(name, getlink=True) is not None
+
+    def __getitem__(self, name: str) -> Node:
+        link = self._group.get(name, getlink=True)
+        if link is None:
+            raise NotFound(f"There is no {name!r} in {self._group.name}")
+        if isinstance(link, h5py.ExternalLink):
+            raise UnsafeLink(f"{name!r} lies in another file", "coverslip follows no link out of the file it was given.")
+        try:
+            item = self._group[name]
+        except (KeyError, OSError, RuntimeError) as error:
+            raise Damaged(f"{name!r} cannot be opened", "The file looks truncated or damaged; copy it again.") from error
+        if item.file.filename != self._group.file.filename:  # a soft link that passes through an external one
+            raise UnsafeLink(f"{name!r} lies in another file", "coverslip follows no link out of the file it was given.")
+        if isinstance(item, h5py.Group):
+            return H5Group(item, self._source)
+        if isinstance(item, h5py.Dataset):
+            return H5Array(item, self._source)
+        raise Unsupported(f"{name!r} is neither a group nor an array")
+
+
+class H5Array(Array):
+    """An HDF5 data set."""
+
+    def __init__(self, dataset: h5py.Dataset, source: H5Source) -> None:
+        if dataset.external or dataset.is_virtual:
+            raise UnsafeLink(
+                f"{dataset.name} keeps its data in another file", "coverslip reads no file but the one it was given."
+            )
+        if dataset.shape is None:
+            raise Unsupported(f"{dataset.name} holds no data")
+        self._dataset = dataset
+        self._source = source
+        text = h5py.check_string_dtype(dataset.dtype) is not None
+        dtype = np.dtype(object) if text else dataset.dtype
+        self._spec = ArraySpec(tuple(dataset.shape), dtype, dataset.chunks)
+        self._offset = self._plain_offset()
+
+    @property
+    def spec(self) -> ArraySpec:
+        """Shape, dtype and chunks."""
+        return self._spec
+
+    @property
+    def attrs(self) -> Attrs:  # type: ignore[override]
+        """The data set's attributes, read when asked for."""
+        return read_attrs(self._dataset)
+
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """The elements of ``box``; text as ``str``, undecodable bytes replaced."""
+        if not box.within(self._spec.shape):
+            raise NotFound(f"{box} is outside {self._spec.shape}")
+        if self._offset is not None and box.start[1:] == (0,) * (len(box.start) - 1) and box.stop[1:] == self._spec.shape[1:]:
+            return self._pread(box)
+        try:
+            if self._spec.text:
+                return np.asarray(self._dataset.asstr(errors="replace")[box.slices], dtype=object)
+            return np.asarray(self._dataset[box.slices])
+        except (OSError, RuntimeError) as error:
+            raise Damaged(
+                f"{self._dataset.name} cannot be read: {str(error).splitlines()[0]}",
+                "The file looks truncated or damaged, or needs a compression filter that is not installed.",
+            ) from error
+
+    def _plain_offset(self) -> int | None:
+        """Where the elements start in the file, when they lie there in one piece as numpy holds them."""
+        dataset = self._dataset
+        plain = dataset.chunks is None and dataset.ndim > 0 and dataset.dtype.kind in "iuf"
+        if not plain or h5py.check_enum_dtype(dataset.dtype) or dataset.file.userblock_size:
+            return None
+        offset: int | None = dataset.id.get_offset()
+        stored = dataset.id.get_storage_size()
+        return offset if stored == dataset.size * dataset.dtype.itemsize else None
+
+    def _pread(self, box: Box) -> npt.NDArray[Any]:
+        assert self._offset is not None
+        row_bytes = math.prod(self._spec.shape[1:]) * self._spec.dtype.itemsize
+        result = np.empty(box.shape, self._spec.dtype)
+        target = memoryview(result.reshape(-1).view(np.uint8))
+        done, at = 0, self._offset + box.start[0] * row_bytes
+        while done < len(target):
+            got = os.preadv(self._source.fd, [target[done : done + PREAD_BYTES]], at + done)
+            if got == 0:
+                raise Damaged(f"{self._dataset.name} ends too early", "The file is truncated; copy it again.")
+            done += got
+        return result
+
+
+def read_attrs(item: h5py.HLObject) -> dict[str, Any]:
+    """Attributes as plain Python; those that are not numbers or text (references, say) are left out."""
+    found = {}
+    for name in item.attrs:
+        try:
+            value = item.attrs[name]
+        except (OSError, TypeError, KeyError):
+            continue
+        plain = _plain(value)
+        if plain is not NotImplemented:
+            found[name] = plain
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufSUO":
+        return [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
+    return NotImplemented
+
+
+def open_hdf5(path: Path) -> H5Source:
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    Damaged
+        When it is truncated or not HDF5.
+    Unreadable
+        When the system will not let us read it.
+    """
+    try:
+        return H5Source(path)
+    except PermissionError as error:
+        raise Unreadable(f"Cannot read {path}: permission denied", "Check who may read it: ls -l.") from error
+    except (OSError, RuntimeError) as error:
+        text = str(error)
+        why = "it is truncated" if "truncated" in text else "it is not a whole HDF5 file"
+        raise Damaged(f"{path} cannot be opened: {why}", "Copy or write it again; h5ls shows what is left.") from error

@@ -1,0 +1,158 @@
+"""AnnData's encoding of frames, whatever file it came from.
+
+Three generations are read: records with ``uns/<column>_categories`` (before anndata 0.7), a group with ``__categories``
+(0.7), and ``encoding-type`` on every element (since 0.8).
+
+Source: anndata documentation, "On-disk format"; anndata's own older files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.core.errors import Damaged
+from coverslip.core.node import Array, Group, Node
+from coverslip.core.spec import ArraySpec, Box
+from coverslip.core.tree import MemoryArray
+from coverslip.domains.columns import Category, Column, Continuous, Text
+
+INDEX_NAMES = ("_index", "index")
+
+
+class RecordField(Array):
+    """One field of an array of records as an array of its own."""
+
+    def __init__(self, records: Array, field: str) -> None:
+        self._records = records
+        self._field = field
+        fields = records.spec.dtype.fields
+        assert fields is not None
+        base, inner = fields[field][0].base, fields[field][0].shape
+        dtype = np.dtype(object) if base.kind in "SUO" else base
+        self._spec = ArraySpec(records.spec.shape + inner, dtype)
+        self.attrs = {}
+
+    @property
+    def spec(self) -> ArraySpec:
+        """Shape and dtype of the field."""
+        return self._spec
+
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """The field's elements of ``box``; text decoded as UTF-8."""
+        values = self._records.read_rows(box.start[0], box.stop[0])[self._field]
+        part: npt.NDArray[Any] = values[(slice(None), *box.slices[1:])]
+        if self._spec.text:
+            decoded = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in part.ravel()]
+            return np.array(decoded, dtype=object).reshape(part.shape)
+        return part
+
+
+def record_fields(node: Node) -> dict[str, Node] | None:
+    """The fields of an array of records, or None for anything else."""
+    if isinstance(node, Array) and node.spec.dtype.names is not None:
+        return {name: RecordField(node, name) for name in node.spec.dtype.names}
+    return None
+
+
+class Frame:
+    """A table of annotated rows: an index and named columns.
+
+    Parameters
+    ----------
+    node
+        A data frame group, or an array of records.
+    uns
+        The file's ``uns`` group, where the oldest files keep categories.
+    label
+        ``obs`` or ``var``, for messages.
+    """
+
+    def __init__(self, node: Node, uns: Group | None, label: str) -> None:
+        self._label = label
+        self._uns = uns
+        records = record_fields(node)
+        if records is not None:
+            self._nodes: Group | dict[str, Node] = records
+            order = list(records)
+            self._index = next((n for n in INDEX_NAMES if n in records), order[0])
+        elif isinstance(node, Group):
+            self._nodes = node
+            attrs = node.attrs
+            self._index = str(attrs.get("_index", "_index" if "_index" in node else "index"))
+            order = _names(attrs.get("column-order")) or [n for n in node if not n.startswith("__")]
+        else:
+            raise Damaged(f"{label} is neither a data frame nor records", "Write the file again with AnnData.write_h5ad.")
+        if self._index not in self._nodes:
+            raise Damaged(f"{label} has no index {self._index!r}", "The file was not written completely; write it again.")
+        self.columns = [name for name in order if name != self._index and name in self._nodes]
+        index = self.index.spec.shape
+        if len(index) != 1:
+            raise Damaged(f"{label}'s index has the shape {index}", "An index is one-dimensional; write the file again.")
+        self.n_rows = index[0]
+
+    @property
+    def index(self) -> Array:
+        """The row names; text or, rarely, numbers."""
+        node = self._nodes[self._index]
+        if isinstance(node, Group):  # a categorical or nullable index
+            return MemoryArray(self._column(self._index, node).names())
+        return node
+
+    def column(self, name: str) -> Column:
+        """One column; reads no rows."""
+        column = self._column(name, self._nodes[name])
+        if column.n_rows != self.n_rows:
+            raise Damaged(f"{self._label}[{name!r}] has {column.n_rows:,} rows, not {self.n_rows:,}", "Write the file again.")
+        return column
+
+    def _column(self, name: str, node: Node) -> Column:
+        colors = self._list(f"{name}_colors")
+        if isinstance(node, Group):
+            return _group_column(name, node, colors)
+        old = self._old_categories(name)
+        if old is not None and node.spec.dtype.kind in "iu":
+            return Category(name, node, old, colors=colors)
+        if node.spec.dtype.kind == "b":
+            return Category(name, node, MemoryArray(["False", "True"]), colors=colors)
+        if node.spec.dtype.kind in "iuf":
+            return Continuous(name, node)
+        return Text(name, node, colors=colors)
+
+    def _old_categories(self, name: str) -> Array | None:
+        categories = self._nodes["__categories"] if "__categories" in self._nodes else None
+        if isinstance(categories, Group) and name in categories:
+            return categories.array(name)
+        if isinstance(self._nodes, dict) and self._uns is not None and f"{name}_categories" in self._uns:
+            return self._uns.array(f"{name}_categories")
+        return None
+
+    def _list(self, name: str) -> list[str] | None:
+        node = self._uns[name] if self._uns is not None and name in self._uns else None
+        return as_text(node.read_all()) if isinstance(node, Array) and len(node.spec.shape) == 1 else None
+
+
+def _group_column(name: str, node: Group, colors: list[str] | None) -> Column:
+    attrs = node.attrs
+    kind = attrs.get("encoding-type")
+    if kind == "categorical" or "codes" in node:
+        ordered = bool(attrs.get("ordered", False))
+        return Category(name, node.array("codes"), node.array("categories"), ordered=ordered, colors=colors)
+    values = node.array("values")
+    mask = node.array("mask") if "mask" in node else None
+    if values.spec.dtype.kind == "b":
+        return Category(name, values, MemoryArray(["False", "True"]), mask=mask, colors=colors)
+    if values.spec.text:
+        return Text(name, values, mask=mask, colors=colors)
+    return Continuous(name, values, mask=mask)
+
+
+def _names(value: Any) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, list) else [value] if isinstance(value, str) else []
+
+
+def as_text(values: npt.NDArray[Any]) -> list[str]:
+    """Elements as ``str``; bytes decoded as UTF-8."""
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]

@@ -1,0 +1,101 @@
+"""Embeddings: coordinates of cells, and which of several to show first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from coverslip.core.errors import NotFound
+from coverslip.core.node import Array
+from coverslip.domains.columns import Float32, to_float32
+
+TIERS = ("umap", "tsne", "draw_graph", "force", "phate", "pacmap", "trimap", "spatial", "diffmap", "pca", "scvi", "latent", "harmony")
+"""Which kind of embedding shows a data set best, best first; unknown ones come before PCA and latent spaces."""
+UNKNOWN_TIER = TIERS.index("diffmap")
+LABELS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA", "phate": "PHATE", "diffmap": "Diffusion map", "spatial": "Spatial", "scvi": "scVI"}
+SMALLEST_RANGE = 1e-8
+BLOCK_ROWS = 1 << 17
+
+
+class Embedding:
+    """An ``obsm`` array of shape (cells, width), width ≥ 1."""
+
+    def __init__(self, key: str, values: Array) -> None:
+        self.key = key
+        self._values = values
+        shape = values.spec.shape
+        self.n_cells = shape[0]
+        self.width = shape[1] if len(shape) == 2 else 1
+        self.label = _label(key)
+
+    @property
+    def dimensions(self) -> list[int]:
+        """In how many dimensions it can be drawn: 1, 2, 3 as far as it is wide."""
+        return list(range(1, min(self.width, 3) + 1))
+
+    @property
+    def axes(self) -> list[str]:
+        """A name for each column."""
+        return [f"{self.label} {i + 1}" for i in range(self.width)]
+
+    @property
+    def tier(self) -> int:
+        """Rank among embeddings, 0 best."""
+        key = self.key.lower()
+        return next((i for i, word in enumerate(TIERS) if word in key), UNKNOWN_TIER)
+
+    def coordinates(self, columns: Sequence[int] | None = None) -> Float32:
+        """Coordinates as stored, float32 ``(n_cells, len(columns))``; all columns when None."""
+        chosen = list(range(self.width)) if columns is None else list(columns)
+        if any(not 0 <= c < self.width for c in chosen):
+            raise NotFound(f"{self.key} has the columns 0 to {self.width - 1}", code="embedding_not_found")
+        result = np.empty((self.n_cells, len(chosen)), np.float32)
+        for start in range(0, self.n_cells, BLOCK_ROWS):
+            stop = min(start + BLOCK_ROWS, self.n_cells)
+            block = self._values.read_rows(start, stop).reshape(stop - start, self.width)
+            result[start:stop] = to_float32(block[:, chosen])
+        return result
+
+    def points(self, columns: Sequence[int]) -> Float32:
+        """Coordinates for drawing: centred, and scaled so that the longest axis fills [-1, 1]; the aspect is kept."""
+        return normalise(self.coordinates(columns))
+
+
+def normalise(coordinates: Float32) -> Float32:
+    """Centre and scale in place; cells without finite coordinates become NaN and move no other cell."""
+    complete = np.isfinite(coordinates).all(axis=1)
+    coordinates[~complete] = np.nan
+    if not complete.any():
+        return coordinates
+    low, high = np.nanmin(coordinates, axis=0), np.nanmax(coordinates, axis=0)
+    span = float((high.astype(np.float64) - low).max())
+    scale = 2.0 / (span if span >= SMALLEST_RANGE else 2.0)
+    coordinates -= ((low.astype(np.float64) + high) / 2.0).astype(np.float32)
+    coordinates *= np.float32(scale)
+    return coordinates
+
+
+def best(embeddings: Sequence[Embedding]) -> Embedding | None:
+    """The embedding to show first."""
+    drawable = [e for e in embeddings if e.width > 1] or list(embeddings)
+    return min(drawable, key=lambda e: e.tier, default=None)
+
+
+def umap_by_dimension(embeddings: Sequence[Embedding]) -> dict[int, Embedding]:
+    """Which embedding cellucid's clients see in 1, 2 and 3 dimensions: ``X_umap_<d>d``, else ``X_umap`` by its width."""
+    named = {e.key: e for e in embeddings}
+    found = {d: named[f"X_umap_{d}d"] for d in (1, 2, 3) if f"X_umap_{d}d" in named and named[f"X_umap_{d}d"].width == d}
+    plain = named.get("X_umap")
+    if plain is not None and plain.width <= 3:
+        found.setdefault(plain.width, plain)
+    if not found:
+        first = best(embeddings)
+        found = {d: first for d in first.dimensions if d > 1 or first.width == 1} if first else {}
+    return dict(sorted(found.items()))
+
+
+def _label(key: str) -> str:
+    name = re.sub(r"^X_", "", key)
+    return LABELS.get(name.lower(), name.replace("_", " ") or key)

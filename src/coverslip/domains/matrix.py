@@ -1,0 +1,149 @@
+"""Matrices of cells × genes in any layout, read one gene at a time.
+
+Source: AnnData's ``csr_matrix`` and ``csc_matrix`` encodings (``h5sparse`` in files before 0.7).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.core.errors import Damaged, Unsupported
+from coverslip.core.node import Array, Group, Node
+from coverslip.core.spec import Box
+from coverslip.core.stop import NEVER, Stop
+from coverslip.domains.columns import Float32, to_float32
+
+BLOCK_ITEMS = 1 << 21
+"""Stored values looked at between two looks at ``stop``: 16 MB at most."""
+
+
+class Matrix(ABC):
+    """A matrix of ``shape`` (cells, genes)."""
+
+    shape: tuple[int, int]
+    layout: str
+
+    @abstractmethod
+    def column(self, gene: int, stop: Stop = NEVER) -> Float32:
+        """One gene in every cell, float32 ``(n_cells,)``."""
+
+
+class Dense(Matrix):
+    """A two-dimensional array."""
+
+    layout = "dense"
+
+    def __init__(self, values: Array) -> None:
+        if len(values.spec.shape) != 2 or values.spec.dtype.kind not in "iufb":
+            raise Unsupported(f"A matrix of shape {values.spec.shape} and type {values.spec.dtype} holds no expression")
+        self._values = values
+        self.shape = (values.spec.shape[0], values.spec.shape[1])
+
+    def column(self, gene: int, stop: Stop = NEVER) -> Float32:
+        """One gene in every cell, read in blocks of rows."""
+        cells, _ = self.shape
+        chunk = self._values.spec.chunks
+        step = max(BLOCK_ITEMS // (chunk[1] if chunk else 16), chunk[0] if chunk else 1)
+        result = np.empty(cells, np.float32)
+        for start in range(0, cells, step):
+            stop.check()
+            last = min(start + step, cells)
+            result[start:last] = to_float32(self._values.read(Box((start, gene), (last, gene + 1)))[:, 0])
+        return result
+
+
+class Sparse(Matrix):
+    """Compressed rows or columns: ``data``, ``indices`` and ``indptr``."""
+
+    def __init__(self, parts: Group, shape: tuple[int, int], major: int) -> None:
+        self.shape = shape
+        self._data, self._indices, self._indptr = (parts.array(n) for n in ("data", "indices", "indptr"))
+        expected = shape[major] + 1
+        if self._indptr.spec.shape != (expected,) or self._data.spec.shape != self._indices.spec.shape:
+            raise Damaged("A sparse matrix does not fit its own shape", "The file was not written completely; write it again.")
+
+    @cached_property
+    def indptr(self) -> npt.NDArray[Any]:
+        """Where each compressed row (or column) starts; checked to rise from 0 to the number of stored values."""
+        indptr = self._indptr.read_all()
+        if indptr[0] != 0 or indptr[-1] > self._data.spec.shape[0] or np.any(indptr[1:] < indptr[:-1]):
+            raise Damaged("A sparse matrix has a damaged index", "Write the file again.")
+        return indptr
+
+    @property
+    def n_stored(self) -> int:
+        """Number of stored values."""
+        return self._data.spec.shape[0]
+
+
+class Csc(Sparse):
+    """Compressed by gene: one gene is one short read."""
+
+    layout = "csc"
+
+    def column(self, gene: int, stop: Stop = NEVER) -> Float32:
+        """One gene in every cell."""
+        start, last = int(self.indptr[gene]), int(self.indptr[gene + 1])
+        result = np.zeros(self.shape[0], np.float32)
+        rows = _checked(self._indices.read_rows(start, last), self.shape[0])
+        np.add.at(result, rows, to_float32(self._data.read_rows(start, last)))
+        return result
+
+
+class Csr(Sparse):
+    """Compressed by cell: one gene is found by scanning every stored index."""
+
+    layout = "csr"
+
+    def column(self, gene: int, stop: Stop = NEVER) -> Float32:
+        """One gene in every cell; looks at all stored values, in blocks."""
+        result = np.zeros(self.shape[0], np.float32)
+        last = int(self.indptr[-1])
+        for start in range(0, last, BLOCK_ITEMS):
+            stop.check()
+            end = min(start + BLOCK_ITEMS, last)
+            hits = np.flatnonzero(self._indices.read_rows(start, end) == gene)
+            if hits.size:
+                rows = np.searchsorted(self.indptr, hits + start, "right") - 1
+                np.add.at(result, rows, to_float32(self._data.read_rows(start, end)[hits]))
+        return result
+
+    def entries(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Row and column numbers of the values stored in rows ``first`` to ``last``."""
+        indptr = self.indptr[first : last + 1]
+        rows = np.repeat(np.arange(first, last, dtype=np.int64), np.diff(indptr).astype(np.int64))
+        columns = self._indices.read_rows(int(indptr[0]), int(indptr[-1]))
+        return rows, _checked(columns, self.shape[1]).astype(np.int64)
+
+
+def _checked(indices: npt.NDArray[Any], limit: int) -> npt.NDArray[Any]:
+    if indices.size and (indices.min() < 0 or indices.max() >= limit):
+        raise Damaged("A sparse matrix points outside its own shape", "Write the file again.")
+    return indices
+
+
+def read_matrix(node: Node) -> Matrix:
+    """The matrix stored at ``node``; reads none of its values.
+
+    Raises
+    ------
+    Damaged, Unsupported
+        When it is not a two-dimensional matrix of numbers.
+    """
+    if isinstance(node, Array):
+        return Dense(node)
+    attrs = node.attrs
+    kind = str(attrs.get("encoding-type") or attrs.get("h5sparse_format") or "")
+    shape = attrs.get("shape") or attrs.get("h5sparse_shape")
+    if not isinstance(shape, list) or len(shape) != 2:
+        raise Damaged("A sparse matrix does not say its shape", "Write the file again with AnnData.write_h5ad.")
+    if kind.startswith("csr"):
+        return Csr(node, (int(shape[0]), int(shape[1])), 0)
+    if kind.startswith("csc"):
+        return Csc(node, (int(shape[0]), int(shape[1])), 1)
+    raise Unsupported(f"A matrix stored as {kind or 'a group'!r} cannot be read", "Store it dense, CSR or CSC.")

@@ -78,6 +78,8 @@ class Source(ABC):
     root: Group
     etag: str
     """Changes whenever any byte of the source may have changed; holds no character outside ``[0-9a-z-]``."""
+    modified_s: float
+    """When the source last changed, in seconds since 1970 (UTC)."""
 
     @abstractmethod
     def fresh(self) -> bool:

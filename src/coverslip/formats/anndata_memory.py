@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class AnnDataSource(Source):
 
     def __init__(self, adata: Any) -> None:
         self.etag = f"memory-{secrets.token_hex(8)}"
+        self.modified_s = time.time()
         self._backing = _backing(adata)
         nodes: dict[str, Any] = {
             "obs": partial(_frame, adata.obs),

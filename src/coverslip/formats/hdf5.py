@@ -41,7 +41,8 @@ class H5Source(Source):
         self._path = path
         self._file = h5py.File(path, "r", locking=False)
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        self.etag = file_etag(os.fstat(self._fd))
+        stat = os.fstat(self._fd)
+        self.etag, self.modified_s = file_etag(stat), stat.st_mtime
         self.root: Group = H5Group(self._file, self)
 
     @property

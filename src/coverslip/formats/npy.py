@@ -7,6 +7,7 @@ Source: numpy.lib.format, versions 1.0 to 3.0.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,11 @@ class NpySource(Source):
     def __init__(self, path: Path) -> None:
         self._path = path
         with path.open("rb") as file:
-            self.etag = file_etag(os.fstat(file.fileno()))
+            stat = os.fstat(file.fileno())
+            self.etag, self.modified_s = file_etag(stat), stat.st_mtime
             spec, fortran = _header(path, file)
             offset = file.tell()
-        if os.path.getsize(path) < offset + spec.dtype.itemsize * int(np.prod(spec.shape)):  # noqa: PTH202
+        if stat.st_size < offset + spec.dtype.itemsize * math.prod(spec.shape):
             raise Damaged(f"{path} ends too early", "The file is truncated; copy it again.")
         array = NpyArray(path, spec, offset, fortran)
         obsm = MemoryGroup({f"X_{path.stem}": array})

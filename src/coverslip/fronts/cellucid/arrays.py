@@ -1,0 +1,106 @@
+"""The binary bodies of a data set: headerless little-endian arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.core.errors import BadRequest, NotFound
+from coverslip.core.stop import Stop
+from coverslip.domains.cells import Cells, Expression, as_category, code_dtype, unique_match
+from coverslip.domains.columns import Column, Continuous
+from coverslip.domains.graph import undirected_edges
+from coverslip.domains.groups import outlier_quantiles
+from coverslip.fronts.cellucid.manifests import CODE_NAMES
+from coverslip.fronts.cellucid.paths import Wanted, safe_name
+
+AnyArray = npt.NDArray[Any]
+MAX_COLUMNS_TEXT = 64
+
+
+def points(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
+    """The default embedding in 1, 2 or 3 dimensions."""
+    embedding = cells.points.get(wanted.dimensions)
+    if embedding is None:
+        there = ", ".join(map(str, cells.points)) or "none"
+        raise NotFound("Points data not available", f"Dimensions on offer: {there}.", "points_not_found")
+    return embedding.points(range(wanted.dimensions))
+
+
+def embedding(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
+    """Any embedding; ``columns`` picks its axes."""
+    if not 0 <= wanted.number < len(cells.embeddings):
+        raise NotFound(f"There is no embedding {wanted.number}", f"There are {len(cells.embeddings)}.", "embedding_not_found")
+    return cells.embeddings[wanted.number].points(_columns(query.get("columns"), wanted.dimensions))
+
+
+def _columns(text: str | None, dimensions: int) -> list[int]:
+    if text is None:
+        return list(range(dimensions))
+    parts = text[:MAX_COLUMNS_TEXT].split(",")
+    if len(parts) != dimensions or not all(p.isascii() and p.isdigit() for p in parts):
+        raise BadRequest(f"columns={text[:MAX_COLUMNS_TEXT]} does not name {dimensions} columns", "Write columns=0,1.")
+    return [int(p) for p in parts]
+
+
+def obs(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
+    """A column of ``obs``: its values, codes or outlier quantiles."""
+    name = wanted.name
+    column = cells.field(wanted.number if not name else _by_name(name, cells.find_field, [f.key for f in cells.fields]))
+    result = _column_part(cells, column, wanted.part)
+    extension = CODE_NAMES[result.dtype.itemsize] if wanted.part == "codes" else "f32"
+    if wanted.extension != extension:
+        raise NotFound(f"{column.key} has no {wanted.part}.{wanted.extension}", f"Ask for {wanted.part}.{extension}.", "wrong_extension")
+    return result
+
+
+def _column_part(cells: Cells, column: Column, part: str) -> AnyArray:
+    if isinstance(column, Continuous):
+        if part != "values":
+            raise NotFound(f"{column.key} holds numbers", "Ask for its values.f32.", "wrong_part")
+        return column.values()
+    category = as_category(column)
+    if category is None or part == "values":
+        raise NotFound(f"{column.key} holds no numbers", "Ask for its codes.", "wrong_part")
+    codes = category.codes()
+    if part == "codes":
+        dtype = code_dtype(category.n_categories)
+        return np.where(codes < 0, np.iinfo(dtype).max, codes).astype(dtype)
+    if cells.latent is None:
+        return np.full(cells.n_cells, np.nan, np.float32)
+    latent = cells.latent.coordinates()
+    return outlier_quantiles(latent, codes, category.n_categories, cells.options.centroid_min_points)
+
+
+def gene(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
+    """One gene in every cell."""
+    expression = cells.expression(query.get("expression"))
+    number = find_gene(expression, wanted.name) if wanted.name else wanted.number
+    return expression.gene(number, stop)
+
+
+def find_gene(expression: Expression, name: str) -> int:
+    """The gene of this name, else of this symbol, else the only one whose name the old clients would write so."""
+    return _by_name(name, expression.genes.find, expression.genes.names)
+
+
+def _by_name(name: str, find: Callable[[str], int], names: list[str]) -> int:
+    """The exact name first; the sanitised form only where it can mean one thing."""
+    try:
+        return find(name)
+    except NotFound:
+        candidates = [n for n in names if safe_name(n) == name]
+        if not candidates:
+            raise
+        return find(unique_match(candidates, name))
+
+
+def edges(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
+    """One end of every edge of the kNN graph."""
+    if cells.graph is None:
+        raise NotFound("No connectivity data", "scanpy.pp.neighbors makes a graph.", "no_connectivity")
+    pairs = undirected_edges(cells.graph, stop)
+    return pairs.sources if wanted.part == "src" else pairs.targets

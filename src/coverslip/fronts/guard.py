@@ -1,0 +1,120 @@
+"""The gate in front of every front: host names, origins, tokens, and the headers that keep browsers honest."""
+
+from __future__ import annotations
+
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from coverslip.engine.access import Access
+from coverslip.fronts.http import to_json
+
+COOKIE = "coverslip_token"
+METHODS = "GET, HEAD, OPTIONS"
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
+)
+
+
+class Guard:
+    """ASGI middleware that lets through what `Access` allows.
+
+    Parameters
+    ----------
+    app
+        The application behind it.
+    access
+        The rules.
+    port
+        The server's port: cookies are shared between ports, so its name carries it.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, port: int) -> None:
+        self._app = app
+        self._access = access
+        self._cookie = f"{COOKIE}_{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or hand on."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        guarded = self._with_headers(send, origin if self._foreign(origin, headers) else None)
+        refusal = self._refuse(scope, headers)
+        await (refusal or self._app)(scope, receive, guarded)
+
+    def _foreign(self, origin: str | None, headers: Headers) -> bool:
+        return origin is not None and origin.lower() in self._access.origins
+
+    def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
+        authority = headers.get("host", "")
+        if not self._access.host_allowed(authority):
+            return problem(421, "wrong_host", "This server does not answer to that host name", "Start it with --allow-host NAME.")
+        origin = headers.get("origin")
+        if origin is not None and not self._access.origin_allowed(origin, authority):
+            return problem(403, "wrong_origin", "A page of another origin asked", "Start the server with --allow-origin URL.")
+        if scope["method"] == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": METHODS})
+        if scope["method"] not in ("GET", "HEAD"):
+            return problem(405, "method_not_allowed", "Data is only read here", "Use GET or HEAD.", {"Allow": METHODS})
+        return self._check_token(scope, headers) if self._access.token is not None else None
+
+    def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        shown = next((value for name, value in query if name == "token"), None)
+        if shown is not None and self._access.token_matches(shown):
+            return self._remember(scope, query, shown)
+        kind, _, value = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and self._access.token_matches(value.strip()):
+            return None
+        if self._access.token_matches(self._from_cookie(headers.get("cookie", ""))):
+            return None
+        return problem(401, "token_needed", "This server asks for a token", "Open the whole URL that the server printed.")
+
+    def _remember(self, scope: Scope, query: list[tuple[str, str]], token: str) -> Response | None:
+        """Turn a token in the URL into a cookie, and take it out of the address bar."""
+        rest = urlencode([(name, value) for name, value in query if name != "token"])
+        # Relative, so that it holds behind a path prefix too; never a path that a browser could take for a host.
+        target = "./" + scope["path"].rsplit("/", 1)[-1] + (f"?{rest}" if rest else "")
+        response = Response(status_code=303, headers={"Location": target, "Cache-Control": "no-store"})
+        response.set_cookie(self._cookie, token, httponly=True, samesite="strict", secure=scope["scheme"] == "https")
+        return response
+
+    def _from_cookie(self, header: str) -> str:
+        try:
+            morsel = SimpleCookie(header).get(self._cookie)
+        except CookieError:
+            return ""
+        return morsel.value if morsel is not None else ""
+
+    def _with_headers(self, send: Send, foreign_origin: str | None) -> Send:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Content-Security-Policy"] = POLICY
+                headers["Referrer-Policy"] = "no-referrer"
+                headers["Cross-Origin-Resource-Policy"] = "cross-origin" if foreign_origin else "same-origin"
+                headers["Access-Control-Allow-Methods"] = METHODS
+                headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Range"
+                headers["Access-Control-Expose-Headers"] = "Content-Length, Content-Range, ETag"
+                headers.add_vary_header("Origin")
+                if foreign_origin:
+                    headers["Access-Control-Allow-Origin"] = foreign_origin
+            await send(message)
+
+        return guarded
+
+
+def problem(status: int, code: str, message: str, hint: str, headers: dict[str, str] | None = None) -> Response:
+    """An error as every front tells it: ``{"error": {"code", "message", "hint"}}``."""
+    content = to_json({"error": {"code": code, "message": message, "hint": hint}})
+    return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")

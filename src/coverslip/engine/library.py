@@ -24,14 +24,17 @@ class Entry:
         What a person calls it.
     kind
         The format's name.
+    file_name
+        Its name on disk without the folders, which are nobody's business.
     open_source
         Opens the source; called again when it changed.
     """
 
-    def __init__(self, id: str, name: str, kind: str, open_source: Callable[[], Source]) -> None:
+    def __init__(self, id: str, name: str, kind: str, file_name: str, open_source: Callable[[], Source]) -> None:
         self.id = id
         self.name = name
         self.kind = kind
+        self.file_name = file_name
         self._open = open_source
         self._lock = threading.Lock()
         self._source: Source | None = None
@@ -69,13 +72,15 @@ class Library:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
 
-    def add(self, name: str, kind: str, open_source: Callable[[], Source], id: str | None = None) -> Entry:
+    def add(
+        self, name: str, kind: str, open_source: Callable[[], Source], id: str | None = None, file_name: str = ""
+    ) -> Entry:
         """Offer a source; its id is its name made safe, numbered when taken."""
         base = re.sub(r"[^A-Za-z0-9._-]+", "_", id or name).strip("._") or "data"
         unique, number = base, 2
         while unique in self._entries:
             unique, number = f"{base}-{number}", number + 1
-        entry = self._entries[unique] = Entry(unique, name, kind, open_source)
+        entry = self._entries[unique] = Entry(unique, name, kind, file_name, open_source)
         return entry
 
     def __iter__(self) -> Iterator[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from coverslip.core.errors import BadRequest, NotFound
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Expression, as_category, code_dtype, unique_match
 from coverslip.domains.columns import Column, Continuous
+from coverslip.domains.genes import Genes
 from coverslip.domains.graph import undirected_edges
 from coverslip.domains.groups import outlier_quantiles
 from coverslip.fronts.cellucid.manifests import CODE_NAMES
 from coverslip.fronts.cellucid.paths import Wanted, safe_name
 
 AnyArray = npt.NDArray[Any]
+Sanitised = dict[str, list[str]]
 MAX_COLUMNS_TEXT = 64
 
 
@@ -49,7 +52,7 @@ def _columns(text: str | None, dimensions: int) -> list[int]:
 def obs(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
     """A column of ``obs``: its values, codes or outlier quantiles."""
     name = wanted.name
-    column = cells.field(wanted.number if not name else _by_name(name, cells.find_field, [f.key for f in cells.fields]))
+    column = cells.field(wanted.number if not name else _by_name(name, cells.find_field, lambda: _sanitised([f.key for f in cells.fields])))
     result = _column_part(cells, column, wanted.part)
     extension = CODE_NAMES[result.dtype.itemsize] if wanted.part == "codes" else "f32"
     if wanted.extension != extension:
@@ -84,15 +87,29 @@ def gene(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> Any
 
 def find_gene(expression: Expression, name: str) -> int:
     """The gene of this name, else of this symbol, else the only one whose name the old clients would write so."""
-    return _by_name(name, expression.genes.find, expression.genes.names)
+    genes = expression.genes
+    return _by_name(name, genes.find, lambda: _sanitised_genes(genes))
 
 
-def _by_name(name: str, find: Callable[[str], int], names: list[str]) -> int:
+def _sanitised(names: list[str]) -> Sanitised:
+    found: Sanitised = {}
+    for name in dict.fromkeys(names):
+        found.setdefault(safe_name(name), []).append(name)
+    return found
+
+
+# Sanitising 60,000 names takes longer than any answer, so it is done once for the sets last asked for.
+@lru_cache(maxsize=4)
+def _sanitised_genes(genes: Genes) -> Sanitised:
+    return _sanitised(genes.names)
+
+
+def _by_name(name: str, find: Callable[[str], int], sanitised: Callable[[], Sanitised]) -> int:
     """The exact name first; the sanitised form only where it can mean one thing."""
     try:
         return find(name)
     except NotFound:
-        candidates = [n for n in names if safe_name(n) == name]
+        candidates = sanitised().get(name)
         if not candidates:
             raise
         return find(unique_match(candidates, name))

@@ -1,0 +1,66 @@
+"""The ``coverslip`` command. Subcommands are imported when they are called, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from coverslip import __version__
+from coverslip.core.errors import CoverslipError
+
+INTERRUPTED = 130
+COMMANDS = {"serve": "Serve data to a browser tab.", "version": "Show the installed version."}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands' names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"coverslip.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", message="coverslip %(version)s")
+def cli() -> None:
+    """Serve what a biology lab has on disk, to a browser tab, to notebooks and to remote programs."""
+
+
+def main() -> NoReturn:
+    """Run the command; every failure is one line and an exit code, never a traceback."""
+    try:
+        cli.main(prog_name="coverslip", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except CoverslipError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output went away (… | head)
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001  (the top of the main thread)
+        if "--verbose" in sys.argv or "-v" in sys.argv:
+            traceback.print_exc()
+        click.echo(f"Error: {error.__class__.__name__}: {error}. Run again with --verbose and report it.", err=True)
+        sys.exit(1)
+    sys.exit(0)

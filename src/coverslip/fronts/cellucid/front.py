@@ -1,0 +1,202 @@
+"""Data sets of cells over HTTP, in the words of cellucid's first generation."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from coverslip.core.errors import CoverslipError, NotFound
+from coverslip.core.node import Source
+from coverslip.core.stop import Stop
+from coverslip.domains.cells import Cells, Options
+from coverslip.engine.cache import ByteCache
+from coverslip.engine.library import Entry, Library
+from coverslip.engine.read import Reader
+from coverslip.fronts.cellucid import arrays, manifests
+from coverslip.fronts.cellucid.errors import error_response
+from coverslip.fronts.cellucid.paths import Wanted, parse
+from coverslip.fronts.http import Body, reply, text_body, to_json
+
+GZIP_FILE_LEVEL = 1
+"""Coordinates and expression hardly compress; the least effort keeps the server free."""
+
+ARRAYS: dict[str, Callable[[Cells, Wanted, dict[str, str], Stop], Any]] = {
+    "points": arrays.points,
+    "embedding": arrays.embedding,
+    "obs": arrays.obs,
+    "gene": arrays.gene,
+    "edges": arrays.edges,
+}
+
+
+class CellsFront:
+    """Answers every path of ``docs/reference/http-cells.md``.
+
+    Parameters
+    ----------
+    library
+        What is on offer.
+    reader, cache
+        Threads to read in, and where answers are kept.
+    options
+        How data sets are read.
+    version
+        Ours, part of every ETag: another version may write the same data differently.
+    address
+        Host and port, as ``_cellucid/info`` tells them.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        reader: Reader,
+        cache: ByteCache[Body],
+        options: Options,
+        version: str,
+        address: tuple[str, int],
+    ) -> None:
+        self._library = library
+        self._reader = reader
+        self._cache = cache
+        self._version = version
+        self._address = address
+
+        def recognise(source: Source) -> Cells:
+            return Cells(source.root, options)
+
+        self._recognise = recognise
+
+    def check(self) -> None:
+        """Open every source, so that what cannot be served is said at the start."""
+        for entry in self._library:
+            self._cells(entry)
+
+    def _cells(self, entry: Entry) -> tuple[Cells, str]:
+        return entry.view(self._recognise)
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request, or stop working on it when its client goes away."""
+        work = asyncio.create_task(self._answer(request))
+        gone = asyncio.create_task(_disconnected(request))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return Response(status_code=499)
+            return work.result()
+        except Exception as error:  # noqa: BLE001  (errors.py turns every one into an answer)
+            return error_response(error)
+        finally:
+            for task in (work, gone):
+                task.cancel()
+
+    async def _answer(self, request: Request) -> Response:
+        path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
+        root = request.scope.get("root_path", "")
+        path = path.removeprefix(root).lstrip("/")
+        if path.startswith("_cellucid/"):
+            return await self._about(request, path.removeprefix("_cellucid/"))
+        entry, path = self._entry(path)
+        started = time.perf_counter()
+        body = await self._body(entry, parse(path), path, dict(request.query_params))
+        response = reply(request.method, request.headers, body)
+        response.headers["Server-Timing"] = f"app;dur={(time.perf_counter() - started) * 1000:.1f}"
+        return response
+
+    def _entry(self, path: str) -> tuple[Entry, str]:
+        first, _, rest = path.partition("/")
+        if first in self._library and rest:
+            return self._library[first], rest
+        only = next(iter(self._library), None)
+        if only is None:
+            raise NotFound("No data set is on offer", code="dataset_not_found")
+        return only, path
+
+    async def _body(self, entry: Entry, wanted: Wanted, path: str, query: dict[str, str]) -> Body:
+        chosen = {name: query[name] for name in ("expression", "columns") if name in query}
+        cells, etag = await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry))
+        key = f"{entry.id} {etag} {path} {sorted(chosen.items())}"
+        body = self._cache.get(key)
+        if body is None:
+            tag = f"{etag}-{self._version}"
+            body = await self._reader.run(key, lambda stop: self._make(entry, cells, tag, wanted, chosen, stop))
+            self._cache.put(key, body)
+        return body
+
+    def _make(self, entry: Entry, cells: Cells, tag: str, wanted: Wanted, query: dict[str, str], stop: Stop) -> Body:
+        if wanted.kind not in ARRAYS:
+            return text_body(to_json(self._document(entry, cells, wanted, query, stop)), "application/json", tag)
+        values = ARRAYS[wanted.kind](cells, wanted, query, stop)
+        little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+        data = memoryview(little.reshape(-1).view(np.uint8))
+        if wanted.gzip:
+            return Body(gzip.compress(data, GZIP_FILE_LEVEL, mtime=0), "application/gzip", f"{tag}-gz")
+        return Body(data, "application/octet-stream", tag)
+
+    def _document(self, entry: Entry, cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> Any:
+        match wanted.kind:
+            case "identity":
+                modified_s = entry.source().modified_s
+                return manifests.identity(cells, entry.id, entry.name, entry.kind, entry.file_name, modified_s, stop)
+            case "obs_manifest":
+                return manifests.obs_manifest(cells, stop)
+            case "var_manifest":
+                return manifests.var_manifest(cells, cells.expression(query.get("expression")))
+            case "genes":
+                return manifests.genes(cells.expression(query.get("expression")))
+            case "field":
+                return manifests.field(cells, wanted.number)
+            case "cell":
+                return manifests.cell(cells, wanted.number)
+            case _:
+                return manifests.connectivity_manifest(cells, stop)
+
+    async def _about(self, request: Request, name: str) -> Response:
+        """Who we are: ``health``, ``info`` and ``datasets``."""
+        entries = list(self._library)
+        if name == "datasets":
+            content: Any = {"datasets": [self._listed(e, alone=len(entries) == 1) for e in entries]}
+        elif name in ("health", "info"):
+            content = await self._reader.run(f"about {name}", lambda stop: self._about_first(name, entries))
+        else:
+            raise NotFound(f"Not found: _cellucid/{name[:100]}", "There is health, info and datasets.")
+        data = to_json(content)
+        response = Response(data, headers={"Cache-Control": "no-store"}, media_type="application/json")
+        if request.method == "HEAD":
+            response.body = b""
+        return response
+
+    def _listed(self, entry: Entry, alone: bool) -> dict[str, str]:
+        listed = {"id": entry.id, "path": "/" if alone else f"/{entry.id}/", "name": entry.name, "status": "ok"}
+        try:
+            self._cells(entry)
+        except CoverslipError as error:
+            listed |= {"status": "error", "message": error.message, "hint": error.hint}
+        return listed
+
+    def _about_first(self, name: str, entries: list[Entry]) -> dict[str, Any]:
+        first = entries[0] if entries else None
+        about: dict[str, Any] = {"type": "anndata", "version": self._version}
+        if name == "health":
+            about = {"status": "ok", **about}
+        else:
+            about |= {"host": self._address[0], "port": self._address[1]}
+        if first is not None:
+            about |= {"format": first.kind, "is_backed": first.kind != "in-memory"}
+            try:
+                cells, _ = self._cells(first)
+                about |= {"n_cells": cells.n_cells, "n_genes": cells.n_genes}
+            except CoverslipError:  # the server is well; what ails the file is told where the file is asked for
+                about |= {"n_cells": None, "n_genes": None}
+        return about
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,314 @@
+"""Running a server: in the foreground for the command line, in the background for notebooks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coverslip.app import create_app, library_of, with_token
+from coverslip.core.errors import CannotListen, CoverslipError
+from coverslip.settings import DEFAULT_PORT, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import uvicorn
+
+    from coverslip.domains.cells import Options
+
+BACKLOG = 2048
+GRACE_S = 1
+WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (names of wildcards, not a bind)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on exactly this address; never on another port than the one asked for.
+
+    Raises
+    ------
+    CannotListen
+        With what to do about it.
+    """
+    if not 0 <= port <= 65535:
+        raise CannotListen(f"{port} is not a port", "Ports are numbered 0 to 65535; 0 takes any free one.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotListen(f"{host} is not an address of this machine", "Try --host 127.0.0.1.") from error
+    try:
+        if os.name == "posix":  # a port left a moment ago can be taken again at once; one in use cannot
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(error, host, port) from error
+    sock.set_inheritable(False)
+    return sock
+
+
+def _cannot_listen(error: OSError, host: str, port: int) -> CannotListen:
+    if error.errno == errno.EADDRINUSE:
+        return CannotListen(f"Port {port} is already in use", "Choose another with --port, or --port 0 for any free one.")
+    if error.errno == errno.EACCES:
+        return CannotListen(f"Port {port} needs more rights", "Choose one above 1023 with --port.")
+    return CannotListen(f"Cannot listen on {host}: {error.strerror}", "Try --host 127.0.0.1.")
+
+
+class Server:
+    """One server; can be started again after it stopped.
+
+    Parameters
+    ----------
+    data
+        A path, a list of paths, or an AnnData object.
+    settings
+        How to serve it.
+    open_browser
+        Whether to open a tab once it answers.
+    """
+
+    def __init__(self, data: Any, settings: Settings, open_browser: bool = False) -> None:
+        self._library = library_of(data)
+        self._settings = with_token(settings)
+        self._open_browser = open_browser
+        self._port = settings.port
+        self._uvicorn: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self._done = threading.Event()
+        self._done.set()
+
+    @property
+    def url(self) -> str:
+        """Where the server can be reached from this machine, without a token."""
+        host = self._settings.host
+        name = "127.0.0.1" if host in WILDCARDS else f"[{host}]" if ":" in host else host
+        return f"http://{name}:{self._port}"
+
+    @property
+    def viewer_url(self) -> str:
+        """The address to open in a browser; with the token, where one is needed."""
+        return f"{self.url}/?token={self._settings.token}" if self._settings.token else f"{self.url}/"
+
+    def run(self, on_ready: Callable[[], None] | None = None, verbose: bool = False) -> None:
+        """Serve until interrupted or stopped.
+
+        Raises
+        ------
+        CoverslipError
+            When the data cannot be opened or the port cannot be had.
+        """
+        import uvicorn  # noqa: PLC0415  (nothing of it is needed to say that a path is wrong)
+
+        sock = listen(self._settings.host, self._settings.port)
+        try:
+            self._port = sock.getsockname()[1]
+            app = create_app(self._library, self._settings, self._port)
+            config = uvicorn.Config(
+                app,
+                log_level="info" if verbose else "critical",
+                access_log=verbose,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+                timeout_keep_alive=75,
+            )
+            self._uvicorn = _Uvicorn(config, lambda: self._ready(on_ready))
+            self._done.clear()
+            self._uvicorn.run(sockets=[sock])
+        finally:
+            self._uvicorn = None
+            self._done.set()
+            sock.close()
+
+    def _ready(self, on_ready: Callable[[], None] | None) -> None:
+        if on_ready is not None:
+            on_ready()
+        if self._open_browser:
+            threading.Thread(target=_open_tab, args=(self.viewer_url,), daemon=True).start()
+
+    def start(self, blocking: bool = True) -> None:
+        """Serve; until interrupted when ``blocking``."""
+        if self.is_running():
+            return
+        if blocking:
+            self.run()
+        else:
+            self.start_background()
+
+    def start_background(self) -> None:
+        """Serve in a thread; returns once the server answers.
+
+        Raises
+        ------
+        CoverslipError
+            As `run` does, in the caller.
+        """
+        if self.is_running():
+            return
+        ready, failed = threading.Event(), []
+
+        def serve_in_thread() -> None:
+            try:
+                self.run(ready.set)
+            except BaseException as error:  # noqa: BLE001  (handed to the caller)
+                failed.append(error)
+            finally:
+                ready.set()
+
+        self._thread = threading.Thread(target=serve_in_thread, name="coverslip-server", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if failed:
+            raise failed[0]
+
+    def stop(self) -> None:
+        """Stop serving; returns when the port is free again."""
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+            self._thread = None
+
+    def is_running(self) -> bool:
+        """Whether the server is running."""
+        return not self._done.is_set()
+
+    def wait(self) -> None:
+        """Wait until the server stops, or until Ctrl+C, which stops it."""
+        try:
+            while not self._done.wait(0.5):
+                pass
+        except KeyboardInterrupt:
+            self.stop()
+
+
+def _uvicorn_class() -> type[uvicorn.Server]:
+    import uvicorn  # noqa: PLC0415
+
+    class Announcing(uvicorn.Server):
+        """Says when it answers, which is when a tab may be opened."""
+
+        def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+            super().__init__(config)
+            self._on_ready = on_ready
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                self._on_ready()
+
+    return Announcing
+
+
+def _Uvicorn(config: uvicorn.Config, on_ready: Callable[[], None]) -> uvicorn.Server:  # noqa: N802
+    return _uvicorn_class()(config, on_ready)  # type: ignore[call-arg, arg-type]
+
+
+def _open_tab(url: str) -> None:
+    try:
+        opened = webbrowser.open(url)
+    except (webbrowser.Error, OSError):
+        opened = False
+    if not opened:
+        sys.stderr.write("No browser could be opened here; open the URL above yourself.\n")
+
+
+class AnnDataServer(Server):
+    """Serves an AnnData object, or a file of one.
+
+    Parameters
+    ----------
+    data
+        Path of an ``.h5ad`` file, or an ``anndata.AnnData``.
+    port, host
+        Where to listen; port 0 takes any free one.
+    open_browser
+        Whether to open a tab on start.
+    quiet
+        Say nothing on start.
+    **adapter_kwargs
+        ``latent_key``, ``gene_id_column``, ``centroid_outlier_quantile``, ``centroid_min_points``.
+    """
+
+    def __init__(
+        self,
+        data: str | Path | Any,
+        port: int = DEFAULT_PORT,
+        host: str = "127.0.0.1",
+        open_browser: bool = False,
+        quiet: bool = False,
+        **adapter_kwargs: Any,
+    ) -> None:
+        super().__init__(data, Settings(host=host, port=port, cells=_options(adapter_kwargs)), open_browser)
+        self._quiet = quiet
+
+    def _ready(self, on_ready: Callable[[], None] | None) -> None:
+        if not self._quiet:
+            sys.stdout.write(f"coverslip is serving on {self.viewer_url}\n")
+        super()._ready(on_ready)
+
+
+def _options(given: dict[str, Any]) -> Options:
+    from coverslip.domains.cells import Options  # noqa: PLC0415
+
+    try:
+        return Options(**given)
+    except TypeError:
+        known = ", ".join(Options.__dataclass_fields__)
+        unknown = ", ".join(sorted(set(given) - set(Options.__dataclass_fields__)))
+        raise CoverslipError(f"Unknown option: {unknown}", f"There is {known}.", "unknown_option") from None
+
+
+def serve(
+    data_dir: str | Path, port: int = DEFAULT_PORT, host: str = "127.0.0.1", open_browser: bool = True, quiet: bool = False
+) -> None:
+    """Serve a path until Ctrl+C.
+
+    Parameters
+    ----------
+    data_dir
+        What to serve.
+    port, host
+        Where to listen.
+    open_browser
+        Whether to open a tab.
+    quiet
+        Say nothing on start.
+    """
+    _until_interrupted(AnnDataServer(data_dir, port, host, open_browser, quiet))
+
+
+def serve_anndata(
+    data: str | Path | Any,
+    port: int = DEFAULT_PORT,
+    host: str = "127.0.0.1",
+    open_browser: bool = True,
+    quiet: bool = False,
+    block: bool = True,
+    **kwargs: Any,
+) -> AnnDataServer:
+    """Serve an AnnData object or file.
+
+    Blocks until Ctrl+C and returns the stopped server; with ``block=False`` returns the running server at once.
+    See `AnnDataServer` for the parameters.
+    """
+    server = AnnDataServer(data, port, host, open_browser, quiet, **kwargs)
+    if block:
+        _until_interrupted(server)
+    else:
+        server.start_background()
+    return server
+
+
+def _until_interrupted(server: Server) -> None:
+    try:
+        server.start()
+    except KeyboardInterrupt:
+        pass

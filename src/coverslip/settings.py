@@ -1,0 +1,44 @@
+"""Every option once. Flags come before the environment, the environment before these defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from coverslip.domains.cells import Options
+
+DEFAULT_PORT = 8765
+CACHE_BYTES = 128 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one server is run.
+
+    Attributes
+    ----------
+    host
+        Address to bind to (``COVERSLIP_HOST``).
+    port
+        TCP port; 0 = any free one (``COVERSLIP_PORT``).
+    token
+        What every request must show (``COVERSLIP_TOKEN``); made up when the address is not loopback.
+    allow_hosts
+        Further host names the server answers to, behind a proxy for instance (``COVERSLIP_ALLOW_HOST``).
+    allow_origins
+        Further web origins whose pages may read its answers (``COVERSLIP_ALLOW_ORIGIN``).
+    cache_bytes
+        Memory for answers kept ready.
+    read_threads
+        How many reads run at once.
+    cells
+        How data sets of cells are read.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    token: str | None = None
+    allow_hosts: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    cache_bytes: int = CACHE_BYTES
+    read_threads: int = 4
+    cells: Options = field(default_factory=Options)

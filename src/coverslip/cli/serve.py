@@ -12,14 +12,20 @@ from coverslip.settings import DEFAULT_PORT
 
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-H", "--host", default="127.0.0.1", show_default=True, envvar="COVERSLIP_HOST", help="Address to listen on.")
-@click.option("-p", "--port", default=DEFAULT_PORT, show_default=True, envvar="COVERSLIP_PORT", help="Port; 0 = any free one.")
+@click.option(
+    "-H", "--host", default="127.0.0.1", show_default=True, envvar="COVERSLIP_HOST", help="Address to listen on."
+)
+@click.option(
+    "-p", "--port", default=DEFAULT_PORT, show_default=True, envvar="COVERSLIP_PORT", help="Port; 0 = any free one."
+)
 @click.option("--no-browser", is_flag=True, help="Open no browser tab.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the URL only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print timings, every request, and errors in full.")
 @click.option("--token", envvar="COVERSLIP_TOKEN", help="Ask every visitor for this token. Made up off loopback.")
 @click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST", help="Answer to this host name too.")
-@click.option("--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN", help="Let pages of this origin read the data.")
+@click.option(
+    "--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN", help="Let pages of this origin read the data."
+)
 @click.option("--latent-key", help="obsm array in which outliers are measured.")
 @click.option("--gene-id-column", default="index", show_default=True, help="var column that names genes.")
 def serve(
@@ -40,10 +46,10 @@ def serve(
     Data is served in place: nothing is converted, copied or sent anywhere else.
     """
     started = time.perf_counter()
-    from coverslip.domains.cells import Options  # noqa: PLC0415  (kept out of --help)
-    from coverslip.engine.access import is_loopback  # noqa: PLC0415
-    from coverslip.server import Server  # noqa: PLC0415
-    from coverslip.settings import Settings  # noqa: PLC0415
+    from coverslip.domains.cells import Options  # kept out of --help
+    from coverslip.engine.access import is_loopback
+    from coverslip.server import Server
+    from coverslip.settings import Settings
 
     cells = Options(gene_id_column=gene_id_column, latent_key=latent_key)
     settings = Settings(host, port, token or None, allow_host, allow_origin, cells=cells)

@@ -1,7 +1,7 @@
 """What a file format is to coverslip, and how formats are found.
 
-A format is one module in ``coverslip.formats`` (or behind the entry point group ``coverslip.formats``) with a module-level
-``FORMAT``. Its module must import its file library inside `Format.open` only: every module is imported to ask it
+A format is one module in ``coverslip.formats`` (or behind the entry point group ``coverslip.formats``) with a
+module-level ``FORMAT``. It imports its file library inside `Format.open` only: every module is imported to ask it
 whether it knows a path.
 """
 

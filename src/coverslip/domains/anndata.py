@@ -84,13 +84,19 @@ class Frame:
             self._index = str(attrs.get("_index", "_index" if "_index" in node else "index"))
             order = _names(attrs.get("column-order")) or [n for n in node if not n.startswith("__")]
         else:
-            raise Damaged(f"{label} is neither a data frame nor records", "Write the file again with AnnData.write_h5ad.")
+            raise Damaged(
+                f"{label} is neither a data frame nor records", "Write the file again with AnnData.write_h5ad."
+            )
         if self._index not in self._nodes:
-            raise Damaged(f"{label} has no index {self._index!r}", "The file was not written completely; write it again.")
+            raise Damaged(
+                f"{label} has no index {self._index!r}", "The file was not written completely; write it again."
+            )
         self.columns = [name for name in order if name != self._index and name in self._nodes]
         index = self.index.spec.shape
         if len(index) != 1:
-            raise Damaged(f"{label}'s index has the shape {index}", "An index is one-dimensional; write the file again.")
+            raise Damaged(
+                f"{label}'s index has the shape {index}", "An index is one-dimensional; write the file again."
+            )
         self.n_rows = index[0]
 
     @property
@@ -105,7 +111,9 @@ class Frame:
         """One column; reads no rows."""
         column = self._column(name, self._nodes[name])
         if column.n_rows != self.n_rows:
-            raise Damaged(f"{self._label}[{name!r}] has {column.n_rows:,} rows, not {self.n_rows:,}", "Write the file again.")
+            raise Damaged(
+                f"{self._label}[{name!r}] has {column.n_rows:,} rows, not {self.n_rows:,}", "Write the file again."
+            )
         return column
 
     def _column(self, name: str, node: Node) -> Column:

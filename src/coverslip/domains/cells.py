@@ -1,6 +1,7 @@
 """Cells: a single-cell data set, whatever file (or object) it came from.
 
-Recognised by AnnData's convention: ``obs`` and ``var`` frames, ``X``, ``layers`` and ``raw`` matrices, ``obsm`` embeddings.
+Recognised by AnnData's convention: ``obs`` and ``var`` frames, ``X``, ``layers`` and ``raw`` matrices, ``obsm``
+embeddings.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class Expression:
     def gene(self, index: int, stop: Stop = NEVER) -> Float32:
         """Gene number ``index`` in every cell, float32 ``(n_cells,)``."""
         if not 0 <= index < self.matrix.shape[1]:
-            raise NotFound(f"Gene not found: number {index}", f"{self.label} has {self.matrix.shape[1]:,}.", "gene_not_found")
+            raise NotFound(
+                f"Gene not found: number {index}", f"{self.label} has {self.matrix.shape[1]:,}.", "gene_not_found"
+            )
         return self.matrix.column(index, stop)
 
 
@@ -128,7 +131,9 @@ class Cells:
     def cell_name(self, index: int) -> str:
         """One cell's name; its number when the data set names no cells."""
         if not 0 <= index < self.n_cells:
-            raise NotFound(f"There is no cell {index}", f"Cells are numbered 0 to {self.n_cells - 1}.", "cell_not_found")
+            raise NotFound(
+                f"There is no cell {index}", f"Cells are numbered 0 to {self.n_cells - 1}.", "cell_not_found"
+            )
         return as_text(self._obs.index.read_rows(index, index + 1))[0] if self._obs else str(index)
 
     # -- var ---------------------------------------------------------------------------------------------------------
@@ -161,7 +166,9 @@ class Cells:
         by_key = {e.key: e for e in self.embeddings}
         if self.options.latent_key is not None:
             if self.options.latent_key not in by_key:
-                raise NotFound(f"There is no obsm[{self.options.latent_key!r}]", f"There is {', '.join(by_key) or 'none'}.")
+                raise NotFound(
+                    f"There is no obsm[{self.options.latent_key!r}]", f"There is {', '.join(by_key) or 'none'}."
+                )
             return by_key[self.options.latent_key]
         known = next((by_key[key] for key in LATENT_KEYS if key in by_key), None)
         return known or next((e for e in self.embeddings if not e.key.startswith("X_umap")), None)
@@ -220,7 +227,9 @@ class Cells:
             return self._obs.n_rows
         counts = [e.matrix.shape[0] for e in self.expressions.values()] + [e.n_cells for e in self.embeddings]
         if not counts:
-            raise Damaged("There are no cells here: neither obs, nor X, nor obsm", "Write the file with AnnData.write_h5ad.")
+            raise Damaged(
+                "There are no cells here: neither obs, nor X, nor obsm", "Write the file with AnnData.write_h5ad."
+            )
         return counts[0]
 
     def _check(self) -> None:
@@ -231,7 +240,9 @@ class Cells:
                 raise Damaged(f"{what} has {count:,} cells, obs has {self.n_cells:,}", "Write the file again.")
         for e in self.expressions.values():
             if e.matrix.shape[1] != e.genes.count:
-                raise Damaged(f"{e.id} has {e.matrix.shape[1]:,} genes, var has {e.genes.count:,}", "Write the file again.")
+                raise Damaged(
+                    f"{e.id} has {e.matrix.shape[1]:,} genes, var has {e.genes.count:,}", "Write the file again."
+                )
 
 
 def as_category(column: Column) -> Category | None:

@@ -165,7 +165,9 @@ class Text(Column):
         names = sorted(name for name, code in seen.items() if used[code])
         place = np.full(len(seen) + 1, -1, np.int32)
         place[[seen[name] for name in names]] = np.arange(len(names), dtype=np.int32)
-        return Category(self.key, MemoryArray(place[codes]), MemoryArray(np.array(names, object)), colors=self._file_colors)
+        return Category(
+            self.key, MemoryArray(place[codes]), MemoryArray(np.array(names, object)), colors=self._file_colors
+        )
 
     def at(self, row: int) -> str | None:
         """One row's text."""

@@ -11,10 +11,32 @@ from coverslip.core.errors import NotFound
 from coverslip.core.node import Array
 from coverslip.domains.columns import Float32, to_float32
 
-TIERS = ("umap", "tsne", "draw_graph", "force", "phate", "pacmap", "trimap", "spatial", "diffmap", "pca", "scvi", "latent", "harmony")
+TIERS = (
+    "umap",
+    "tsne",
+    "draw_graph",
+    "force",
+    "phate",
+    "pacmap",
+    "trimap",
+    "spatial",
+    "diffmap",
+    "pca",
+    "scvi",
+    "latent",
+    "harmony",
+)
 """Which kind of embedding shows a data set best, best first; unknown ones come before PCA and latent spaces."""
 UNKNOWN_TIER = TIERS.index("diffmap")
-LABELS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA", "phate": "PHATE", "diffmap": "Diffusion map", "spatial": "Spatial", "scvi": "scVI"}
+LABELS = {
+    "umap": "UMAP",
+    "tsne": "t-SNE",
+    "pca": "PCA",
+    "phate": "PHATE",
+    "diffmap": "Diffusion map",
+    "spatial": "Spatial",
+    "scvi": "scVI",
+}
 SMALLEST_RANGE = 1e-8
 BLOCK_ROWS = 1 << 17
 
@@ -59,7 +81,7 @@ class Embedding:
         return result
 
     def points(self, columns: Sequence[int]) -> Float32:
-        """Coordinates for drawing: centred, and scaled so that the longest axis fills [-1, 1]; the aspect is kept."""
+        """Coordinates for drawing: centred, scaled so that the longest axis fills [-1, 1], the aspect kept."""
         return normalise(self.coordinates(columns))
 
 
@@ -84,9 +106,12 @@ def best(embeddings: Sequence[Embedding]) -> Embedding | None:
 
 
 def umap_by_dimension(embeddings: Sequence[Embedding]) -> dict[int, Embedding]:
-    """Which embedding cellucid's clients see in 1, 2 and 3 dimensions: ``X_umap_<d>d``, else ``X_umap`` by its width."""
+    """What cellucid's clients see in 1, 2 and 3 dimensions: ``X_umap_<d>d``, else ``X_umap`` by its width."""
     named = {e.key: e for e in embeddings}
-    found = {d: named[f"X_umap_{d}d"] for d in (1, 2, 3) if f"X_umap_{d}d" in named and named[f"X_umap_{d}d"].width == d}
+    found: dict[int, Embedding] = {}
+    found |= {
+        d: named[f"X_umap_{d}d"] for d in (1, 2, 3) if f"X_umap_{d}d" in named and named[f"X_umap_{d}d"].width == d
+    }
     plain = named.get("X_umap")
     if plain is not None and plain.width <= 3:
         found.setdefault(plain.width, plain)

@@ -65,7 +65,9 @@ class Sparse(Matrix):
         self._data, self._indices, self._indptr = (parts.array(n) for n in ("data", "indices", "indptr"))
         expected = shape[major] + 1
         if self._indptr.spec.shape != (expected,) or self._data.spec.shape != self._indices.spec.shape:
-            raise Damaged("A sparse matrix does not fit its own shape", "The file was not written completely; write it again.")
+            raise Damaged(
+                "A sparse matrix does not fit its own shape", "The file was not written completely; write it again."
+            )
 
     @cached_property
     def indptr(self) -> npt.NDArray[Any]:

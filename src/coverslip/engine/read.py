@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from coverslip.core.stop import Stop
 
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 class _Flight:
-    def __init__(self, future: asyncio.Future[object], stop: Stop) -> None:
+    def __init__(self, future: asyncio.Future[Any], stop: Stop) -> None:
         self.future = future
         self.stop = stop
         self.waiters = 0
@@ -40,12 +41,13 @@ class Reader:
         flight = self._flights.get(key)
         if flight is None:
             stop = Stop()
-            future: asyncio.Future[object] = asyncio.get_running_loop().run_in_executor(self._pool, work, stop)
+            future: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(self._pool, work, stop)
             flight = self._flights[key] = _Flight(future, stop)
-            future.add_done_callback(lambda done, key=key, own=flight: self._landed(key, own, done))
+            future.add_done_callback(partial(self._landed, key, flight))
         flight.waiters += 1
         try:
-            return await asyncio.shield(flight.future)  # type: ignore[return-value]
+            result: T = await asyncio.shield(flight.future)
+            return result
         finally:
             flight.waiters -= 1
             if not flight.waiters and not flight.future.done():
@@ -53,7 +55,7 @@ class Reader:
                 if self._flights.get(key) is flight:  # who asks from now on starts anew
                     del self._flights[key]
 
-    def _landed(self, key: str, flight: _Flight, future: asyncio.Future[object]) -> None:
+    def _landed(self, key: str, flight: _Flight, future: asyncio.Future[Any]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
         if not future.cancelled():

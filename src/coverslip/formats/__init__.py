@@ -72,5 +72,6 @@ def open_source(path: Path) -> Source:
     except OSError as error:
         text = str(error).splitlines()[0] if str(error) else error.__class__.__name__
         raise Damaged(
-            f"{path} cannot be read as {form.expects}: {text}", "It may be truncated or still being copied; copy it again."
+            f"{path} cannot be read as {form.expects}: {text}",
+            "It may be truncated or still being copied; copy it again.",
         ) from error

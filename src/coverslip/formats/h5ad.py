@@ -11,6 +11,7 @@ from coverslip.core.errors import Damaged
 from coverslip.core.format import Format
 from coverslip.core.node import Source
 
+
 class H5ad:
     """AnnData in HDF5, every encoding since anndata 0.5."""
 
@@ -23,12 +24,15 @@ class H5ad:
 
     def open(self, path: Path) -> Source:
         """Open the file and see that it is AnnData."""
-        from coverslip.formats.hdf5 import open_hdf5  # noqa: PLC0415  (h5py is loaded when first needed)
+        from coverslip.formats.hdf5 import open_hdf5  # h5py is loaded when first needed
 
         source = open_hdf5(path)
         if not any(name in source.root for name in ("obs", "X", "obsm")):
             source.close()
-            raise Damaged(f"{path} is HDF5, but holds no AnnData", "It has neither 'obs' nor 'X'; write it with AnnData.write_h5ad.")
+            raise Damaged(
+                f"{path} is HDF5, but holds no AnnData",
+                "It has neither 'obs' nor 'X'; write it with AnnData.write_h5ad.",
+            )
         return source
 
 

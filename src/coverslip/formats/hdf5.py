@@ -93,13 +93,19 @@ class H5Group(Group):
         if link is None:
             raise NotFound(f"There is no {name!r} in {self._group.name}")
         if isinstance(link, h5py.ExternalLink):
-            raise UnsafeLink(f"{name!r} lies in another file", "coverslip follows no link out of the file it was given.")
+            raise UnsafeLink(
+                f"{name!r} lies in another file", "coverslip follows no link out of the file it was given."
+            )
         try:
             item = self._group[name]
         except (KeyError, OSError, RuntimeError) as error:
-            raise Damaged(f"{name!r} cannot be opened", "The file looks truncated or damaged; copy it again.") from error
+            raise Damaged(
+                f"{name!r} cannot be opened", "The file looks truncated or damaged; copy it again."
+            ) from error
         if item.file.filename != self._group.file.filename:  # a soft link that passes through an external one
-            raise UnsafeLink(f"{name!r} lies in another file", "coverslip follows no link out of the file it was given.")
+            raise UnsafeLink(
+                f"{name!r} lies in another file", "coverslip follows no link out of the file it was given."
+            )
         if isinstance(item, h5py.Group):
             return H5Group(item, self._source)
         if isinstance(item, h5py.Dataset):
@@ -138,7 +144,11 @@ class H5Array(Array):
         """The elements of ``box``; text as ``str``, undecodable bytes replaced."""
         if not box.within(self._spec.shape):
             raise NotFound(f"{box} is outside {self._spec.shape}")
-        if self._offset is not None and box.start[1:] == (0,) * (len(box.start) - 1) and box.stop[1:] == self._spec.shape[1:]:
+        if (
+            self._offset is not None
+            and box.start[1:] == (0,) * (len(box.start) - 1)
+            and box.stop[1:] == self._spec.shape[1:]
+        ):
             return self._pread(box)
         try:
             if self._spec.text:
@@ -164,7 +174,7 @@ class H5Array(Array):
         assert self._offset is not None
         row_bytes = math.prod(self._spec.shape[1:]) * self._spec.dtype.itemsize
         result = np.empty(box.shape, self._spec.dtype)
-        target = memoryview(result.reshape(-1).view(np.uint8))
+        target = memoryview(result.reshape(-1).view(np.uint8).data)
         done, at = 0, self._offset + box.start[0] * row_bytes
         while done < len(target):
             got = os.preadv(self._source.fd, [target[done : done + PREAD_BYTES]], at + done)

@@ -57,10 +57,14 @@ class Guard:
     def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
         authority = headers.get("host", "")
         if not self._access.host_allowed(authority):
-            return problem(421, "wrong_host", "This server does not answer to that host name", "Start it with --allow-host NAME.")
+            return problem(
+                421, "wrong_host", "This server does not answer to that host name", "Start it with --allow-host NAME."
+            )
         origin = headers.get("origin")
         if origin is not None and not self._access.origin_allowed(origin, authority):
-            return problem(403, "wrong_origin", "A page of another origin asked", "Start the server with --allow-origin URL.")
+            return problem(
+                403, "wrong_origin", "A page of another origin asked", "Start the server with --allow-origin URL."
+            )
         if scope["method"] == "OPTIONS":
             return Response(status_code=204, headers={"Allow": METHODS})
         if scope["method"] not in ("GET", "HEAD"):
@@ -77,7 +81,9 @@ class Guard:
             return None
         if self._access.token_matches(self._from_cookie(headers.get("cookie", ""))):
             return None
-        return problem(401, "token_needed", "This server asks for a token", "Open the whole URL that the server printed.")
+        return problem(
+            401, "token_needed", "This server asks for a token", "Open the whole URL that the server printed."
+        )
 
     def _remember(self, scope: Scope, query: list[tuple[str, str]], token: str) -> Response | None:
         """Turn a token in the URL into a cookie, and take it out of the address bar."""

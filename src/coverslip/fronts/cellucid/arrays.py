@@ -36,7 +36,9 @@ def points(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> A
 def embedding(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
     """Any embedding; ``columns`` picks its axes."""
     if not 0 <= wanted.number < len(cells.embeddings):
-        raise NotFound(f"There is no embedding {wanted.number}", f"There are {len(cells.embeddings)}.", "embedding_not_found")
+        raise NotFound(
+            f"There is no embedding {wanted.number}", f"There are {len(cells.embeddings)}.", "embedding_not_found"
+        )
     return cells.embeddings[wanted.number].points(_columns(query.get("columns"), wanted.dimensions))
 
 
@@ -52,11 +54,19 @@ def _columns(text: str | None, dimensions: int) -> list[int]:
 def obs(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
     """A column of ``obs``: its values, codes or outlier quantiles."""
     name = wanted.name
-    column = cells.field(wanted.number if not name else _by_name(name, cells.find_field, lambda: _sanitised([f.key for f in cells.fields])))
+    column = cells.field(
+        wanted.number
+        if not name
+        else _by_name(name, cells.find_field, lambda: _sanitised([f.key for f in cells.fields]))
+    )
     result = _column_part(cells, column, wanted.part)
     extension = CODE_NAMES[result.dtype.itemsize] if wanted.part == "codes" else "f32"
     if wanted.extension != extension:
-        raise NotFound(f"{column.key} has no {wanted.part}.{wanted.extension}", f"Ask for {wanted.part}.{extension}.", "wrong_extension")
+        raise NotFound(
+            f"{column.key} has no {wanted.part}.{wanted.extension}",
+            f"Ask for {wanted.part}.{extension}.",
+            "wrong_extension",
+        )
     return result
 
 

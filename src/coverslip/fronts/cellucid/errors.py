@@ -30,4 +30,6 @@ def error_response(error: Exception) -> Response:
     if isinstance(error, errors.CoverslipError):
         return problem(STATUS.get(type(error), 500), error.name, error.message, error.hint)
     LOG.error("unforeseen error", exc_info=error)
-    return problem(500, "internal", "Something went wrong in the server", "Run it with --verbose and report what it prints.")
+    return problem(
+        500, "internal", "Something went wrong in the server", "Run it with --verbose and report what it prints."
+    )

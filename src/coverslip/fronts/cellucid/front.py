@@ -27,6 +27,9 @@ from coverslip.fronts.http import Body, reply, text_body, to_json
 GZIP_FILE_LEVEL = 1
 """Coordinates and expression hardly compress; the least effort keeps the server free."""
 
+PARAMETERS = ("columns", "expression")
+"""What a query may say; the rest of it changes nothing and is no part of a key."""
+
 ARRAYS: dict[str, Callable[[Cells, Wanted, dict[str, str], Stop], Any]] = {
     "points": arrays.points,
     "embedding": arrays.embedding,
@@ -119,22 +122,23 @@ class CellsFront:
         return only, path
 
     async def _body(self, entry: Entry, wanted: Wanted, path: str, query: dict[str, str]) -> Body:
-        chosen = {name: query[name] for name in ("expression", "columns") if name in query}
+        chosen: dict[str, str] = {name: value for name, value in sorted(query.items()) if name in PARAMETERS}
         cells, etag = await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry))
-        key = f"{entry.id} {etag} {path} {sorted(chosen.items())}"
-        body = self._cache.get(key)
-        if body is None:
-            tag = f"{etag}-{self._version}"
-            body = await self._reader.run(key, lambda stop: self._make(entry, cells, tag, wanted, chosen, stop))
-            self._cache.put(key, body)
-        return body
+        key = f"{entry.id} {etag} {path} {chosen}"
+        ready = self._cache.get(key)
+        if ready is not None:
+            return ready
+        tag = f"{etag}-{self._version}"
+        made = await self._reader.run(key, lambda stop: self._make(entry, cells, tag, wanted, chosen, stop))
+        self._cache.put(key, made)
+        return made
 
     def _make(self, entry: Entry, cells: Cells, tag: str, wanted: Wanted, query: dict[str, str], stop: Stop) -> Body:
         if wanted.kind not in ARRAYS:
             return text_body(to_json(self._document(entry, cells, wanted, query, stop)), "application/json", tag)
         values = ARRAYS[wanted.kind](cells, wanted, query, stop)
         little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-        data = memoryview(little.reshape(-1).view(np.uint8))
+        data = memoryview(little.reshape(-1).view(np.uint8).data)
         if wanted.gzip:
             return Body(gzip.compress(data, GZIP_FILE_LEVEL, mtime=0), "application/gzip", f"{tag}-gz")
         return Body(data, "application/octet-stream", tag)

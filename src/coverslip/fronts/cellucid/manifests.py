@@ -128,7 +128,9 @@ def obs_manifest(cells: Cells, stop: Stop) -> Json:
         codes = category.codes()
         options = cells.options
         centres = {
-            str(d): centroids(p, codes, category.categories, options.centroid_min_points, options.centroid_outlier_quantile)
+            str(d): centroids(
+                p, codes, category.categories, options.centroid_min_points, options.centroid_outlier_quantile
+            )
             for d, p in points.items()
         }
         dtype = code_dtype(category.n_categories)

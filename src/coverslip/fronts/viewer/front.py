@@ -14,7 +14,13 @@ from coverslip.fronts.http import REVALIDATE, Body, reply, text_body
 
 FOREVER = "public, max-age=31536000, immutable"
 """For files whose name carries a digest of their content."""
-TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml", ".wasm": "application/wasm"}
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+}
 MISSING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>coverslip: viewer UI unavailable</title>
 <h1>Viewer UI unavailable</h1><p>This installation was made without its viewer. In the checkout, build it with
 <code>make build</code>, or install a released wheel. The data is served all the same:

@@ -1,0 +1,100 @@
+/** Fetching from the server that served the page; every failure becomes one `ApiError`. */
+
+export class ApiError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly hint: string,
+    readonly status: number,
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+
+  /** The server cannot be reached, rather than refuses. */
+  get offline(): boolean {
+    return this.code === "offline";
+  }
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new ApiError("unexpected", message, "Reload the page; if it happens again, report it.", 0);
+}
+
+async function refusal(response: Response): Promise<ApiError> {
+  const fallback = new ApiError("http_error", `The server answered ${response.status}`, "Try again.", response.status);
+  try {
+    const body = (await response.json()) as { error?: { code?: string; message?: string; hint?: string } };
+    if (!body.error) return fallback;
+    const { code = fallback.code, message = fallback.message, hint = fallback.hint } = body.error;
+    return new ApiError(code, message, hint, response.status);
+  } catch {
+    return fallback;
+  }
+}
+
+async function get(url: string, signal?: AbortSignal): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url, { ...(signal ? { signal } : {}), credentials: "same-origin" });
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ApiError(
+      "offline",
+      "The server does not answer",
+      "Is it still running? This page reconnects by itself.",
+      0,
+    );
+  }
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+export async function getJson<T>(url: string, signal?: AbortSignal): Promise<T> {
+  const response = await get(url, signal);
+  return (await response.json()) as T;
+}
+
+export type OnProgress = (received: number, total: number) => void;
+
+/** A binary body of exactly `expected` bytes. */
+export async function getBytes(
+  url: string,
+  expected: number,
+  signal?: AbortSignal,
+  onProgress?: OnProgress,
+): Promise<ArrayBuffer> {
+  const response = await get(url, signal);
+  const bytes = new Uint8Array(expected);
+  let received = 0;
+  try {
+    const reader = response.body?.getReader();
+    for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+      if (received + part.value.length > expected) throw wrongLength(url, received + part.value.length, expected);
+      bytes.set(part.value, received);
+      received += part.value.length;
+      onProgress?.(received, expected);
+    }
+  } catch (error) {
+    if (isAbort(error) || error instanceof ApiError) throw error;
+    throw new ApiError("offline", "The connection broke off", "Is the server still running? Retry.", 0);
+  }
+  if (received !== expected) throw wrongLength(url, received, expected);
+  return bytes.buffer;
+}
+
+function wrongLength(url: string, received: number, expected: number): ApiError {
+  const name = url.split("?")[0] ?? url;
+  return new ApiError(
+    "wrong_length",
+    `${name} has ${received.toLocaleString("en")} bytes, not ${expected.toLocaleString("en")}`,
+    "The data may have changed; reload the page.",
+    0,
+  );
+}

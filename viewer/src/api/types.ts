@@ -1,0 +1,91 @@
+/** The server's documents; see docs/reference/http-cells.md. */
+
+export interface Dataset {
+  id: string;
+  path: string;
+  name: string;
+  status?: string;
+  message?: string;
+  hint?: string;
+}
+
+export interface EmbeddingInfo {
+  id: string;
+  label: string;
+  width: number;
+  dimensions: number[];
+  default: boolean;
+  axes: string[];
+  files: Record<string, string>;
+}
+
+export type FieldKind = "category" | "continuous" | "text";
+
+export interface FieldEntry {
+  key: string;
+  kind: FieldKind;
+  n_categories?: number;
+  index: number;
+  info: string;
+}
+
+export interface ExpressionInfo {
+  id: string;
+  label: string;
+  n_genes: number;
+  genes: string;
+}
+
+export interface Identity {
+  id: string;
+  name: string;
+  stats: { n_cells: number; n_genes: number };
+  embeddings: { items: EmbeddingInfo[] };
+  obs_fields: FieldEntry[];
+  expression: { default: string | null; items: ExpressionInfo[] };
+}
+
+export interface CategoryField {
+  index: number;
+  key: string;
+  kind: "category";
+  ordered: boolean;
+  categories: string[];
+  counts: number[];
+  n_missing: number;
+  dtype: "uint8" | "uint16" | "uint32";
+  missing: number;
+  codes: string;
+  colors: string[] | null;
+}
+
+export interface ContinuousField {
+  index: number;
+  key: string;
+  kind: "continuous";
+  min: number | null;
+  max: number | null;
+  n_missing: number;
+  values: string;
+}
+
+export interface TextField {
+  index: number;
+  key: string;
+  kind: "text";
+}
+
+export type Field = CategoryField | ContinuousField | TextField;
+
+export interface Genes {
+  expression: string;
+  names: string[];
+  symbols: string[] | null;
+  values: string;
+}
+
+export interface Cell {
+  index: number;
+  name: string;
+  fields: Record<string, string | number | null>;
+}

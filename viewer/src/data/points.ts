@@ -1,0 +1,91 @@
+/** Coordinates and values made ready for the GPU. Runs in the worker. */
+
+import { permute } from "./order";
+
+/** Coordinates of cells that have none; the shader leaves out what lies beyond `FAR`. */
+export const NOWHERE = 1e30;
+export const FAR = 1e29;
+/** Value of cells whose number is missing (NaN does not survive every GPU). */
+export const MISSING = -3.0e38;
+
+/** A number in (-1, 1) that depends on the cell only, to spread a one-dimensional embedding. */
+export function jitter(cell: number): number {
+  let h = Math.imul(cell + 1, 0x9e3779b1);
+  h ^= h >>> 15;
+  h = Math.imul(h, 0x85ebca6b);
+  h ^= h >>> 13;
+  return ((h >>> 0) / 0xffffffff) * 2 - 1;
+}
+
+export interface Geometry {
+  /** x, y, z for each place. */
+  positions: Float32Array;
+  /** Cells without coordinates. */
+  nowhere: number;
+}
+
+/** `coordinates` is (n, dimensions); the result is (n, 3) in drawing order. */
+export function layOut(coordinates: Float32Array, n: number, dimensions: number): Geometry {
+  const cells = new Float32Array(n * 3);
+  let nowhere = 0;
+  for (let i = 0; i < n; i += 1) {
+    let finite = true;
+    for (let k = 0; k < dimensions; k += 1) {
+      const value = coordinates[i * dimensions + k] as number;
+      cells[i * 3 + k] = value;
+      finite &&= Number.isFinite(value);
+    }
+    if (dimensions === 1) cells[i * 3 + 1] = jitter(i) * 0.15;
+    if (!finite) {
+      cells.fill(NOWHERE, i * 3, i * 3 + 3);
+      nowhere += 1;
+    }
+  }
+  return { positions: permute(cells, n, 3, new Float32Array(n * 3)), nowhere };
+}
+
+/** Codes in drawing order; missing ones become `categories`, the entry after the last category. */
+export function layOutCodes(codes: ArrayLike<number>, n: number, categories: number): Float32Array {
+  const out = permute(codes, n, 1, new Float32Array(n));
+  for (let i = 0; i < n; i += 1) if ((out[i] as number) >= categories) out[i] = categories;
+  return out;
+}
+
+export interface Summary {
+  min: number;
+  max: number;
+  missing: number;
+  /** Counts in equal bins between min and max. */
+  bins: Uint32Array;
+}
+
+export const BINS = 64;
+
+/** Range and histogram of the finite values; min > max when there are none. */
+export function summarise(values: Float32Array): Summary {
+  let min = Number.POSITIVE_INFINITY;
+  let max = Number.NEGATIVE_INFINITY;
+  let missing = 0;
+  for (const v of values) {
+    if (!Number.isFinite(v)) missing += 1;
+    else {
+      if (v < min) min = v;
+      if (v > max) max = v;
+    }
+  }
+  const bins = new Uint32Array(BINS);
+  const scale = max > min ? BINS / (max - min) : 0;
+  for (const v of values) {
+    if (Number.isFinite(v)) {
+      const bin = Math.min(BINS - 1, Math.floor((v - min) * scale));
+      bins[bin] = (bins[bin] as number) + 1;
+    }
+  }
+  return { min, max, missing, bins };
+}
+
+export function layOutValues(values: Float32Array, n: number): Float32Array {
+  const out = permute(values, n, 1, new Float32Array(n));
+  for (let i = 0; i < n; i += 1) if (!Number.isFinite(out[i])) out[i] = MISSING;
+  return out;
+}

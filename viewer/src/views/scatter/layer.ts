@@ -1,0 +1,181 @@
+/**
+ * Points drawn as the GPU's own points, coloured through a lookup table.
+ *
+ * Positions, values and the table are three separate uploads, so that a new colour moves no point and a new filter moves
+ * nothing but a table of a few kB. Instanced quads, which deck.gl's own layer uses, cost several times more.
+ */
+
+import { Layer, type LayerProps, project32, type UpdateParameters } from "@deck.gl/core";
+import type { Buffer, Texture } from "@luma.gl/core";
+import { Model } from "@luma.gl/engine";
+import type { ShaderModule } from "@luma.gl/shadertools";
+import { FAR, MISSING } from "../../data/points";
+import { LUT_WIDTH, type Lut } from "../../gpu/lut";
+
+export interface PointsLayerProps extends LayerProps {
+  /** (n, 3) in drawing order. */
+  positions: Float32Array;
+  /** (n,): category codes or numbers; null = entry 0 of the table for all. */
+  values: Float32Array | null;
+  lut: Lut;
+  /** Range of the colour map; null when values are codes. */
+  range: readonly [number, number] | null;
+  /** How many points to draw, from the first. */
+  count: number;
+  /** Diameter in device pixels. */
+  size: number;
+  alpha: number;
+  depth: boolean;
+}
+
+type Uniforms = { size: number; alpha: number; low: number; high: number; entries: number; mode: number; lut: Texture };
+
+const block = `\
+layout(std140) uniform pointsUniforms {
+  float size;
+  float alpha;
+  float low;
+  float high;
+  float entries;
+  float mode;
+} points;
+`;
+
+const pointsModule = {
+  name: "points",
+  vs: block,
+  fs: block,
+  uniformTypes: { size: "f32", alpha: "f32", low: "f32", high: "f32", entries: "f32", mode: "f32" },
+} as const satisfies ShaderModule<Uniforms>;
+
+const vs = `#version 300 es
+#define SHADER_NAME points-vertex
+in vec3 positions;
+in float values;
+uniform highp sampler2D lut;
+out vec4 vColor;
+
+float entryOf(float value) {
+  if (points.mode < 0.5) return 0.0;
+  if (points.mode < 1.5) return value;
+  if (value <= ${(MISSING / 10).toExponential(1)}) return points.entries;
+  float span = points.high - points.low;
+  float t = span > 0.0 ? clamp((value - points.low) / span, 0.0, 1.0) : 0.5;
+  return floor(t * (points.entries - 1.0) + 0.5);
+}
+
+void main(void) {
+  int entry = int(entryOf(values) + 0.5);
+  vColor = texelFetch(lut, ivec2(entry % ${LUT_WIDTH}, entry / ${LUT_WIDTH}), 0);
+  gl_PointSize = points.size;
+  if (positions.x > ${FAR.toExponential(1)} || vColor.a == 0.0) {
+    gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+    return;
+  }
+  geometry.worldPosition = positions;
+  gl_Position = project_position_to_clipspace(positions, vec3(0.0), vec3(0.0), geometry.position);
+  vColor.a *= points.alpha;
+}
+`;
+
+const fs = `#version 300 es
+#define SHADER_NAME points-fragment
+precision highp float;
+in vec4 vColor;
+out vec4 fragColor;
+
+void main(void) {
+  if (points.size > 2.5) {
+    vec2 offset = gl_PointCoord - 0.5;
+    if (dot(offset, offset) > 0.25) discard;
+  }
+  fragColor = vColor;
+}
+`;
+
+interface State {
+  [key: string]: unknown;
+  model: Model;
+  positions: Buffer | null;
+  values: Buffer | null;
+  texture: Texture | null;
+}
+
+const DEFAULTS = { count: 0, size: 2, alpha: 1, depth: false };
+
+export class PointsLayer extends Layer<PointsLayerProps> {
+  static override layerName = "PointsLayer";
+  static override defaultProps = DEFAULTS;
+
+  override getShaders() {
+    return super.getShaders({ vs, fs, modules: [project32, pointsModule] });
+  }
+
+  override initializeState(): void {
+    const model = new Model(this.context.device, {
+      ...this.getShaders(),
+      id: this.props.id,
+      topology: "point-list",
+      bufferLayout: [
+        { name: "positions", format: "float32x3" },
+        { name: "values", format: "float32" },
+      ],
+      vertexCount: 0,
+    });
+    this.setState({ model, positions: null, values: null, texture: null } satisfies State);
+  }
+
+  override updateState({ props, oldProps }: UpdateParameters<this>): void {
+    const state = this.state as unknown as State;
+    if (props.positions !== oldProps.positions) this.upload("positions", props.positions);
+    const sameValues = props.values === oldProps.values && props.positions.length === oldProps.positions?.length;
+    if (!sameValues) this.upload("values", props.values ?? new Float32Array(props.positions.length / 3));
+    if (props.lut !== oldProps.lut) {
+      state.texture?.destroy();
+      state.texture = this.context.device.createTexture({
+        format: "rgba8unorm",
+        width: LUT_WIDTH,
+        height: props.lut.rows,
+        data: props.lut.pixels,
+        mipLevels: 1,
+        sampler: { minFilter: "nearest", magFilter: "nearest" },
+      });
+    }
+  }
+
+  private upload(name: "positions" | "values", data: Float32Array): void {
+    const state = this.state as unknown as State;
+    state[name]?.destroy();
+    const buffer = this.context.device.createBuffer({ data });
+    state[name] = buffer;
+    state.model.setAttributes({ [name]: buffer });
+  }
+
+  override draw(): void {
+    const { model, texture } = this.state as unknown as State;
+    const { size, alpha, lut, range, values, positions, count, depth } = this.props;
+    if (!texture || positions.length === 0) return;
+    const mode = values === null ? 0 : range === null ? 1 : 2;
+    const [low, high] = range ?? [0, 1];
+    model.shaderInputs.setProps({ points: { size, alpha, low, high, entries: lut.entries, mode, lut: texture } });
+    model.setParameters({
+      depthWriteEnabled: depth,
+      depthCompare: depth ? "less-equal" : "always",
+      blend: true,
+      blendColorSrcFactor: "src-alpha",
+      blendColorDstFactor: "one-minus-src-alpha",
+      blendAlphaSrcFactor: "one",
+      blendAlphaDstFactor: "one-minus-src-alpha",
+    });
+    model.setVertexCount(Math.min(count, positions.length / 3));
+    model.draw(this.context.renderPass);
+  }
+
+  override finalizeState(context: Parameters<Layer["finalizeState"]>[0]): void {
+    const state = this.state as unknown as State;
+    state.positions?.destroy();
+    state.values?.destroy();
+    state.texture?.destroy();
+    super.finalizeState(context);
+  }
+}

@@ -1,0 +1,295 @@
+/** What a person can do: each action fetches what it needs, and the latest of a kind always wins. */
+
+import { ApiError, getBytes, getJson, isAbort, toApiError } from "../api/client";
+import type { Cell, Dataset, EmbeddingInfo, Field, FieldEntry, Genes, Identity } from "../api/types";
+import { Crew } from "../data/crew";
+import { type Color, get, NOTHING, type Painted, set, setProgress, useModel } from "./store";
+import { type Linked, readUrl, writeUrl } from "./url";
+
+const MOST_DEFAULT_CATEGORIES = 100;
+const POLL_MS = 1500;
+const CODE_BYTES = { uint8: 1, uint16: 2, uint32: 4 };
+
+let crew: Crew | null = null;
+export function crewOf(): Crew {
+  crew ??= new Crew();
+  return crew;
+}
+
+/** One running request of each kind; a newer one ends it. */
+const running = new Map<string, AbortController>();
+
+async function latest(kind: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  running.get(kind)?.abort();
+  const own = new AbortController();
+  running.set(kind, own);
+  try {
+    await work(own.signal);
+  } catch (error) {
+    if (!isAbort(error) && !own.signal.aborted) fail(toApiError(error));
+  } finally {
+    if (running.get(kind) === own) {
+      running.delete(kind);
+      setProgress(kind, null);
+    }
+  }
+}
+
+function fail(error: ApiError): void {
+  if (error.offline && get().geometry !== null) {
+    set({ offline: true });
+    void reconnect();
+  } else set({ error, phase: get().geometry === null ? "error" : get().phase });
+}
+
+/** Asks until the server is back; what is drawn stays. */
+async function reconnect(): Promise<void> {
+  if (running.has("reconnect")) return;
+  running.set("reconnect", new AbortController());
+  for (;;) {
+    await new Promise((done) => setTimeout(done, POLL_MS));
+    try {
+      await getJson("_cellucid/health");
+      break;
+    } catch {
+      // Still gone; asked again.
+    }
+  }
+  running.delete("reconnect");
+  set({ offline: false, error: null });
+  if (get().identity === null) await start();
+  else await paint(get().color);
+}
+
+/** Is the server still there? Asked when the tab is looked at again, and now and then. */
+export async function checkServer(): Promise<void> {
+  if (get().offline) return;
+  try {
+    await getJson("_cellucid/health");
+  } catch (error) {
+    if (error instanceof ApiError && error.offline) {
+      set({ offline: true });
+      void reconnect();
+    }
+  }
+}
+
+function path(relative: string): string {
+  const base = get().dataset?.path ?? "/";
+  return (base === "/" ? "" : base.replace(/^\//, "")) + relative;
+}
+
+export async function start(): Promise<void> {
+  const linked = readUrl(location.search);
+  const { cmap, size, alpha, theme, fileColors } = linked;
+  set({ phase: "loading", error: null, cmap, size, alpha, theme, fileColors });
+  await latest("dataset", async (signal) => {
+    setProgress("dataset", { label: "Opening", fraction: null });
+    const { datasets } = await getJson<{ datasets: Dataset[] }>("_cellucid/datasets", signal);
+    const wanted = datasets.find((d) => d.id === linked.dataset);
+    if (linked.dataset !== null && !wanted) set({ notice: `There is no data set “${linked.dataset}” here.` });
+    set({ datasets });
+    const first = wanted ?? datasets[0];
+    if (!first) throw new ApiError("no_datasets", "The server offers no data", "Start it with a file to serve.", 0);
+    await open(first, linked, signal);
+  });
+}
+
+export async function chooseDataset(dataset: Dataset): Promise<void> {
+  const plain = readUrl("");
+  set({ camera: null, geometry: null, painted: NOTHING, hidden: null, range: null, genes: null, phase: "loading" });
+  await latest("dataset", (signal) => open(dataset, plain, signal));
+}
+
+async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Promise<void> {
+  set({ dataset, identity: null, error: null });
+  const identity = await getJson<Identity>(path("dataset_identity.json"), signal);
+  const known = identity.expression.items.some((e) => e.id === linked.expr);
+  set({ identity, expression: known ? linked.expr : identity.expression.default, camera: linked.camera });
+  document.title = `${identity.name} – coverslip`;
+  const embeddings = identity.embeddings.items;
+  const embedding =
+    embeddings.find((e) => e.id === linked.embedding) ?? embeddings.find((e) => e.default) ?? embeddings[0];
+  if (!embedding) {
+    set({ phase: "empty" });
+    return;
+  }
+  if (linked.embedding !== null && embedding.id !== linked.embedding) {
+    set({ notice: `There is no embedding “${linked.embedding}”; this is ${embedding.label}.` });
+  }
+  await choosePoints(embedding, linked.dim, linked.columns);
+  if (get().geometry !== null) await paintLinked(linked, identity);
+}
+
+/** What the link asks for, else the first field that makes a good legend. */
+async function paintLinked(linked: Linked, identity: Identity): Promise<void> {
+  const asked = linked.color === null ? null : await colorOf(linked, identity);
+  if (asked === null && linked.color !== null && linked.color !== "none") {
+    set({ notice: `There is no ${linked.color.replace(":", " “")}” here; these are the default colours.` });
+  }
+  const good = (f: FieldEntry) => (f.n_categories ?? 0) >= 2 && (f.n_categories ?? 0) <= MOST_DEFAULT_CATEGORIES;
+  const first = identity.obs_fields.find(good);
+  const fallback: Color = first ? { kind: "field", index: first.index, key: first.key } : { kind: "none" };
+  await paint(asked ?? (linked.color === "none" ? { kind: "none" } : fallback));
+  if (asked === null) return;
+  if (linked.range !== null && get().painted.kind === "continuous") set({ range: linked.range });
+  const { painted } = get();
+  if (painted.kind === "category" && linked.hidden.length > 0) {
+    const hidden = new Uint8Array(painted.field.categories.length + 1);
+    for (const code of linked.hidden) if (code < hidden.length) hidden[code] = 1;
+    hide(hidden);
+  }
+}
+
+async function colorOf(linked: Linked, identity: Identity): Promise<Color | null> {
+  const [kind, ...rest] = (linked.color ?? "").split(":");
+  const key = rest.join(":");
+  if (kind === "field") {
+    const field = identity.obs_fields.find((f) => f.key === key && f.kind !== "text");
+    return field ? { kind: "field", index: field.index, key } : null;
+  }
+  const expression = get().expression;
+  if (kind !== "gene" || expression === null) return null;
+  const genes = await loadGenes();
+  const numbered = linked.gene !== null && genes?.names[linked.gene] === key ? linked.gene : -1;
+  const index = numbered >= 0 ? numbered : (genes?.names.indexOf(key) ?? -1);
+  const found = index >= 0 ? index : (genes?.symbols?.indexOf(key) ?? -1);
+  return found >= 0 ? { kind: "gene", index: found, key: genes?.names[found] ?? key, expression } : null;
+}
+
+export async function choosePoints(
+  embedding: EmbeddingInfo,
+  dim: number | null,
+  columns: number[] | null,
+): Promise<void> {
+  const most = Math.max(...embedding.dimensions);
+  const fits = dim !== null && embedding.dimensions.includes(dim);
+  const chosen = fits ? dim : Math.min(most, 2) || most;
+  const axes = columns?.length === chosen && columns.every((c) => Number.isInteger(c) && c >= 0 && c < embedding.width);
+  const own = axes && columns ? columns : Array.from({ length: chosen }, (_, i) => i);
+  await latest("points", async (signal) => {
+    const n = get().identity?.stats.n_cells ?? 0;
+    const file = embedding.files[`${chosen}d`] ?? "";
+    const plain = own.every((c, i) => c === i);
+    const label = `${embedding.label}: ${n.toLocaleString("en")} cells`;
+    setProgress("points", { label, fraction: 0 });
+    const url = path(file) + (plain ? "" : `?columns=${own.join(",")}`);
+    const bytes = await getBytes(url, n * chosen * 4, signal, (got, all) =>
+      setProgress("points", { label, fraction: got / all }),
+    );
+    const laid = await crewOf().run({ kind: "points", bytes, n, dimensions: chosen });
+    if (signal.aborted) return;
+    const before = get().geometry;
+    const moved = before !== null && (before.embedding.id !== embedding.id || before.dim !== chosen);
+    set({ geometry: { ...laid, n, embedding, dim: chosen, columns: own }, phase: "ready", hover: null });
+    if (moved) set({ camera: null });
+  });
+}
+
+export async function loadGenes(): Promise<Genes | null> {
+  const { expression, genes, identity } = get();
+  if (genes !== null && genes.expression === expression) return genes;
+  const info = identity?.expression.items.find((e) => e.id === expression);
+  if (!info) return null;
+  const fetched = await getJson<Genes>(path(info.genes));
+  if (get().expression === expression) set({ genes: fetched });
+  return fetched;
+}
+
+export async function chooseExpression(expression: string): Promise<void> {
+  set({ expression });
+  await latest("genes", async () => {
+    const genes = await loadGenes();
+    const { color } = get();
+    if (color.kind !== "gene" || genes === null) return;
+    const index = genes.names.indexOf(color.key);
+    if (index >= 0) await paint({ ...color, index, expression });
+    else set({ notice: `${color.key} is not among the genes of ${expression}.` });
+  });
+}
+
+export async function paint(color: Color): Promise<void> {
+  set({ color, error: null });
+  await latest("color", async (signal) => {
+    if (color.kind !== "none") setProgress("color", { label: color.key, fraction: null });
+    const painted = color.kind === "none" ? NOTHING : await fetchPainted(color, signal);
+    if (signal.aborted) return;
+    set({ painted, hidden: null, range: null, hover: null });
+  });
+}
+
+async function fetchPainted(color: Exclude<Color, { kind: "none" }>, signal: AbortSignal): Promise<Painted> {
+  const n = get().identity?.stats.n_cells ?? 0;
+  const key = `${color.kind}:${color.key}`;
+  if (color.kind === "gene") {
+    const genes = await loadGenes();
+    const template = genes?.values ?? "genes/{index}.values.f32";
+    const bytes = await getBytes(path(template.replace("{index}", String(color.index))), n * 4, signal);
+    return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n })) };
+  }
+  const field = await getJson<Field>(path(`fields/${color.index}.json`), signal);
+  if (field.kind === "category") {
+    const bytes = await getBytes(path(field.codes), n * CODE_BYTES[field.dtype], signal);
+    const task = { kind: "codes", bytes, n, dtype: field.dtype, categories: field.categories.length } as const;
+    return { kind: "category", key, field, ...(await crewOf().run(task)) };
+  }
+  if (field.kind === "text") return NOTHING;
+  const bytes = await getBytes(path(field.values), n * 4, signal);
+  return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n })) };
+}
+
+export function hide(hidden: Uint8Array | null): void {
+  const any = hidden?.some((h) => h === 1) ? hidden : null;
+  set({ hidden: any, hover: null });
+  void crewOf().run({ kind: "hide", hidden: any });
+}
+
+export async function describeCell(cell: number): Promise<void> {
+  await latest("cell", async (signal) => {
+    const detail = await getJson<Cell>(path(`cells/${cell}.json`), signal);
+    set(({ hover }) => (hover?.cell === cell ? { hover: { ...hover, detail } } : {}));
+  });
+}
+
+export function forgetCell(): void {
+  running.get("cell")?.abort();
+  if (get().hover !== null) set({ hover: null });
+}
+
+/** The current view as a link. */
+export function linkedNow(): Linked {
+  const s = get();
+  const { geometry, color } = s;
+  const plain = geometry?.columns.every((c, i) => c === i) ?? true;
+  return {
+    dataset: s.datasets.length > 1 ? (s.dataset?.id ?? null) : null,
+    embedding: geometry?.embedding.id ?? null,
+    dim: geometry?.dim ?? null,
+    columns: plain ? null : (geometry?.columns ?? null),
+    color: color.kind === "none" ? "none" : `${color.kind}:${color.key}`,
+    gene: color.kind === "gene" && s.genes?.names.indexOf(color.key) !== color.index ? color.index : null,
+    expr: s.expression === s.identity?.expression.default ? null : s.expression,
+    range: s.range,
+    cmap: s.cmap,
+    hidden: s.hidden ? Array.from(s.hidden.keys()).filter((code) => s.hidden?.[code]) : [],
+    fileColors: s.fileColors,
+    size: s.size,
+    alpha: s.alpha,
+    camera: s.camera,
+    theme: s.theme,
+  };
+}
+
+let timer = 0;
+/** Keeps the address bar up to date, a little behind so that dragging does not flood it. */
+export function followUrl(): () => void {
+  return useModel.subscribe((state) => {
+    if (state.phase !== "ready" || Object.keys(state.progress).length > 0) return;
+    clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      if (Object.keys(get().progress).length > 0) return;
+      const query = writeUrl(linkedNow(), location.search);
+      history.replaceState(null, "", `${location.pathname}${query ? `?${query}` : ""}`);
+    }, 200);
+  });
+}

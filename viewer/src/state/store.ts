@@ -1,0 +1,123 @@
+/** What is shown and what is known, in one place; views read it and never talk to each other. */
+
+import { create } from "zustand";
+import type { ApiError } from "../api/client";
+import type { Cell, Dataset, EmbeddingInfo, Field, Genes, Identity } from "../api/types";
+import type { Summary } from "../data/points";
+import type { ColorMap } from "../gpu/lut";
+import type { Theme } from "./url";
+
+export type Color =
+  | { kind: "none" }
+  | { kind: "field"; index: number; key: string }
+  | { kind: "gene"; index: number; key: string; expression: string };
+
+/** What colours the points now; it stays until the next is complete, so that nothing flickers. */
+export type Painted =
+  | { kind: "none"; key: string }
+  | { kind: "category"; key: string; field: Extract<Field, { kind: "category" }>; values: Float32Array }
+  | { kind: "continuous"; key: string; title: string; summary: Summary; values: Float32Array };
+
+export interface Geometry {
+  positions: Float32Array;
+  n: number;
+  nowhere: number;
+  embedding: EmbeddingInfo;
+  dim: number;
+  columns: number[];
+}
+
+export interface Hover {
+  cell: number;
+  position: [number, number, number];
+  x: number;
+  y: number;
+  detail: Cell | null;
+}
+
+export interface Progress {
+  label: string;
+  /** 0 to 1, or null when it is not known. */
+  fraction: number | null;
+}
+
+export interface Model {
+  phase: "loading" | "ready" | "error" | "empty";
+  error: ApiError | null;
+  offline: boolean;
+  notice: string | null;
+  progress: Record<string, Progress>;
+  datasets: Dataset[];
+  dataset: Dataset | null;
+  identity: Identity | null;
+  genes: Genes | null;
+  expression: string | null;
+  geometry: Geometry | null;
+  color: Color;
+  painted: Painted;
+  hidden: Uint8Array | null;
+  range: [number, number] | null;
+  cmap: ColorMap;
+  fileColors: boolean;
+  size: number | null;
+  alpha: number | null;
+  camera: number[] | null;
+  theme: Theme;
+  hover: Hover | null;
+  drawn: number;
+  sheet: "none" | "panel" | "legend";
+  help: boolean;
+}
+
+export const NOTHING: Painted = { kind: "none", key: "none" };
+
+export const useModel = create<Model>(() => ({
+  phase: "loading",
+  error: null,
+  offline: false,
+  notice: null,
+  progress: {},
+  datasets: [],
+  dataset: null,
+  identity: null,
+  genes: null,
+  expression: null,
+  geometry: null,
+  color: { kind: "none" },
+  painted: NOTHING,
+  hidden: null,
+  range: null,
+  cmap: "viridis",
+  fileColors: false,
+  size: null,
+  alpha: null,
+  camera: null,
+  theme: "system",
+  hover: null,
+  drawn: 0,
+  sheet: "none",
+  help: false,
+}));
+
+export const set = useModel.setState;
+export const get = useModel.getState;
+
+export function setProgress(key: string, progress: Progress | null): void {
+  set((state) => {
+    const { [key]: _, ...rest } = state.progress;
+    return { progress: progress === null ? rest : { ...rest, [key]: progress } };
+  });
+}
+
+/** How many cells the legend lets through, of those that have coordinates or not. */
+export function shownCells(state: Model): number {
+  const n = state.identity?.stats.n_cells ?? 0;
+  const { painted, hidden } = state;
+  if (painted.kind !== "category" || hidden === null) return n;
+  const { counts, n_missing } = painted.field;
+  let shown = hidden[counts.length] ? 0 : n_missing;
+  counts.forEach((count, code) => {
+    if (!hidden[code]) shown += count;
+  });
+  return shown;
+}

@@ -1,0 +1,133 @@
+/** The view in the address bar: a copied link shows the same. */
+
+import { COLOR_MAPS, type ColorMap } from "../gpu/lut";
+
+export type Theme = "system" | "light" | "dark";
+
+export interface Linked {
+  dataset: string | null;
+  embedding: string | null;
+  dim: number | null;
+  columns: number[] | null;
+  /** `field:NAME`, `gene:NAME`, `none`, or null for the default. */
+  color: string | null;
+  /** Which of several genes of one name: its number. */
+  gene: number | null;
+  expr: string | null;
+  range: [number, number] | null;
+  cmap: ColorMap;
+  hidden: number[];
+  fileColors: boolean;
+  size: number | null;
+  alpha: number | null;
+  camera: number[] | null;
+  theme: Theme;
+}
+
+const NAMES = [
+  "dataset",
+  "embedding",
+  "dim",
+  "columns",
+  "color",
+  "gene",
+  "expr",
+  "range",
+  "cmap",
+  "hidden",
+  "filecolors",
+  "size",
+  "alpha",
+  "camera",
+  "theme",
+];
+
+function numbers(text: string | null): number[] | null {
+  if (text === null || text === "") return null;
+  const found = text.split(",").map(Number);
+  return found.every(Number.isFinite) ? found : null;
+}
+
+function numberOf(text: string | null): number | null {
+  return numbers(text)?.[0] ?? null;
+}
+
+export function readUrl(search: string): Linked {
+  const query = new URLSearchParams(search);
+  const range = numbers(query.get("range"));
+  const cmap = query.get("cmap");
+  const theme = query.get("theme");
+  return {
+    dataset: query.get("dataset"),
+    embedding: query.get("embedding"),
+    dim: numberOf(query.get("dim")),
+    columns: numbers(query.get("columns")),
+    color: query.get("color"),
+    gene: numberOf(query.get("gene")),
+    expr: query.get("expr"),
+    range: range?.length === 2 ? [range[0] as number, range[1] as number] : null,
+    cmap: cmap !== null && Object.hasOwn(COLOR_MAPS, cmap) ? (cmap as ColorMap) : "viridis",
+    hidden: readRuns(query.get("hidden")),
+    fileColors: query.get("filecolors") === "1",
+    size: numberOf(query.get("size")),
+    alpha: numberOf(query.get("alpha")),
+    camera: numbers(query.get("camera")),
+    theme: theme === "dark" || theme === "light" ? theme : "system",
+  };
+}
+
+/** The query of a view; parameters that are not ours are kept as they are. */
+export function writeUrl(view: Linked, search: string): string {
+  const query = new URLSearchParams(search);
+  for (const name of NAMES) query.delete(name);
+  const put = (name: string, value: string | number | null | undefined) => {
+    if (value !== null && value !== undefined && value !== "") query.set(name, String(value));
+  };
+  put("dataset", view.dataset);
+  put("embedding", view.embedding);
+  put("dim", view.dim);
+  put("columns", view.columns?.join(","));
+  put("color", view.color);
+  put("gene", view.gene);
+  put("expr", view.expr);
+  put("range", view.range?.map((v) => Number(v.toPrecision(7))).join(","));
+  put("cmap", view.cmap === "viridis" ? null : view.cmap);
+  put("hidden", writeRuns(view.hidden));
+  put("filecolors", view.fileColors ? 1 : null);
+  put("size", view.size);
+  put("alpha", view.alpha);
+  put("camera", view.camera?.map((v) => Number(v.toPrecision(5))).join(","));
+  put("theme", view.theme === "system" ? null : view.theme);
+  return query.toString();
+}
+
+/** Code numbers as runs, `0-4,7`, because "all but one of 70,000" must fit an address. */
+export function writeRuns(codes: number[]): string {
+  const sorted = [...codes].sort((a, b) => a - b);
+  const runs: string[] = [];
+  for (let i = 0; i < sorted.length; ) {
+    const start = sorted[i] as number;
+    let end = start;
+    while (sorted[i + 1] === end + 1) {
+      i += 1;
+      end += 1;
+    }
+    runs.push(end > start ? `${start}-${end}` : `${start}`);
+    i += 1;
+  }
+  return runs.join(",");
+}
+
+const MOST_CODES = 1_000_000;
+
+export function readRuns(text: string | null): number[] {
+  const codes: number[] = [];
+  for (const run of (text ?? "").split(",")) {
+    const found = /^(\d+)(?:-(\d+))?$/.exec(run);
+    if (!found) continue;
+    const start = Number(found[1]);
+    const end = Math.min(Number(found[2] ?? found[1]), start + MOST_CODES);
+    for (let code = start; code <= end && codes.length < MOST_CODES; code += 1) codes.push(code);
+  }
+  return codes;
+}

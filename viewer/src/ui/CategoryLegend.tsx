@@ -1,0 +1,156 @@
+/** Categories with their counts: show, hide, isolate. Only the rows in sight exist, so 70,000 stay fast. */
+
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useMemo, useRef, useState } from "react";
+import { counted, count as countText, shorten } from "../data/format";
+import { categoryColor, fromHex, MISSING_COLOR, toCss } from "../gpu/palette";
+import { hide } from "../state/actions";
+import { type Painted, set, useModel } from "../state/store";
+
+const ROW_PX = 26;
+const TOUCH_ROW_PX = 40;
+const FILTER_FROM = 20;
+const SHOW_ALL_ROWS_TO = 300;
+
+interface Row {
+  code: number;
+  name: string;
+  count: number;
+  color: string;
+}
+
+export function CategoryLegend({ painted }: { painted: Extract<Painted, { kind: "category" }> }) {
+  const { field } = painted;
+  const { hidden, fileColors } = useModel();
+  const [filter, setFilter] = useState("");
+  const rows = useMemo(() => rowsOf(field, fileColors, filter), [field, fileColors, filter]);
+  const total = field.categories.length;
+  const isHidden = (code: number) => hidden?.[code] === 1;
+
+  function change(edit: (hidden: Uint8Array) => void): void {
+    const next = hidden?.slice() ?? new Uint8Array(total + 1);
+    edit(next);
+    hide(next);
+  }
+  function isolate(code: number): void {
+    const alone = !isHidden(code) && hidden?.reduce((sum, h) => sum + h, 0) === total;
+    if (alone) hide(null);
+    else hide(new Uint8Array(total + 1).fill(1).fill(0, code, code + 1));
+  }
+
+  return (
+    <section className="group legend" data-testid="legend" data-kind="category">
+      <h2 title={field.key}>{shorten(field.key, 28)}</h2>
+      <div className="buttons">
+        <button type="button" onClick={() => hide(null)} disabled={hidden === null}>
+          Show all
+        </button>
+        <button type="button" onClick={() => hide(new Uint8Array(total + 1).fill(1))}>
+          Hide all
+        </button>
+        <span className="quiet">{counted(total, "group")}</span>
+      </div>
+      {field.colors ? (
+        <label className="check">
+          <input type="checkbox" checked={fileColors} onChange={(e) => set({ fileColors: e.target.checked })} />
+          Colours from the file
+        </label>
+      ) : null}
+      {total > FILTER_FROM ? (
+        <input
+          type="search"
+          aria-label="Find a group"
+          placeholder="Find a group"
+          value={filter}
+          onChange={(e) => setFilter(e.target.value)}
+        />
+      ) : null}
+      <Rows
+        rows={rows}
+        isHidden={isHidden}
+        toggle={(code) => change((h) => h.fill(h[code] ? 0 : 1, code, code + 1))}
+        isolate={isolate}
+      />
+      {rows.length === 0 ? <p className="note">No group of that name.</p> : null}
+    </section>
+  );
+}
+
+function rowsOf(field: Extract<Painted, { kind: "category" }>["field"], fileColors: boolean, filter: string): Row[] {
+  const wanted = filter.trim().toLowerCase();
+  const rows: Row[] = [];
+  field.categories.forEach((name, code) => {
+    if (wanted !== "" && !name.toLowerCase().includes(wanted)) return;
+    const own = fileColors ? field.colors?.[code] : undefined;
+    rows.push({ code, name, count: field.counts[code] ?? 0, color: toCss(own ? fromHex(own) : categoryColor(code)) });
+  });
+  if (field.n_missing > 0 && wanted === "") {
+    rows.push({ code: field.categories.length, name: "missing", count: field.n_missing, color: toCss(MISSING_COLOR) });
+  }
+  return rows;
+}
+
+interface RowsProps {
+  rows: Row[];
+  isHidden: (code: number) => boolean;
+  toggle: (code: number) => void;
+  isolate: (code: number) => void;
+}
+
+function Rows(props: RowsProps) {
+  return props.rows.length > SHOW_ALL_ROWS_TO ? <WindowedRows {...props} /> : <PlainRows {...props} />;
+}
+
+function PlainRows({ rows, ...rest }: RowsProps) {
+  return (
+    <ul className="legend-rows">
+      {rows.map((row) => (
+        <LegendRow key={row.code} row={row} {...rest} />
+      ))}
+    </ul>
+  );
+}
+
+function WindowedRows({ rows, ...rest }: RowsProps) {
+  const box = useRef<HTMLUListElement>(null);
+  const touch = window.matchMedia?.("(max-width: 720px)").matches ?? false;
+  const list = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => box.current,
+    estimateSize: () => (touch ? TOUCH_ROW_PX : ROW_PX),
+    overscan: 12,
+  });
+  return (
+    <ul ref={box} className="legend-rows windowed">
+      <li aria-hidden="true" className="spacer" style={{ height: list.getTotalSize() }} />
+      {list.getVirtualItems().map((item) => {
+        const row = rows[item.index];
+        return row ? <LegendRow key={row.code} row={row} top={item.start} {...rest} /> : null;
+      })}
+    </ul>
+  );
+}
+
+function LegendRow({ row, top, isHidden, toggle, isolate }: Omit<RowsProps, "rows"> & { row: Row; top?: number }) {
+  const { code, name, count, color } = row;
+  const off = isHidden(code);
+  return (
+    <li
+      className={off ? "legend-row off" : "legend-row"}
+      data-testid="legend-item"
+      data-code={code}
+      data-color={color}
+      style={top === undefined ? undefined : { position: "absolute", top, left: 0, right: 0 }}
+    >
+      <label title={name}>
+        <input type="checkbox" checked={!off} onChange={() => toggle(code)} />
+        <span className="swatch" style={{ background: color }} aria-hidden="true" />
+        <span className="name">{shorten(name, 30)}</span>
+        <span className="count">{countText(count)}</span>
+      </label>
+      <button type="button" className="only" onClick={() => isolate(code)} aria-label={`Only ${name}`}>
+        only
+      </button>
+    </li>
+  );
+}

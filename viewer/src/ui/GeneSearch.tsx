@@ -1,0 +1,94 @@
+/** Finding one gene among tens of thousands by typing. */
+
+import { useCombobox } from "downshift";
+import { useEffect, useState } from "react";
+import { toApiError } from "../api/client";
+import { findGenes, type GeneHit, type GeneHits, SHOWN } from "../data/genes";
+import { chooseExpression, loadGenes, paint } from "../state/actions";
+import { get, set, useModel } from "../state/store";
+
+const NONE: GeneHits = { hits: [], total: 0 };
+
+export function GeneSearch() {
+  const { identity, expression, genes, color } = useModel();
+  const [query, setQuery] = useState("");
+  const [found, setFound] = useState<GeneHits>(NONE);
+  const matrices = identity?.expression.items ?? [];
+
+  useEffect(() => {
+    setFound(genes && query.trim() !== "" ? findGenes(genes, query) : NONE);
+  }, [genes, query]);
+
+  function choose(hit: GeneHit | null | undefined): void {
+    const matrix = get().expression;
+    if (hit && matrix !== null) void paint({ kind: "gene", index: hit.index, key: hit.name, expression: matrix });
+  }
+
+  const box = useCombobox<GeneHit>({
+    items: found.hits,
+    itemToString: (hit) => hit?.name ?? "",
+    defaultHighlightedIndex: 0,
+    onInputValueChange: ({ inputValue }) => setQuery(inputValue),
+    onSelectedItemChange: ({ selectedItem }) => choose(selectedItem),
+  });
+
+  if (matrices.length === 0) return <p className="note">This data set has no genes.</p>;
+  const load = () => void loadGenes().catch((error: unknown) => set({ error: toApiError(error) }));
+  const shown = box.isOpen && query.trim() !== "";
+  return (
+    <div className="gene-search">
+      <label {...box.getLabelProps()} className="field-label">
+        Gene{" "}
+        <span className="quiet">
+          {matrices.find((m) => m.id === expression)?.n_genes.toLocaleString("en") ?? ""} to choose from
+        </span>
+      </label>
+      <div className="combo">
+        <input
+          {...box.getInputProps({ onFocus: load })}
+          data-testid="gene-search"
+          placeholder={color.kind === "gene" ? color.key : "Name or symbol"}
+          autoComplete="off"
+          spellCheck={false}
+          aria-keyshortcuts="/"
+        />
+        <ul {...box.getMenuProps()} className={shown ? "menu open" : "menu"}>
+          {shown
+            ? found.hits.map((hit, index) => (
+                <li
+                  key={hit.index}
+                  {...box.getItemProps({ item: hit, index })}
+                  data-testid="gene-option"
+                  className={box.highlightedIndex === index ? "active" : ""}
+                >
+                  <span>{hit.name}</span>
+                  {hit.symbol !== null && hit.symbol !== hit.name ? <span className="quiet">{hit.symbol}</span> : null}
+                </li>
+              ))
+            : null}
+        </ul>
+      </div>
+      <p className="note" aria-live="polite">
+        {query.trim() !== "" && genes ? hitsText(found) : ""}
+      </p>
+      {matrices.length > 1 ? (
+        <label className="row">
+          <span>Matrix</span>
+          <select value={expression ?? ""} onChange={(e) => void chooseExpression(e.target.value)}>
+            {matrices.map((m) => (
+              <option key={m.id} value={m.id}>
+                {m.label}
+              </option>
+            ))}
+          </select>
+        </label>
+      ) : null}
+    </div>
+  );
+}
+
+function hitsText({ total }: GeneHits): string {
+  if (total === 0) return "No gene of that name";
+  const more = total > SHOWN ? `; the first ${SHOWN} are listed` : "";
+  return `${total.toLocaleString("en")} ${total === 1 ? "gene" : "genes"}${more}`;
+}

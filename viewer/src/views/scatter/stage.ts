@@ -1,0 +1,136 @@
+/** deck.gl behind one small class: a canvas, a camera, a layer. React tells it what to show and nothing else. */
+
+import { Deck, OrbitView, OrthographicView } from "@deck.gl/core";
+import { PointsLayer, type PointsLayerProps } from "./layer";
+import { type Camera, MAX_ZOOM, MIN_ZOOM, MOVING_POINTS } from "./model";
+
+export interface Scene extends Pick<PointsLayerProps, "positions" | "values" | "lut" | "range" | "alpha"> {
+  dim: number;
+  /** Diameter in CSS pixels. */
+  pointSize: number;
+}
+
+interface StageEvents {
+  onCamera: (camera: Camera) => void;
+  /** After a frame: how many points it drew. */
+  onDrawn: (points: number) => void;
+  onError: (error: Error) => void;
+}
+
+const REST_MS = 180;
+
+const CONTROLS = {
+  dragPan: true,
+  dragRotate: true,
+  scrollZoom: { speed: 0.01, smooth: false },
+  touchRotate: true,
+  keyboard: { moveSpeed: 60 },
+};
+
+export class Stage {
+  private readonly deck: Deck<OrthographicView[] | OrbitView[]>;
+  private scene: Scene | null = null;
+  private camera: Camera;
+  private moving = false;
+  private timer = 0;
+  private counted = 0;
+
+  constructor(
+    parent: HTMLDivElement,
+    camera: Camera,
+    private readonly events: StageEvents,
+  ) {
+    this.camera = camera;
+    this.deck = new Deck({
+      parent,
+      views: this.views(),
+      viewState: this.viewState(),
+      controller: true,
+      layers: [],
+      useDevicePixels: true,
+      pickingRadius: 0,
+      onViewStateChange: ({ viewState }) => this.follow(viewState as unknown as Record<string, unknown>),
+      onAfterRender: () => this.events.onDrawn(this.counted),
+      onError: (error) => this.events.onError(error),
+    });
+  }
+
+  private views(): OrthographicView[] | OrbitView[] {
+    if (this.camera.kind === "2d") return [new OrthographicView({ id: "flat", flipY: false, controller: CONTROLS })];
+    return [new OrbitView({ id: "orbit", orbitAxis: "Y", fovy: 40, controller: CONTROLS })];
+  }
+
+  private viewState() {
+    const { kind: _, ...state } = this.camera;
+    return { ...state, minZoom: MIN_ZOOM, maxZoom: MAX_ZOOM } as never;
+  }
+
+  private follow(state: Record<string, unknown>): void {
+    const target = (state["target"] as number[]).slice(0, 3);
+    const zoom = Array.isArray(state["zoom"]) ? Number(state["zoom"][0]) : Number(state["zoom"]);
+    const at: [number, number, number] = [target[0] ?? 0, target[1] ?? 0, target[2] ?? 0];
+    this.camera =
+      this.camera.kind === "2d"
+        ? { kind: "2d", target: at, zoom }
+        : {
+            kind: "3d",
+            target: at,
+            zoom,
+            rotationX: Number(state["rotationX"]),
+            rotationOrbit: Number(state["rotationOrbit"]),
+          };
+    this.move();
+    this.events.onCamera(this.camera);
+  }
+
+  private move(): void {
+    this.moving = true;
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => {
+      this.moving = false;
+      this.render();
+    }, REST_MS);
+    this.render();
+  }
+
+  /** Look from here. */
+  look(camera: Camera): void {
+    const other = camera.kind !== this.camera.kind;
+    this.camera = camera;
+    if (other) this.deck.setProps({ views: this.views(), viewState: this.viewState() });
+    this.render();
+  }
+
+  show(scene: Scene): void {
+    this.scene = scene;
+    this.render();
+  }
+
+  private render(): void {
+    const { scene } = this;
+    if (!scene) return;
+    const n = scene.positions.length / 3;
+    const count = this.moving ? Math.min(n, MOVING_POINTS) : n;
+    this.counted = count;
+    const ratio = window.devicePixelRatio || 1;
+    const size = Math.max(1, scene.pointSize * ratio * this.growth());
+    const layer = new PointsLayer({ id: "points", ...scene, count, size, depth: scene.dim === 3, pickable: false });
+    this.deck.setProps({ layers: [layer], viewState: this.viewState() });
+  }
+
+  /** Points grow a little as one looks closer. */
+  private growth(): number {
+    return Math.min(4, Math.max(1, 2 ** ((this.camera.zoom - 8.2) * 0.35)));
+  }
+
+  /** From coordinates to CSS pixels of the canvas, for finding what is under the pointer. */
+  pixelMatrix(): number[] | null {
+    const viewport = this.deck.isInitialized ? this.deck.getViewports()[0] : undefined;
+    return viewport ? Array.from(viewport.pixelProjectionMatrix) : null;
+  }
+
+  destroy(): void {
+    clearTimeout(this.timer);
+    this.deck.finalize();
+  }
+}

@@ -37,6 +37,7 @@ export function GeneSearch() {
   const shown = box.isOpen && query.trim() !== "";
   return (
     <div className="gene-search">
+      {/* biome-ignore lint/a11y/noLabelWithoutControl: downshift ties it to the input by id. */}
       <label {...box.getLabelProps()} className="field-label">
         Gene{" "}
         <span className="quiet">

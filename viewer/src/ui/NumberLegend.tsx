@@ -66,9 +66,9 @@ function Histogram({ painted, low, high }: { painted: Numbers; low: number; high
       role="img"
       aria-label={`Histogram of ${painted.title} from ${number(min)} to ${number(max)}, heights by square root`}
     >
-      {Array.from(bins).map((n, bin) => {
+      {Array.from(bins.keys()).map((bin) => {
+        const n = bins[bin] ?? 0;
         const height = n > 0 ? Math.max(0.8, (Math.sqrt(n) / tallest) * 40) : 0;
-        // biome-ignore lint/suspicious/noArrayIndexKey: a bin is its place.
         return (
           <rect key={bin} x={bin} y={40 - height} width={0.9} height={height} className={inside(bin) ? "in" : "out"} />
         );

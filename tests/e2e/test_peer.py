@@ -1,0 +1,197 @@
+"""The same files served by cellucid 0.0.9, as PyPI has it, and by coverslip: every shared endpoint gives equal values."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import CACHE, Running, Start, fetch, new_environment, run, wait_for
+from scipy import sparse
+
+PEER = "cellucid==0.0.9"
+COORDINATES = {"rtol": 0, "atol": 2e-6}
+
+
+@pytest.fixture(scope="session")
+def peer_command() -> Path:
+    """cellucid in an environment of its own, made once."""
+    folder = CACHE / "peers" / f"{PEER.replace('==', '-')}-py{sys.version_info[0]}{sys.version_info[1]}"
+    done = folder / "installed"
+    if not done.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        python = new_environment(folder)
+        run(python, "-m", "pip", "install", "--quiet", PEER)
+        done.touch()
+    return folder / "bin" / "cellucid"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def modern(path: Path) -> Path:
+    """A file of today's anndata: CSR, missing values, strings, booleans, two embeddings, a graph."""
+    rng = np.random.default_rng(7)
+    n, genes = 400, 60
+    kinds = pd.Categorical(rng.choice(["B", "T", "NK", "empty"], n, p=[0.5, 0.3, 0.2, 0.0]), ["B", "T", "NK", "empty"])
+    kinds[rng.random(n) < 0.1] = np.nan
+    score = rng.normal(size=n)
+    score[::9] = np.nan
+    columns = {
+        "kind of cell": kinds,
+        "score": score,
+        "count": rng.integers(0, 1000, n),
+        "is_doublet": rng.random(n) < 0.2,
+        "batch": rng.choice(["b2", "b1", "b10"], n),
+    }
+    obs = pd.DataFrame(columns, index=[f"cell{i}" for i in range(n)])
+    x = sparse.random(n, genes, 0.2, "csr", np.float32, random_state=rng)
+    names = [*(f"GENE{i}" for i in range(genes - 3)), "HLA-A", "MT.1", "with space"]
+    adata = anndata.AnnData(x, obs, pd.DataFrame(index=names))
+    adata.obsm["X_umap"] = rng.normal(size=(n, 2))
+    adata.obsm["X_umap_3d"] = rng.normal(size=(n, 3)).astype(np.float32)
+    adata.obsm["X_pca"] = rng.normal(size=(n, 8))
+    graph = sparse.random(n, n, 0.02, "csr", random_state=rng)
+    adata.obsp["connectivities"] = graph.maximum(graph.T).tocsr()
+    adata.write_h5ad(path)
+    return path
+
+
+class Pair:
+    """Both servers of one file. The peer answers one connection at a time, so each request has its own."""
+
+    def __init__(self, ours: str, theirs: str) -> None:
+        self.ours = ours
+        self.theirs = theirs
+
+    def documents(self, path: str) -> tuple[Any, Any]:
+        return json.loads(fetch(self.ours + path)), json.loads(fetch(self.theirs + path))
+
+    def arrays(self, path: str, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+        return np.frombuffer(fetch(self.ours + path), dtype), np.frombuffer(fetch(self.theirs + path), dtype)
+
+
+@pytest.fixture(scope="module", params=["pbmc68k_reduced", "modern"])
+def pair(request: pytest.FixtureRequest, start: Start, peer_command: Path, pbmc: Path, tmp_path_factory: Any) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("peer")
+    path = pbmc if request.param == "pbmc68k_reduced" else modern(folder / "modern.h5ad")
+    port = free_port()
+    process = subprocess.Popen(
+        [peer_command, "serve", path, "--port", str(port), "--no-browser"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "CELLUCID_WEB_PROXY_CACHE_DIR": str(folder)},
+    )
+    theirs = f"http://127.0.0.1:{port}/"
+
+    def answers() -> bool:
+        try:
+            return bool(fetch(f"{theirs}_cellucid/health"))
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    wait_for(answers, "the peer")
+    ours: Running = start(path)
+    yield Pair(ours.url, theirs)
+    process.send_signal(signal.SIGINT)
+    process.wait()
+
+
+def safe(name: str) -> str:
+    """How the peer's clients write a name into a path."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "field"
+
+
+def assert_covers(ours: Any, theirs: Any, where: str = "") -> None:
+    """Whatever they say, we say too; we may say more."""
+    if isinstance(theirs, dict):
+        assert isinstance(ours, dict), where
+        assert theirs.keys() <= ours.keys(), where
+        for key in theirs:
+            assert_covers(ours[key], theirs[key], f"{where}/{key}")
+    elif isinstance(theirs, list):
+        assert len(ours) == len(theirs), where
+        for i, value in enumerate(theirs):
+            assert_covers(ours[i], value, f"{where}/{i}")
+    elif isinstance(theirs, float):
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5), where
+    else:
+        assert ours == theirs, where
+
+
+def test_who_we_are(pair: Pair) -> None:
+    for name in ("health", "info", "datasets"):
+        ours, theirs = pair.documents(f"_cellucid/{name}")
+        for document in (ours, theirs):
+            document.pop("version", None)
+            document.pop("port", None)
+        assert_covers(ours, theirs)
+
+
+def test_identity(pair: Pair) -> None:
+    ours, theirs = pair.documents("dataset_identity.json")
+    path = Path(theirs["source"].pop("path"))
+    assert ours["source"].pop("path") == path.name, "the peer tells the absolute path; we do not"
+    del theirs["created_at"]
+    assert_covers(ours, theirs)
+
+
+def test_manifests(pair: Pair) -> None:
+    for name in ("obs_manifest.json", "var_manifest.json", "connectivity_manifest.json"):
+        ours, theirs = pair.documents(name)
+        assert_covers(ours, theirs, name)
+
+
+def test_points(pair: Pair) -> None:
+    identity, _ = pair.documents("dataset_identity.json")
+    dimensions = identity["embeddings"]["available_dimensions"]
+    assert dimensions
+    for d in dimensions:
+        ours, theirs = pair.arrays(f"points_{d}d.bin", "<f4")
+        assert ours.size == identity["stats"]["n_cells"] * d
+        np.testing.assert_allclose(ours, theirs, **COORDINATES)
+
+
+def test_every_obs_column(pair: Pair) -> None:
+    manifest, _ = pair.documents("obs_manifest.json")
+    for key, *_ in manifest["_continuousFields"]:
+        ours, theirs = pair.arrays(f"obs/{safe(key)}.values.f32", "<f4")
+        np.testing.assert_array_equal(ours, theirs)
+    for key, _, dtype, *_ in manifest["_categoricalFields"]:
+        extension = {"uint8": "u8", "uint16": "u16"}[dtype]
+        ours, theirs = pair.arrays(f"obs/{safe(key)}.codes.{extension}", dtype)
+        np.testing.assert_array_equal(ours, theirs)
+        ours, theirs = pair.arrays(f"obs/{safe(key)}.outliers.f32", "<f4")
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_every_gene(pair: Pair) -> None:
+    manifest, _ = pair.documents("var_manifest.json")
+    for (name,) in manifest["fields"]:
+        ours, theirs = pair.arrays(f"var/{safe(name)}.values.f32", "<f4")
+        np.testing.assert_array_equal(ours, theirs, name)
+
+
+def test_the_graph(pair: Pair) -> None:
+    manifest, _ = pair.documents("connectivity_manifest.json")
+    for end in ("src", "dst"):
+        ours, theirs = pair.arrays(f"connectivity/edges.{end}.bin", manifest["index_dtype"])
+        assert ours.size == manifest["n_edges"]
+        np.testing.assert_array_equal(ours, theirs)

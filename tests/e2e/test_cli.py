@@ -92,7 +92,7 @@ def test_a_truncated_file_is_said_in_one_line(command: Path, pbmc: Path, tmp_pat
     path = tmp_path / "half.h5ad"
     data = pbmc.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    assert_one_line(serve(command, path), "half.h5ad", "truncated" if share > 0.01 else "HDF5")
+    assert_one_line(serve(command, path), "half.h5ad", "truncated")
 
 
 def test_a_folder_without_data(command: Path, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_interrupted_it_ends_quietly(pbmc: Path, start: Start) -> None:
     idle = [socket.create_connection(host_and_port(running.url)) for _ in range(20)]
     assert running.stop() == 130
     assert running.process.stderr is not None
-    assert running.process.stderr.read() == ""
+    assert running.process.stderr.read().strip() == ""
     for sock in idle:
         sock.close()
 
@@ -167,6 +167,7 @@ def test_off_loopback_a_token_is_asked_for(pbmc: Path, start: Start) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         fetch(f"{plain}dataset_identity.json")
     assert refused.value.code == 401
+    refused.value.close()
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with opener.open(url) as page:
         assert page.url == plain, "the token leaves the address bar"
@@ -217,6 +218,7 @@ def test_a_file_replaced_while_served_is_read_anew(start: Start, tmp_path: Path)
         fetch(f"{url}points_2d.bin")
     assert gone.value.code == 404
     assert json.loads(gone.value.read())["error"]["code"] == "not_found"
+    gone.value.close()
 
 
 def test_the_source_is_only_read(start: Start, pbmc: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from coverslip.core.node import Array, Attrs, Group, Node, Source
 from coverslip.core.spec import ArraySpec, Box
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+BROKEN = "The file looks truncated or damaged, or needs a compression filter that is not installed."
 PREAD_BYTES = 1 << 24
 """One system call reads at most this much."""
 
@@ -34,12 +36,28 @@ def has_signature(head: bytes) -> bool:
     return any(head[at : at + 8] == SIGNATURE for at in (0, 512, 1024, 2048))
 
 
+# What h5py raises for bytes that make no sense, depending on where it meets them.
+NONSENSE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+
+
+@contextmanager
+def damage(name: str) -> Iterator[None]:
+    """Call what h5py cannot read damaged, and name it."""
+    try:
+        yield
+    except NONSENSE as error:
+        text = str(error).strip("'\"").splitlines()[:1] or [error.__class__.__name__]
+        raise Damaged(f"{name} cannot be read: {text[0]}", BROKEN) from error
+
+
 class H5Source(Source):
     """One opened HDF5 file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = h5py.File(path, "r", locking=False)
+        # Another driver than everybody's: HDF5 would refuse to open a file twice in one process with different locking,
+        # and a notebook that serves a file must still be able to read it.
+        self._file = h5py.File(path, "r", driver="stdio", locking=False)
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         stat = os.fstat(self._fd)
         self.etag, self.modified_s = file_etag(stat), stat.st_mtime
@@ -83,34 +101,38 @@ class H5Group(Group):
         return read_attrs(self._group)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._group)
+        with damage(self._name):
+            names = list(self._group)
+        return iter(names)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(name) and self._group.get(name, getlink=True) is not None
+        with damage(self._name):
+            return isinstance(name, str) and bool(name) and self._group.get(name, getlink=True) is not None
+
+    @property
+    def _name(self) -> str:
+        return str(self._group.name)
 
     def __getitem__(self, name: str) -> Node:
-        link = self._group.get(name, getlink=True)
-        if link is None:
-            raise NotFound(f"There is no {name!r} in {self._group.name}")
-        if isinstance(link, h5py.ExternalLink):
-            raise UnsafeLink(
-                f"{name!r} lies in another file", "coverslip follows no link out of the file it was given."
-            )
-        try:
+        with damage(f"{name!r}"):
+            link = self._group.get(name, getlink=True)
+            if link is None:
+                raise NotFound(f"There is no {name!r} in {self._name}")
+            if isinstance(link, h5py.ExternalLink):
+                raise outside(name)
             item = self._group[name]
-        except (KeyError, OSError, RuntimeError) as error:
-            raise Damaged(
-                f"{name!r} cannot be opened", "The file looks truncated or damaged; copy it again."
-            ) from error
-        if item.file.filename != self._group.file.filename:  # a soft link that passes through an external one
-            raise UnsafeLink(
-                f"{name!r} lies in another file", "coverslip follows no link out of the file it was given."
-            )
-        if isinstance(item, h5py.Group):
-            return H5Group(item, self._source)
-        if isinstance(item, h5py.Dataset):
-            return H5Array(item, self._source)
+            if item.file.filename != self._group.file.filename:  # a soft link that passes through an external one
+                raise outside(name)
+            if isinstance(item, h5py.Group):
+                return H5Group(item, self._source)
+            if isinstance(item, h5py.Dataset):
+                return H5Array(item, self._source)
         raise Unsupported(f"{name!r} is neither a group nor an array")
+
+
+def outside(name: str) -> UnsafeLink:
+    """The error for a link that leaves the file."""
+    return UnsafeLink(f"{name!r} lies in another file", "coverslip reads no file but the one it was given.")
 
 
 class H5Array(Array):
@@ -118,9 +140,7 @@ class H5Array(Array):
 
     def __init__(self, dataset: h5py.Dataset, source: H5Source) -> None:
         if dataset.external or dataset.is_virtual:
-            raise UnsafeLink(
-                f"{dataset.name} keeps its data in another file", "coverslip reads no file but the one it was given."
-            )
+            raise outside(str(dataset.name))
         if dataset.shape is None:
             raise Unsupported(f"{dataset.name} holds no data")
         self._dataset = dataset
@@ -150,15 +170,10 @@ class H5Array(Array):
             and box.stop[1:] == self._spec.shape[1:]
         ):
             return self._pread(box)
-        try:
+        with damage(str(self._dataset.name)):
             if self._spec.text:
                 return np.asarray(self._dataset.asstr(errors="replace")[box.slices], dtype=object)
             return np.asarray(self._dataset[box.slices])
-        except (OSError, RuntimeError) as error:
-            raise Damaged(
-                f"{self._dataset.name} cannot be read: {str(error).splitlines()[0]}",
-                "The file looks truncated or damaged, or needs a compression filter that is not installed.",
-            ) from error
 
     def _plain_offset(self) -> int | None:
         """Where the elements start in the file, when they lie there in one piece as numpy holds them."""
@@ -187,10 +202,12 @@ class H5Array(Array):
 def read_attrs(item: h5py.HLObject) -> dict[str, Any]:
     """Attributes as plain Python; those that are not numbers or text (references, say) are left out."""
     found = {}
-    for name in item.attrs:
+    with damage(f"The attributes of {item.name}"):
+        names = list(item.attrs)
+    for name in names:
         try:
             value = item.attrs[name]
-        except (OSError, TypeError, KeyError):
+        except NONSENSE:
             continue
         plain = _plain(value)
         if plain is not NotImplemented:

@@ -1,6 +1,7 @@
-"""One million cells, served by coverslip and by cellucid 0.0.9 in one run: start, first bytes, genes, memory, first paint.
+"""One million cells, served by coverslip and by cellucid 0.0.9 in one run.
 
-Prints a Markdown table. Needs ``cellucid==0.0.9`` in an environment of its own (made under ``.cache/peers``) and Chromium.
+Prints a Markdown table: start, first bytes, genes, memory, first paint.
+Needs ``cellucid==0.0.9`` in an environment of its own (made under ``.cache/peers``) and Chromium.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ const sh = (t, s) => { const o = gl.createShader(t); gl.shaderSource(o, s); gl.c
 const p = gl.createProgram();
 gl.attachShader(p, sh(gl.VERTEX_SHADER,
   '#version 300 es\\nin vec2 a;void main(){gl_Position=vec4(a,0,1);gl_PointSize=1.;}'));
-gl.attachShader(p, sh(gl.FRAGMENT_SHADER, '#version 300 es\\nprecision highp float;out vec4 c;void main(){c=vec4(0,.4,.4,1);}'));
+gl.attachShader(p, sh(gl.FRAGMENT_SHADER,
+  '#version 300 es\\nprecision highp float;out vec4 c;void main(){c=vec4(0,.4,.4,1);}'));
 gl.linkProgram(p); gl.useProgram(p);
 const xy = new Float32Array(2 * n).map(() => Math.random() * 2 - 1);
 gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer()); gl.bufferData(gl.ARRAY_BUFFER, xy, gl.STATIC_DRAW);
@@ -144,7 +146,9 @@ def browser_figures(file: Path) -> dict[str, float]:
         for _ in range(STARTS):
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto(url + "?color=none&size=1")
-            page.wait_for_function("() => performance.getEntriesByName('coverslip:all-painted').length > 0", timeout=120_000)
+            page.wait_for_function(
+                "() => performance.getEntriesByName('coverslip:all-painted').length > 0", timeout=120_000
+            )
             for mark in ("first paint", "all painted"):
                 name = f"coverslip:{mark.replace(' ', '-')}"
                 seen[mark].append(page.evaluate(f"performance.getEntriesByName('{name}')[0].startTime"))
@@ -161,21 +165,26 @@ def browser_figures(file: Path) -> dict[str, float]:
 
 def main() -> None:
     """Measure in turn, A B A B, and print."""
-    made = subprocess.run([sys.executable, ROOT / "scripts" / "million_cells.py"], capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "million_cells.py"], capture_output=True, text=True, check=True
+    )
     file = Path(made.stdout.strip())
     ours = Served("coverslip", [str(Path(sys.executable).parent / "coverslip")])
     theirs = Served(PEER, [str(peer_command())])
     for _ in range(STARTS):
         ours.measure(file)
         theirs.measure(file)
-    print(f"| 1,000,000 cells × 200 genes, CSR; {STARTS} starts each, medians | coverslip | {PEER} | ratio |\n|---|---|---|---|")
+    print(f"| 1,000,000 cells × 200 genes, CSR; medians of {STARTS} starts | coverslip | {PEER} | ratio |")
+    print("|---|---|---|---|")
     for what, values in ours.seconds.items():
         a, b = statistics.median(values), statistics.median(theirs.seconds[what])
         print(f"| {what} | {a * 1000:,.1f} ms | {b * 1000:,.1f} ms | {b / a:.1f} × |")
     for what, a in ours.megabytes.items():
         b = theirs.megabytes[what]
         print(f"| server memory, {what} | {a:,.0f} MB | {b:,.0f} MB | {b / a:.1f} × |")
-    wall = [timed(lambda: subprocess.run([ours.command[0], "--help"], capture_output=True, check=True)) for _ in range(9)]
+    wall = [
+        timed(lambda: subprocess.run([ours.command[0], "--help"], capture_output=True, check=True)) for _ in range(9)
+    ]
     print(f"| `coverslip --help`, wall | {statistics.median(wall) * 1000:,.0f} ms | | |")
     for what, value in browser_figures(file).items():
         print(f"| page: {what} | {value:,.0f} ms | | |")

@@ -12,7 +12,20 @@ import pandas as pd
 from scipy import sparse
 
 N, GENES = 50, 12
-ODD_NAMES = ["HLA/A", "HLA A", "HLA_A", "β", "α-tubulin", "γ", "MT-CO1", "plain", "with.dot", "a%20b", "x" * 60, "Ünïcode"]
+ODD_NAMES = [
+    "HLA/A",
+    "HLA A",
+    "HLA_A",
+    "β",
+    "α-tubulin",
+    "γ",
+    "MT-CO1",
+    "plain",
+    "with.dot",
+    "a%20b",
+    "x" * 60,
+    "Ünïcode",
+]
 
 
 def table(n: int = N, seed: int = 0) -> pd.DataFrame:

@@ -44,7 +44,7 @@ def library_of(data: Any) -> Library:
             path = Path(item)
             library.add(path.stem, recognise(path).name, partial(open_source, path), file_name=path.name)
         else:
-            from coverslip.formats.anndata_memory import AnnDataSource
+            from coverslip.formats.trees.anndata_memory import AnnDataSource
 
             library.add("AnnData", "in-memory", partial(AnnDataSource, item), id="anndata")
     return library

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import make
 import numpy as np
 import pytest
 from scipy import sparse
 
+import make
 from coverslip.core.errors import Ambiguous, Damaged, NotFound
 from coverslip.core.tree import MemoryArray, MemoryGroup
 from coverslip.domains import columns as columns_module
@@ -16,7 +16,7 @@ from coverslip.domains.embedding import Embedding, best, normalise, umap_by_dime
 from coverslip.domains.graph import undirected_edges
 from coverslip.domains.groups import centroids, outlier_quantiles
 from coverslip.domains.matrix import Csr
-from coverslip.formats.anndata_memory import AnnDataSource
+from coverslip.formats.trees.anndata_memory import AnnDataSource
 
 
 def test_normalising_is_the_formula() -> None:
@@ -94,7 +94,9 @@ def test_outliers_and_centroids_against_loops() -> None:
     assert np.isnan(found[7])
 
 
-@pytest.mark.parametrize(("n", "dtype"), [(1, "u1"), (254, "u1"), (255, "u2"), (65534, "u2"), (65535, "u4"), (70000, "u4")])
+@pytest.mark.parametrize(
+    ("n", "dtype"), [(1, "u1"), (254, "u1"), (255, "u2"), (65534, "u2"), (65535, "u4"), (70000, "u4")]
+)
 def test_codes_fit_any_number_of_categories(n: int, dtype: str) -> None:
     assert code_dtype(n) == np.dtype(dtype)
     column = Category("k", MemoryArray(np.arange(n)), MemoryArray(np.arange(n).astype(str)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import make
 import numpy as np
 import pytest
 from scipy import sparse
 
+import make
 from coverslip.core.errors import Damaged, NotFound, Stopped, Unsupported
 from coverslip.core.stop import Stop
 from coverslip.core.tree import MemoryArray, MemoryGroup
@@ -96,7 +96,7 @@ def test_float64_beyond_float32_is_infinite_without_a_warning() -> None:
 
 def test_a_gene_that_is_not_there() -> None:
     from coverslip.domains.cells import Cells
-    from coverslip.formats.anndata_memory import AnnDataSource
+    from coverslip.formats.trees.anndata_memory import AnnDataSource
 
     with pytest.raises(NotFound, match="12"):
         Cells(AnnDataSource(make.adata()).root).expression().gene(12)

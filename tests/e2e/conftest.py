@@ -158,8 +158,10 @@ class Watched:
         """Wait until all cells are drawn (in the colours asked for)."""
         self.page.wait_for_function(
             """(color) => {
-                const app = document.querySelector('[data-testid=app]'), s = document.querySelector('[data-testid=scatter]');
-                return app?.dataset.state === 'ready' && Number(s.dataset.cells) > 0 && s.dataset.painted === s.dataset.cells
+                const app = document.querySelector('[data-testid=app]');
+                const s = document.querySelector('[data-testid=scatter]');
+                return app?.dataset.state === 'ready' && Number(s.dataset.cells) > 0
+                    && s.dataset.painted === s.dataset.cells
                     && (color === null ? s.dataset.color !== 'none' : s.dataset.color === color)
                     && document.querySelector('[data-testid=progress]').textContent === '';
             }""",

@@ -1,4 +1,4 @@
-"""The same files served by cellucid 0.0.9, as PyPI has it, and by coverslip: every shared endpoint gives equal values."""
+"""The same files served by PyPI's cellucid 0.0.9 and by coverslip: every shared endpoint gives equal values."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ class Pair:
 
 
 @pytest.fixture(scope="module", params=["pbmc68k_reduced", "modern"])
-def pair(request: pytest.FixtureRequest, start: Start, peer_command: Path, pbmc: Path, tmp_path_factory: Any) -> Iterator[Pair]:
+def pair(
+    request: pytest.FixtureRequest, start: Start, peer_command: Path, pbmc: Path, tmp_path_factory: Any
+) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("peer")
     path = pbmc if request.param == "pbmc68k_reduced" else modern(folder / "modern.h5ad")
     port = free_port()

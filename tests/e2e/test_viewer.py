@@ -16,7 +16,8 @@ from conftest import ROOT, Open, Running, Start, Watched, fetch, wait_for
 
 BULK_LABELS = {
     "CD4+/CD25 T Reg": 68, "CD4+/CD45RA+/CD25- Naive T": 8, "CD4+/CD45RO+ Memory": 19, "CD8+ Cytotoxic T": 54,
-    "CD8+/CD45RA+ Naive Cytotoxic": 43, "CD14+ Monocyte": 129, "CD19+ B": 95, "CD34+": 13, "CD56+ NK": 31, "Dendritic": 240,
+    "CD8+/CD45RA+ Naive Cytotoxic": 43, "CD14+ Monocyte": 129, "CD19+ B": 95, "CD34+": 13, "CD56+ NK": 31,
+    "Dendritic": 240,
 }  # fmt: skip
 PHONE = {"width": 390, "height": 844}
 GREY = (158, 158, 158)
@@ -234,7 +235,9 @@ def test_an_unreadable_gene_is_an_error_with_a_code(start: Start, look: Open, tm
         rng = np.random.default_rng(0)
         file["obsm/X_umap"] = rng.random((100, 2))
         for frame, n in (("obs", 100), ("var", 3)):
-            file.create_group(frame).attrs.update({"encoding-type": "dataframe", "_index": "_index", "column-order": []})
+            file.create_group(frame).attrs.update(
+                {"encoding-type": "dataframe", "_index": "_index", "column-order": []}
+            )
             file[f"{frame}/_index"] = [f"{frame}{i}" for i in range(n)]
         x = file.create_dataset("X", data=rng.random((100, 3)), chunks=(100, 1), compression="gzip")
         broken = x.id.get_chunk_info(1)

@@ -165,6 +165,17 @@ def test_who_is_answered() -> None:
     assert not Access.create("0.0.0.0", None).host_allowed("evil.example.org")
 
 
-@pytest.mark.parametrize(("host", "loop"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("10.0.0.1", False), ("lab", False)])
+@pytest.mark.parametrize(
+    ("host", "loop"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("lab", False),
+    ],
+)
 def test_loopback(host: str, loop: bool) -> None:
     assert is_loopback(host) is loop

@@ -7,15 +7,15 @@ from typing import Any
 
 import anndata
 import h5py
-import make
 import numpy as np
 import pytest
 from scipy import sparse
 
+import make
 from coverslip.domains.cells import Cells, as_category
 from coverslip.domains.columns import Category, Continuous
 from coverslip.formats import open_source
-from coverslip.formats.anndata_memory import AnnDataSource
+from coverslip.formats.trees.anndata_memory import AnnDataSource
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
 

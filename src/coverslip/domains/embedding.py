@@ -72,7 +72,8 @@ class Embedding:
         """Coordinates as stored, float32 ``(n_cells, len(columns))``; all columns when None."""
         chosen = list(range(self.width)) if columns is None else list(columns)
         if any(not 0 <= c < self.width for c in chosen):
-            raise NotFound(f"{self.key} has the columns 0 to {self.width - 1}", code="embedding_not_found")
+            hint = f"There are the columns 0 to {self.width - 1}."
+            raise NotFound(f"{self.key} has no columns {chosen}", hint, "embedding_not_found")
         result = np.empty((self.n_cells, len(chosen)), np.float32)
         for start in range(0, self.n_cells, BLOCK_ROWS):
             stop = min(start + BLOCK_ROWS, self.n_cells)

@@ -18,6 +18,8 @@ HEAD_BYTES = 4096
 
 def _named() -> Iterator[object]:
     for module in pkgutil.iter_modules(__path__):
+        if module.ispkg:
+            continue
         yield getattr(importlib.import_module(f"{__name__}.{module.name}"), "FORMAT", None)
     for entry in entry_points(group="coverslip.formats"):
         yield entry.load()

@@ -24,7 +24,7 @@ class H5ad:
 
     def open(self, path: Path) -> Source:
         """Open the file and see that it is AnnData."""
-        from coverslip.formats.hdf5 import open_hdf5  # h5py is loaded when first needed
+        from coverslip.formats.trees.hdf5 import open_hdf5  # h5py is loaded when first needed
 
         source = open_hdf5(path)
         if not any(name in source.root for name in ("obs", "X", "obsm")):

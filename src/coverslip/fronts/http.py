@@ -118,14 +118,18 @@ def requested_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[i
         return None
     if "if-range" in headers and headers["if-range"].strip() != etag:
         return None
-    first, last = found[1], found[2]
-    if len(first) > 18 or len(last) > 18:  # beyond any file; also keeps int() cheap
-        return (size, size) if first else (0, size)
-    if not first and not last:
+    first, last = _position(found[1]), _position(found[2])
+    if first is None:
+        if last is None:
+            return None
+        return (max(size - last, 0), size) if last else (size, size)
+    if last is None:
+        return first, size
+    return None if last < first else (first, min(last + 1, size))
+
+
+def _position(digits: str) -> int | None:
+    """A byte position; one with more digits than any file has bytes is simply beyond the end."""
+    if not digits:
         return None
-    if not first:
-        return (max(size - int(last), 0), size) if int(last) else (size, size)
-    stop = min(int(last) + 1, size) if last else size
-    if last and int(last) < int(first):
-        return None
-    return int(first), stop
+    return int(digits) if len(digits) <= 18 else 10**18

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -105,21 +106,23 @@ class CellsFront:
         path = path.removeprefix(root).lstrip("/")
         if path.startswith("_cellucid/"):
             return await self._about(request, path.removeprefix("_cellucid/"))
-        entry, path = self._entry(path)
+        entry, wanted, path = self._wanted(path)
         started = time.perf_counter()
-        body = await self._body(entry, parse(path), path, dict(request.query_params))
+        body = await self._body(entry, wanted, path, dict(request.query_params))
         response = reply(request.method, request.headers, body)
         response.headers["Server-Timing"] = f"app;dur={(time.perf_counter() - started) * 1000:.1f}"
         return response
 
-    def _entry(self, path: str) -> tuple[Entry, str]:
+    def _wanted(self, path: str) -> tuple[Entry, Wanted, str]:
+        """Which data set and which answer; a data set may be called like one of our folders (``cells.h5ad``)."""
         first, _, rest = path.partition("/")
         if first in self._library and rest:
-            return self._library[first], rest
+            with suppress(NotFound):
+                return self._library[first], parse(rest), rest
         only = next(iter(self._library), None)
         if only is None:
-            raise NotFound("No data set is on offer", code="dataset_not_found")
-        return only, path
+            raise NotFound("No data set is on offer", "Start the server with a file.", "dataset_not_found")
+        return only, parse(path), path
 
     async def _body(self, entry: Entry, wanted: Wanted, path: str, query: dict[str, str]) -> Body:
         chosen: dict[str, str] = {name: value for name, value in sorted(query.items()) if name in PARAMETERS}

@@ -59,7 +59,7 @@ class AnnDataSource(Source):
 def _backing(adata: Any) -> Source | None:
     if not adata.isbacked:
         return None
-    from coverslip.formats.hdf5 import open_hdf5  # h5py is loaded when first needed
+    from coverslip.formats.trees.hdf5 import open_hdf5  # h5py is loaded when first needed
 
     return open_hdf5(Path(adata.filename))
 

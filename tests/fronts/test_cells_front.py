@@ -1,0 +1,352 @@
+"""The whole application over HTTP, without a socket."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import anndata
+import h5py
+import numpy as np
+import pytest
+from scipy import sparse
+from starlette.testclient import TestClient
+
+import make
+from coverslip.app import create_app, library_of
+from coverslip.settings import Settings
+
+Serve = Callable[..., TestClient]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    clients = []
+
+    def begin(data: object, settings: Settings | None = None) -> TestClient:
+        app = create_app(library_of(data), settings or Settings(), 8765)
+        client = TestClient(app, base_url="http://127.0.0.1:8765", headers={"accept-encoding": "identity"})
+        client.__enter__()
+        clients.append(client)
+        return client
+
+    yield begin
+    for client in clients:
+        client.__exit__()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    target = tmp_path / "cells.h5ad"
+    make.adata(sparse.csr_matrix(make.dense_matrix())).write_h5ad(target)
+    return target
+
+
+def floats(client: TestClient, url: str) -> np.ndarray:
+    response = client.get(url)
+    assert response.status_code == 200, response.text
+    return np.frombuffer(response.content, "<f4")
+
+
+def test_every_path_of_the_contract(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    identity = client.get("/dataset_identity.json").json()
+    urls = ["/obs_manifest.json", "/var_manifest.json", "/connectivity_manifest.json", "/cells/0.json"]
+    urls += ["/_cellucid/health", "/_cellucid/info", "/_cellucid/datasets"]
+    for item in identity["embeddings"]["items"]:
+        urls += item["files"].values()
+    urls += identity["embeddings"]["files"].values()
+    for expression in identity["expression"]["items"]:
+        genes = client.get(expression["genes"]).json()
+        assert len(genes["names"]) == expression["n_genes"]
+        urls += [genes["values"].replace("{index}", str(i)) for i in range(expression["n_genes"])]
+    for entry in identity["obs_fields"]:
+        field = client.get(entry["info"]).json()
+        assert (field["key"], field["kind"]) == (entry["key"], entry["kind"])
+        urls.append(field.get("codes") or field["values"])
+    for url in urls:
+        get, head = client.get(url), client.head(url)
+        assert get.status_code == head.status_code == 200, url
+        assert head.content == b""
+        dropped = ("server-timing",)
+        assert {k: v for k, v in get.headers.items() if k not in dropped} == {
+            k: v for k, v in head.headers.items() if k not in dropped
+        }
+        assert get.headers["x-content-type-options"] == "nosniff"
+        assert get.headers["content-security-policy"].startswith("default-src 'self'")
+        assert b"NaN" not in get.content or get.headers["content-type"] == "application/octet-stream"
+        assert str(path.parent).encode() not in get.content
+
+
+def test_etags_ranges_and_gzip_files(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    whole = client.get("/points_2d.bin")
+    assert whole.headers["content-type"] == "application/octet-stream"
+    assert client.get("/points_2d.bin", headers={"if-none-match": whole.headers["etag"]}).status_code == 304
+    part = client.get("/points_2d.bin", headers={"range": "bytes=8-15"})
+    assert (part.status_code, part.content) == (206, whole.content[8:16])
+    assert client.get("/points_2d.bin", headers={"range": "bytes=999999-"}).status_code == 416
+    packed = client.get("/points_2d.bin.gz")
+    assert "content-encoding" not in packed.headers
+    assert gzip.decompress(packed.content) == whole.content
+    assert packed.headers["etag"] != whole.headers["etag"]
+    manifest = client.get("/obs_manifest.json", headers={"accept-encoding": "gzip"})
+    assert manifest.headers["content-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("name", make.ODD_NAMES)
+def test_every_name_addresses_its_own_gene(serve: Serve, path: Path, name: str) -> None:
+    client = serve(path)
+    number = make.ODD_NAMES.index(name)
+    expected = make.dense_matrix()[:, number]
+    np.testing.assert_array_equal(floats(client, f"/var/{quote(name, safe='')}.values.f32"), expected)
+    np.testing.assert_array_equal(floats(client, f"/genes/{number}.values.f32?expression=X"), expected)
+    if "/" in name:
+        np.testing.assert_array_equal(floats(client, f"/var/{name}.values.f32"), expected)
+
+
+def test_the_sanitised_form_works_where_it_means_one_thing(serve: Serve, path: Path, tmp_path: Path) -> None:
+    client = serve(path)
+    tubulin = make.ODD_NAMES.index("α-tubulin")
+    np.testing.assert_array_equal(floats(client, "/var/-tubulin.values.f32"), make.dense_matrix()[:, tubulin])
+    both = client.get("/var/field.values.f32")  # β and γ
+    assert both.status_code == 409
+    assert "β" in both.json()["error"]["message"]
+    assert "γ" in both.json()["error"]["message"]
+
+
+def test_symbols_address_genes_too(serve: Serve, path: Path) -> None:
+    np.testing.assert_array_equal(floats(serve(path), "/var/SYM5.values.f32"), make.dense_matrix()[:, 5])
+
+
+def test_not_there(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    for url, code in {
+        "/var/NOPE.values.f32": "gene_not_found",
+        "/genes/99.values.f32": "gene_not_found",
+        "/obs/nope.codes.u8": "field_not_found",
+        "/fields/99.json": "field_not_found",
+        "/obs/kind.codes.u16": "wrong_extension",
+        "/obs/kind.values.f32": "wrong_part",
+        "/obs/score.codes.u8": "wrong_part",
+        "/points_3d.bin": "points_not_found",
+        "/embeddings/9_2d.bin": "embedding_not_found",
+        "/embeddings/0_2d.bin?columns=0,99": "embedding_not_found",
+        "/genes.json?expression=layer:nope": "expression_not_found",
+        "/cells/50.json": "cell_not_found",
+        "/obs/": "not_found",
+        "/.hidden": "not_found",
+        "/_cellucid/nope": "not_found",
+    }.items():
+        response = client.get(url)
+        assert (response.status_code, response.json()["error"]["code"]) == (404, code), url
+        assert response.json()["error"]["hint"]
+        assert response.headers["cache-control"] == "no-store"
+    bad = client.get("/embeddings/0_2d.bin?columns=a,b")
+    assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_request")
+    assert client.get("/genes/99999999999999999999.values.f32").status_code == 404
+
+
+def test_chosen_columns_of_an_embedding(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    items = client.get("/dataset_identity.json").json()["embeddings"]["items"]
+    number = [i["id"] for i in items].index("X_pca")
+    got = floats(client, f"/embeddings/{number}_2d.bin?columns=4,1").reshape(-1, 2)
+    raw = anndata.read_h5ad(path).obsm["X_pca"][:, [4, 1]]
+    for axis in range(2):
+        assert np.corrcoef(got[:, axis], raw[:, axis])[0, 1] == pytest.approx(1)
+
+
+def test_missing_values_stay_missing(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    table = make.table()
+    keys = list(table.columns)
+    score = client.get(f"/fields/{keys.index('score')}.json").json()
+    finite = table["score"][np.isfinite(table["score"])]
+    assert score["n_missing"] == 2
+    assert score["min"] == pytest.approx(finite.min())
+    assert score["max"] == pytest.approx(finite.max())
+    values = floats(client, score["values"])
+    assert np.flatnonzero(~np.isfinite(values)).tolist() == [1, 5]
+    kind = client.get("/fields/0.json").json()
+    assert (kind["n_missing"], kind["counts"][3], kind["categories"][3]) == (1, 0, "empty")
+    codes = np.frombuffer(client.get(kind["codes"]).content, np.uint8)
+    assert codes[3] == kind["missing"] == 255
+    assert client.get("/cells/5.json").json()["fields"]["score"] is None
+
+
+@pytest.mark.parametrize(("n", "extension", "missing"), [(300, "u16", 65535), (70_000, "u32", 2**32 - 1)])
+def test_many_categories(serve: Serve, tmp_path: Path, n: int, extension: str, missing: int) -> None:
+    path = tmp_path / "many.h5ad"
+    with h5py.File(path, "w") as file:
+        obs = make.frame_group(file, "obs", [str(i) for i in range(n + 1)])
+        obs.attrs["column-order"] = np.array(["kind"], dtype=h5py.string_dtype())
+        group = obs.create_group("kind")
+        group.attrs.update({"encoding-type": "categorical", "ordered": False})
+        group["codes"] = np.append(np.arange(n)[::-1], -1).astype(np.int32)
+        group["categories"] = np.array([f"k{i}" for i in range(n)], dtype=object)
+    client = serve(path)
+    field = client.get("/fields/0.json").json()
+    assert field["codes"] == f"fields/0.codes.{extension}"
+    codes = np.frombuffer(client.get(f"/obs/kind.codes.{extension}").content, f"<u{int(extension[1:]) // 8}")
+    np.testing.assert_array_equal(codes[:-1], np.arange(n)[::-1])
+    assert codes[-1] == field["missing"] == missing
+    manifest = client.get("/obs_manifest.json").json()["_categoricalFields"][0]
+    assert manifest[2] == {"u16": "uint16", "u32": "uint32"}[extension]
+
+
+def test_what_changes_on_disk_is_served_anew(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "points.npy"
+    np.save(path, np.random.default_rng(0).random((10, 2)))
+    client = serve(path)
+    first = client.get("/points_2d.bin")
+    np.save(path, np.random.default_rng(1).random((11, 2)))
+    second = client.get("/points_2d.bin", headers={"if-none-match": first.headers["etag"]})
+    assert second.status_code == 200
+    assert len(second.content) == 88
+    path.write_bytes(b"\x93NUMPY rubbish")
+    assert client.get("/points_2d.bin").json()["error"]["code"] == "damaged"
+    health = client.get("/_cellucid/health").json()
+    assert (health["status"], health["n_cells"]) == ("ok", None)
+
+
+def test_several_data_sets_one_of_them_spoilt(serve: Serve, tmp_path: Path) -> None:
+    for folder, n in (("a", 4), ("b", 6)):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "x.npy", np.random.default_rng(0).random((n, 2)))
+    client = serve([tmp_path / "a" / "x.npy", tmp_path / "b" / "x.npy"])
+    listed = client.get("/_cellucid/datasets").json()["datasets"]
+    assert [(d["id"], d["path"], d["status"]) for d in listed] == [("x", "/x/", "ok"), ("x-2", "/x-2/", "ok")]
+    for dataset, n in zip(listed, (4, 6), strict=True):
+        assert client.get(f"{dataset['path']}dataset_identity.json").json()["stats"]["n_cells"] == n
+    (tmp_path / "b" / "x.npy").write_bytes(b"no")
+    second = client.get("/_cellucid/datasets").json()["datasets"][1]
+    assert second["status"] == "error"
+    assert "x.npy" in second["message"]
+    assert client.get("/x/points_2d.bin").status_code == 200
+
+
+def test_no_embedding_no_genes(serve: Serve) -> None:
+    bare = anndata.AnnData(obs=make.table(3 + 3))
+    client = serve(bare)
+    identity = client.get("/dataset_identity.json").json()
+    assert identity["embeddings"]["items"] == []
+    assert identity["expression"] == {"default": None, "items": []}
+    assert client.get("/obs_manifest.json").status_code == 200
+    assert client.get("/var_manifest.json").status_code == 404
+    assert client.get("/points_2d.bin").status_code == 404
+    assert client.get("/connectivity_manifest.json").json()["error"]["message"] == "No connectivity data"
+
+
+def test_an_unforeseen_error_tells_no_details(serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = serve(path)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError(f"secret {path}")
+
+    monkeypatch.setattr("coverslip.fronts.cellucid.manifests.genes", broken)
+    response = client.get("/genes.json")
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal"
+    assert "secret" not in response.text
+
+
+def test_equal_answers_are_made_once(serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = serve(path)
+    calls = []
+    from coverslip.domains.matrix import Csr
+
+    real = Csr.column
+    monkeypatch.setattr(Csr, "column", lambda self, *a: (calls.append(a), real(self, *a))[1])
+    for _ in range(3):
+        client.get("/genes/1.values.f32?expression=X&anything=else")
+    assert len(calls) == 1
+
+
+class TestGuard:
+    def test_another_host_name_is_refused(self, serve: Serve, path: Path) -> None:
+        client = serve(path)
+        for host in ("evil.example.com", "", "127.0.0.1.evil.com"):
+            response = client.get("/dataset_identity.json", headers={"host": host})
+            assert response.status_code == 421, host
+        assert client.get("/_cellucid/health", headers={"host": "localhost:1"}).status_code == 200
+
+    def test_origins(self, serve: Serve, path: Path) -> None:
+        client = serve(path, Settings(allow_origins=("https://notebook.example.org",)))
+        foreign = client.get("/_cellucid/health", headers={"origin": "https://evil.example.com"})
+        assert foreign.status_code == 403
+        assert "access-control-allow-origin" not in foreign.headers
+        assert client.get("/_cellucid/health", headers={"origin": "null"}).status_code == 403
+        named = client.get("/_cellucid/health", headers={"origin": "https://notebook.example.org"})
+        assert named.headers["access-control-allow-origin"] == "https://notebook.example.org"
+        assert "Origin" in named.headers["vary"]
+        own = client.get("/_cellucid/health", headers={"origin": "http://127.0.0.1:8765"})
+        assert own.status_code == 200
+        assert client.options("/x").status_code == 204
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+    def test_nothing_is_written(self, serve: Serve, path: Path, method: str) -> None:
+        response = serve(path).request(method, "/dataset_identity.json")
+        assert response.status_code == 405
+        assert "GET" in response.headers["allow"]
+
+    def test_tokens(self, serve: Serve, path: Path) -> None:
+        client = serve(path, Settings(token="s3cret"))
+        assert client.get("/_cellucid/health").status_code == 401
+        assert client.get("/_cellucid/health?token=wrong").status_code == 401
+        assert client.get("/_cellucid/health", headers={"authorization": "Bearer s3cret"}).status_code == 200
+        assert client.get("/_cellucid/health", headers={"authorization": "Basic s3cret"}).status_code == 401
+        entered = client.get("/?token=s3cret&color=gene:A", follow_redirects=False)
+        assert entered.status_code == 303
+        assert entered.headers["location"] == "./?color=gene%3AA"
+        cookie = entered.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert client.get("/_cellucid/health").status_code == 200, "the cookie is enough from now on"
+
+    @pytest.mark.parametrize("where", ["//evil.com/", "/\\evil.com", "/a//evil.com", "/http://evil.com"])
+    def test_a_token_redirects_nowhere_else(self, serve: Serve, path: Path, where: str) -> None:
+        client = serve(path, Settings(token="t"))
+        response = client.get(f"http://127.0.0.1:8765{where}?token=t", follow_redirects=False)
+        assert response.status_code == 303
+        assert response.headers["location"].startswith("./")
+
+
+def test_the_viewer_is_served_or_its_absence_explained(
+    serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    built = tmp_path / "pkg" / "_viewer"
+    (built / "assets").mkdir(parents=True)
+    (built / "index.html").write_text("<!doctype html>hello")
+    (built / "assets" / "a-123.js").write_text("let x = 1;" * 200)
+    monkeypatch.setattr("coverslip.fronts.viewer.front.files", lambda _: tmp_path / "pkg")
+    client = serve(path)
+    page = client.get("/")
+    assert page.text.endswith("hello")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "no-cache" in page.headers["cache-control"]
+    script = client.get("/assets/a-123.js", headers={"accept-encoding": "gzip"})
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in script.headers["cache-control"]
+    assert script.headers["content-encoding"] == "gzip"
+    assert client.get("/assets/../../secret").status_code == 404
+    monkeypatch.setattr("coverslip.fronts.viewer.front.files", lambda _: tmp_path)
+    missing = serve(path).get("/")
+    assert missing.status_code == 503
+    assert "Viewer UI unavailable" in missing.text
+
+
+def test_documents_match_the_reference(serve: Serve, path: Path) -> None:
+    """Every path pattern in the reference is one that the server knows, and JSON examples name real keys."""
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "http-cells.md").read_text()
+    identity = serve(path).get("/dataset_identity.json").json()
+    example = json.loads(
+        text.split("```json\n")[1].split("```")[0].replace('{"…": "as cellucid\'s", "items"', '{"items"')
+    )
+    assert set(example) <= set(identity)
+    assert set(example["embeddings"]["items"][0]) <= set(identity["embeddings"]["items"][0])
+    assert set(example["obs_fields"][0]) <= set(identity["obs_fields"][0])
+    assert set(example["expression"]["items"][0]) <= set(identity["expression"]["items"][0])

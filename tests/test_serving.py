@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
+import queue
 import socket
 import urllib.request
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 import coverslip
 import make
 from coverslip.core.errors import CannotListen, CoverslipError, Damaged, NotFound
-from coverslip.server import AnnDataServer, listen
+from coverslip.server import AnnDataServer, listen, without_token
 
 
 def fetch(url: str) -> bytes:
@@ -87,6 +89,35 @@ def test_addresses_that_cannot_be_had(host: str, port: int) -> None:
     with pytest.raises(CannotListen) as refused:
         listen(host, port)
     assert refused.value.hint
+
+
+def test_tokens_stay_out_of_the_log() -> None:
+    arguments = ("127.0.0.1:5", "GET", "/?a=1&token=s3cret&b=2", "1.1", 200)
+    record = logging.LogRecord("uvicorn.access", logging.INFO, "", 0, '%s - "%s %s HTTP/%s" %d', arguments, None)
+    assert without_token(record)
+    assert record.getMessage() == '127.0.0.1:5 - "GET /?a=1&token=…&b=2 HTTP/1.1" 200'
+
+
+def test_a_checkout_without_its_viewer_says_so(
+    points: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("coverslip.fronts.viewer.front.files", lambda _: tmp_path)
+    server = AnnDataServer(points, port=0, quiet=True, open_browser=True)
+    server.start_background()
+    server.stop()
+    assert capsys.readouterr().err.count("make build") == 1
+
+
+def test_a_tab_is_opened_once_the_server_answers(points: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "_viewer").mkdir()
+    (tmp_path / "_viewer" / "index.html").write_text("page")
+    monkeypatch.setattr("coverslip.fronts.viewer.front.files", lambda _: tmp_path)
+    opened: queue.Queue[bytes] = queue.Queue()
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.put(fetch(url)) is None)
+    server = AnnDataServer(points, port=0, quiet=True, open_browser=True)
+    server.start_background()
+    assert opened.get(timeout=20) == b"page"
+    server.stop()
 
 
 def test_serve_anndata_without_blocking(points: Path) -> None:

@@ -57,6 +57,11 @@ def with_token(settings: Settings) -> Settings:
     return replace(settings, token=secrets.token_urlsafe(24))
 
 
+def viewer_built() -> bool:
+    """Whether this installation has a viewer; a checkout has none before ``make build``."""
+    return ViewerFront().built
+
+
 def create_app(library: Library, settings: Settings, port: int) -> Starlette:
     """The application that serves ``library`` on ``port``; opens every source once to see that it can be served.
 

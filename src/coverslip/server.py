@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -13,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverslip.app import create_app, library_of, with_token
+from coverslip.app import create_app, library_of, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
 from coverslip.settings import DEFAULT_PORT, Settings
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048
 GRACE_S = 1
+TOKEN = re.compile(r"([?&]token=)[^&\s]*")
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (names of wildcards, not a bind)
 
 
@@ -65,6 +68,13 @@ def _cannot_listen(error: OSError, host: str, port: int) -> CannotListen:
     if error.errno == errno.EACCES:
         return CannotListen(f"Port {port} needs more rights", "Choose one above 1023 with --port.")
     return CannotListen(f"Cannot listen on {host}: {error.strerror}", "Try --host 127.0.0.1.")
+
+
+def without_token(record: logging.LogRecord) -> bool:
+    """A logging filter that lets every line through, without the token of its URL."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(TOKEN.sub(r"\1…", a) if isinstance(a, str) else a for a in record.args)
+    return True
 
 
 class Server:
@@ -124,6 +134,8 @@ class Server:
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
             )
+            if verbose:
+                logging.getLogger("uvicorn.access").addFilter(without_token)
             self._uvicorn = _announcing(config, lambda: self._ready(on_ready))
             self._done.clear()
             self._uvicorn.run(sockets=[sock])
@@ -137,7 +149,9 @@ class Server:
     def _ready(self, on_ready: Callable[[], None] | None) -> None:
         if on_ready is not None:
             on_ready()
-        if self._open_browser:
+        if not viewer_built():
+            sys.stderr.write("This checkout has no viewer yet; the data is served without one. Build it: make build\n")
+        elif self._open_browser:
             threading.Thread(target=_open_tab, args=(self.viewer_url,), daemon=True).start()
 
     def start(self, blocking: bool = True) -> None:

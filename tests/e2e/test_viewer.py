@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import signal
+import subprocess
 import urllib.parse
 from collections import Counter
 from pathlib import Path
@@ -70,6 +73,26 @@ def test_the_demo_shows_bulk_labels(server: Running, look: Open) -> None:
     # Large groups cover more of the picture than small ones.
     assert area["Dendritic"] > 3 * area["CD56+ NK"] > 0
     assert watched.problems == []
+
+
+def test_make_demo_serves_and_opens_the_tab(look: Open, tmp_path: Path) -> None:
+    """The very command of the README, with a browser that only notes what it was told to open."""
+    noted, program = tmp_path / "url", tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\necho "$1" > {noted}.part && mv {noted}.part {noted}\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "BROWSER": f"{program} %s", "DEMO_FLAGS": "--port 0"}
+    command = ["make", "--silent", "-C", str(ROOT), "demo"]
+    demo = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        wait_for(noted.exists, "the tab")
+        watched = look(noted.read_text().strip())
+        watched.ready("field:bulk_labels")
+        assert watched.page.get_by_test_id("cell-count").inner_text() == "700 cells"
+    finally:
+        os.killpg(demo.pid, signal.SIGINT)
+        demo.wait(20)
 
 
 def test_nothing_is_asked_of_another_origin(server: Running, look: Open) -> None:

@@ -72,7 +72,9 @@ def test_todays_files(tmp_path: Path, layout: str, compression: Any) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_object_in_memory_gives_what_its_file_gives(layout: str) -> None:
     adata = make.adata(LAYOUTS[layout](make.dense_matrix()))
-    assert_same(Cells(AnnDataSource(adata).root), adata)
+    cells = Cells(AnnDataSource(adata).root)
+    assert_same(cells, adata)
+    assert list(cells.expressions) == ["X", "layer:counts"]
 
 
 def test_raw_has_its_own_genes(tmp_path: Path) -> None:
@@ -91,8 +93,10 @@ def test_a_backed_object_reads_its_matrix_from_the_file(tmp_path: Path) -> None:
     make.adata(sparse.csr_matrix(make.dense_matrix())).write_h5ad(path)
     backed = anndata.read_h5ad(path, backed="r")
     source = AnnDataSource(backed)
-    gene = Cells(source.root).expression("X").gene(2)
-    np.testing.assert_array_equal(gene, make.dense_matrix()[:, 2])
+    cells = Cells(source.root)
+    assert list(cells.expressions) == ["X", "layer:counts"]
+    np.testing.assert_array_equal(cells.expression("X").gene(2), make.dense_matrix()[:, 2])
+    np.testing.assert_array_equal(cells.expression("layer:counts").gene(2), np.round(make.dense_matrix(seed=3))[:, 2])
     source.close()
     backed.file.close()
 

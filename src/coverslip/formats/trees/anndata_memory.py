@@ -32,19 +32,33 @@ class AnnDataSource(Source):
         nodes: dict[str, Any] = {
             "obs": partial(_frame, adata.obs),
             "var": partial(_frame, adata.var),
-            "obsm": MemoryGroup({k: partial(_values, v) for k, v in adata.obsm.items()}),
-            "obsp": MemoryGroup({k: partial(_values, v) for k, v in adata.obsp.items()}),
-            "layers": MemoryGroup({k: partial(_values, v) for k, v in adata.layers.items()}),
+            **{
+                # anndata 0.13 lists X among the layers, under the name None.
+                part: MemoryGroup({k: partial(self._element, part, k, v) for k, v in getattr(adata, part).items() if k})
+                for part in ("obsm", "obsp", "layers")
+            },
             "uns": MemoryGroup({k: MemoryArray(np.asarray(v)) for k, v in adata.uns.items() if k.endswith("_colors")}),
         }
         if self._backing is not None:
-            nodes["X"] = partial(self._backing.root.__getitem__, "X")
-        elif adata.X is not None:
-            nodes["X"] = partial(_values, adata.X)
-        if adata.raw is not None and self._backing is None:
+            stored = self._backing.root
+            nodes |= {
+                name: partial(stored.__getitem__, name) for name in ("X", "raw", "raw.X", "raw.var") if name in stored
+            }
+        else:
             raw = adata.raw
-            nodes["raw"] = MemoryGroup({"X": partial(_values, raw.X), "var": partial(_frame, raw.var)})
+            if adata.X is not None:
+                nodes["X"] = partial(_values, adata.X)
+            if raw is not None:
+                nodes["raw"] = MemoryGroup({"X": partial(_values, raw.X), "var": partial(_frame, raw.var)})
         self.root: Group = MemoryGroup(nodes, {"encoding-type": "anndata"})
+
+    def _element(self, part: str, name: str, value: Any) -> Node:
+        """A layer, embedding or graph; from the file where the object only refers to it (anndata 0.13 and later)."""
+        if self._backing is not None and type(value).__module__.startswith(("h5py", "anndata")):
+            stored = self._backing.root.group(part)
+            if stored is not None and name in stored:
+                return stored[name]
+        return _values(value)
 
     def fresh(self) -> bool:
         """Always: memory belongs to whoever gave it."""

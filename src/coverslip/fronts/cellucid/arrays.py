@@ -81,7 +81,9 @@ def _column_part(cells: Cells, column: Column, part: str) -> AnyArray:
     codes = category.codes()
     if part == "codes":
         dtype = code_dtype(category.n_categories)
-        return np.where(codes < 0, np.iinfo(dtype).max, codes).astype(dtype)
+        narrow = codes.astype(dtype)
+        narrow[codes < 0] = np.iinfo(dtype).max
+        return narrow
     if cells.latent is None:
         return np.full(cells.n_cells, np.nan, np.float32)
     latent = cells.latent.coordinates()

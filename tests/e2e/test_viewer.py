@@ -213,6 +213,28 @@ def test_orbit_turns_and_reset_comes_back(server: Running, look: Open) -> None:
     assert sum((home & pixels(watched)).values()) > 0.999 * sum(home.values())
 
 
+def test_the_plot_moves_by_keys(server: Running, look: Open) -> None:
+    watched = look(server.url)
+    watched.ready()
+    home = pixels(watched)
+    plot = watched.page.get_by_role("application")
+    assert plot.get_attribute("aria-label") == (
+        "Scatter plot of 700 cells, UMAP 1 against UMAP 2, coloured by bulk_labels"
+    )
+    plot.focus()
+    watched.page.keyboard.press("ArrowRight")
+    watched.page.keyboard.press("+")
+    watched.page.wait_for_timeout(600)
+    x, y, zoom = (float(v) for v in watched.attribute("camera").split(","))
+    assert x > 0
+    assert (round(y, 9), zoom) == (0, 0.5)
+    watched.page.keyboard.press("ArrowLeft")
+    watched.page.keyboard.press("r")
+    plot.blur()
+    watched.page.wait_for_timeout(600)
+    assert sum((home & pixels(watched)).values()) > 0.999 * sum(home.values())
+
+
 def test_themes_and_phone(server: Running, look: Open) -> None:
     watched = look(server.url)
     watched.ready()

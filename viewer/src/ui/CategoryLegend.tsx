@@ -10,6 +10,7 @@ import { type Painted, set, useModel } from "../state/store";
 const ROW_PX = 26;
 const TOUCH_ROW_PX = 40;
 const FILTER_FROM = 20;
+const LONGEST_NAME = 21;
 const SHOW_ALL_ROWS_TO = 300;
 
 interface Row {
@@ -145,7 +146,7 @@ function LegendRow({ row, top, isHidden, toggle, isolate }: Omit<RowsProps, "row
       <label title={name}>
         <input type="checkbox" checked={!off} onChange={() => toggle(code)} />
         <span className="swatch" style={{ background: color }} aria-hidden="true" />
-        <span className="name">{shorten(name, 30)}</span>
+        <span className="name">{shorten(name, LONGEST_NAME)}</span>
         <span className="count">{countText(count)}</span>
       </label>
       <button type="button" className="only" onClick={() => isolate(code)} aria-label={`Only ${name}`}>

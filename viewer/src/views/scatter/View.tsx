@@ -115,8 +115,15 @@ export function ScatterView() {
       <div
         ref={host}
         className="canvas-host"
-        role="img"
+        // It takes arrows and zoom keys itself, which a screen reader must let through.
+        role="application"
+        aria-roledescription="plot"
         aria-label={words}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: see the role.
+        tabIndex={0}
+        onKeyDown={(event) => {
+          if (stage.current?.press(event.key)) event.preventDefault();
+        }}
         onPointerMove={onMove}
         onPointerLeave={onLeave}
         onPointerUp={onTap}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { autoSize, cameraFromLink, cameraToLink, homeCamera, summary } from "./model";
+import { autoSize, cameraFromLink, cameraToLink, homeCamera, moveByKey, summary } from "./model";
 
 describe("cameras", () => {
   it("show all of [-1, 1] in the shorter side", () => {
@@ -25,6 +25,25 @@ describe("cameras", () => {
   it("fall back to home when a link has another shape", () => {
     const home = homeCamera(3, 800, 600);
     expect(cameraFromLink([1, 2, 3], home)).toBe(home);
+  });
+});
+
+describe("keys", () => {
+  it("pan by the same number of pixels at every zoom", () => {
+    for (const zoom of [0, 5, 10]) {
+      const camera = { kind: "2d", target: [0, 0, 0], zoom } as const;
+      const moved = moveByKey({ ...camera, target: [0, 0, 0] }, "ArrowRight");
+      expect((moved?.target[0] ?? 0) * 2 ** zoom).toBeCloseTo(60);
+    }
+  });
+
+  it("turn in 3D, never over the pole, and zoom back and forth", () => {
+    let camera = homeCamera(3, 800, 600);
+    for (let i = 0; i < 30; i += 1) camera = moveByKey(camera, "ArrowUp") ?? camera;
+    expect(camera.kind === "3d" && camera.rotationX).toBe(90);
+    const there = moveByKey(camera, "+");
+    expect(there && moveByKey(there, "-")).toEqual(camera);
+    expect(moveByKey(camera, "x")).toBeNull();
   });
 });
 

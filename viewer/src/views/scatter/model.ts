@@ -53,6 +53,32 @@ export function cameraFromLink(link: number[] | null, home: Camera): Camera {
   return { kind: "3d", target, zoom: home.zoom + at(3), rotationX: at(4), rotationOrbit: at(5) };
 }
 
+const PAN_PX = 60;
+const TURN_DEGREES = 10;
+const ZOOM_STEP = 0.5;
+
+const ARROWS: Record<string, [number, number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, 1],
+  ArrowDown: [0, -1],
+};
+
+/** Where a key moves the camera: arrows pan in 2D and turn in 3D, + and − zoom; null for other keys. */
+export function moveByKey(camera: Camera, key: string): Camera | null {
+  if (key === "+" || key === "=") return { ...camera, zoom: Math.min(MAX_ZOOM, camera.zoom + ZOOM_STEP) };
+  if (key === "-" || key === "_") return { ...camera, zoom: Math.max(MIN_ZOOM, camera.zoom - ZOOM_STEP) };
+  const arrow = ARROWS[key];
+  if (!arrow) return null;
+  const [right, up] = arrow;
+  if (camera.kind === "3d") {
+    const rotationX = Math.max(-90, Math.min(90, camera.rotationX + up * TURN_DEGREES));
+    return { ...camera, rotationX, rotationOrbit: camera.rotationOrbit + right * TURN_DEGREES };
+  }
+  const step = PAN_PX / 2 ** camera.zoom;
+  return { ...camera, target: [camera.target[0] + right * step, camera.target[1] + up * step, 0] };
+}
+
 /** Point diameter in CSS pixels: fewer cells, larger points. */
 export function autoSize(cells: number): number {
   if (cells <= 0) return 4;

@@ -2,7 +2,7 @@
 
 import { Deck, OrbitView, OrthographicView } from "@deck.gl/core";
 import { PointsLayer, type PointsLayerProps } from "./layer";
-import { type Camera, MAX_ZOOM, MIN_ZOOM, MOVING_POINTS } from "./model";
+import { type Camera, MAX_ZOOM, MIN_ZOOM, MOVING_POINTS, moveByKey } from "./model";
 
 export interface Scene extends Pick<PointsLayerProps, "positions" | "values" | "lut" | "range" | "alpha"> {
   dim: number;
@@ -24,7 +24,7 @@ const CONTROLS = {
   dragRotate: true,
   scrollZoom: { speed: 0.01, smooth: false },
   touchRotate: true,
-  keyboard: { moveSpeed: 60 },
+  keyboard: false,
 };
 
 export class Stage {
@@ -45,7 +45,7 @@ export class Stage {
       parent,
       views: this.views(),
       viewState: this.viewState(),
-      controller: true,
+      controller: CONTROLS,
       layers: [],
       useDevicePixels: true,
       pickingRadius: 0,
@@ -56,8 +56,8 @@ export class Stage {
   }
 
   private views(): OrthographicView[] | OrbitView[] {
-    if (this.camera.kind === "2d") return [new OrthographicView({ id: "flat", flipY: false, controller: CONTROLS })];
-    return [new OrbitView({ id: "orbit", orbitAxis: "Y", fovy: 40, controller: CONTROLS })];
+    if (this.camera.kind === "2d") return [new OrthographicView({ id: "flat", flipY: false })];
+    return [new OrbitView({ id: "orbit", orbitAxis: "Y", fovy: 40 })];
   }
 
   private viewState() {
@@ -81,6 +81,16 @@ export class Stage {
           };
     this.move();
     this.events.onCamera(this.camera);
+  }
+
+  /** Moves the camera by a key; whether the key was one of ours. */
+  press(key: string): boolean {
+    const moved = moveByKey(this.camera, key);
+    if (!moved) return false;
+    this.camera = moved;
+    this.move();
+    this.events.onCamera(moved);
+    return true;
   }
 
   private move(): void {

@@ -84,6 +84,21 @@ def test_work_is_stopped_when_the_last_who_waits_leaves() -> None:
     assert seen.is_set()
 
 
+def test_quick_questions_do_not_wait_for_slow_reads() -> None:
+    release = threading.Event()
+
+    async def ask() -> str:
+        reader = Reader(1)
+        slow = [asyncio.create_task(reader.run(f"slow {i}", lambda stop: release.wait(20))) for i in range(5)]
+        answer = await asyncio.wait_for(reader.run("health", lambda stop: "well", quick=True), 10)
+        release.set()
+        await asyncio.gather(*slow)
+        reader.close()
+        return answer
+
+    assert asyncio.run(ask()) == "well"
+
+
 def test_an_error_reaches_all_who_wait() -> None:
     def work(stop: Stop) -> None:
         time.sleep(0.02)

@@ -26,14 +26,16 @@ class Reader:
     Parameters
     ----------
     threads
-        How many reads run at once.
+        How many reads run at once. Questions that cost next to nothing have two threads of their own, so that however
+        many slow reads there are, a server says that it is well.
     """
 
     def __init__(self, threads: int = 4) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="coverslip-read")
+        self._quick = ThreadPoolExecutor(2, thread_name_prefix="coverslip-quick")
         self._flights: dict[str, _Flight] = {}
 
-    async def run(self, key: str, work: Callable[[Stop], T]) -> T:
+    async def run(self, key: str, work: Callable[[Stop], T], quick: bool = False) -> T:
         """The result of ``work``, which runs once for all who ask for ``key`` at the same time.
 
         When the last of them is cancelled (its client went away), the work is asked to stop.
@@ -41,7 +43,8 @@ class Reader:
         flight = self._flights.get(key)
         if flight is None:
             stop = Stop()
-            future: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(self._pool, work, stop)
+            pool = self._quick if quick else self._pool
+            future: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(pool, work, stop)
             flight = self._flights[key] = _Flight(future, stop)
             future.add_done_callback(partial(self._landed, key, flight))
         flight.waiters += 1
@@ -65,4 +68,5 @@ class Reader:
         """End: running work is asked to stop, nothing new starts."""
         for flight in self._flights.values():
             flight.stop.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._quick):
+            pool.shutdown(wait=False, cancel_futures=True)

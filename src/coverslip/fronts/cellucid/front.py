@@ -126,7 +126,7 @@ class CellsFront:
 
     async def _body(self, entry: Entry, wanted: Wanted, path: str, query: dict[str, str]) -> Body:
         chosen: dict[str, str] = {name: value for name, value in sorted(query.items()) if name in PARAMETERS}
-        cells, etag = await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry))
+        cells, etag = await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry), quick=True)
         key = f"{entry.id} {etag} {path} {chosen}"
         ready = self._cache.get(key)
         if ready is not None:
@@ -168,9 +168,9 @@ class CellsFront:
         """Who we are: ``health``, ``info`` and ``datasets``."""
         entries = list(self._library)
         if name == "datasets":
-            content: Any = {"datasets": [self._listed(e, alone=len(entries) == 1) for e in entries]}
+            content: Any = await self._reader.run("about datasets", lambda stop: self._list(entries), quick=True)
         elif name in ("health", "info"):
-            content = await self._reader.run(f"about {name}", lambda stop: self._about_first(name, entries))
+            content = await self._reader.run(f"about {name}", lambda stop: self._about_first(name, entries), quick=True)
         else:
             raise NotFound(f"Not found: _cellucid/{name[:100]}", "There is health, info and datasets.")
         data = to_json(content)
@@ -178,6 +178,9 @@ class CellsFront:
         if request.method == "HEAD":
             response.body = b""
         return response
+
+    def _list(self, entries: list[Entry]) -> dict[str, Any]:
+        return {"datasets": [self._listed(entry, alone=len(entries) == 1) for entry in entries]}
 
     def _listed(self, entry: Entry, alone: bool) -> dict[str, str]:
         listed = {"id": entry.id, "path": "/" if alone else f"/{entry.id}/", "name": entry.name, "status": "ok"}

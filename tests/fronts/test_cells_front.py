@@ -229,6 +229,45 @@ def test_several_data_sets_one_of_them_spoilt(serve: Serve, tmp_path: Path) -> N
     assert client.get("/x/points_2d.bin").status_code == 200
 
 
+def test_one_odd_column_hides_no_other(serve: Serve, path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        obs = file["obs"]
+        obs["wide"] = np.zeros((make.N, 2))
+        obs["short"] = np.zeros(3)
+        obs.create_group("strange").attrs["encoding-type"] = "from-the-future"
+        obs.attrs["column-order"] = np.array(
+            [*obs.attrs["column-order"], "wide", "short", "strange"], h5py.string_dtype()
+        )
+    identity = serve(path).get("/dataset_identity.json").json()
+    assert [f["key"] for f in identity["obs_fields"]] == list(make.table().columns)
+    assert [f["key"] for f in identity["unreadable_fields"]] == ["wide", "short", "strange"]
+
+
+def test_a_file_changed_while_it_is_read_gives_no_mixture(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from coverslip.domains.embedding import Embedding
+
+    path = tmp_path / "points.npy"
+    np.save(path, np.random.default_rng(0).random((10, 2)))
+    client = serve(path)
+    real, calls = Embedding.points, []
+
+    def written_meanwhile(self: Embedding, columns: range) -> np.ndarray:
+        calls.append(1)
+        result = real(self, columns)
+        if len(calls) == 1:
+            np.save(path, np.random.default_rng(1).random((12, 2)))
+        return result
+
+    monkeypatch.setattr(Embedding, "points", written_meanwhile)
+    response = client.get("/points_2d.bin")
+    assert len(response.content) == 12 * 8
+    assert len(calls) == 2
+    again = client.get("/points_2d.bin", headers={"if-none-match": response.headers["etag"]})
+    assert again.status_code == 304
+
+
 def test_no_embedding_no_genes(serve: Serve) -> None:
     bare = anndata.AnnData(obs=make.table(3 + 3))
     client = serve(bare)

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from coverslip.core.errors import Ambiguous, Damaged, NotFound
+from coverslip.core.errors import Ambiguous, CoverslipError, Damaged, NotFound
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.stop import NEVER, Stop
 from coverslip.domains.anndata import Frame, as_text, record_fields
@@ -108,9 +108,25 @@ class Cells:
     # -- obs ---------------------------------------------------------------------------------------------------------
 
     @cached_property
+    def _columns(self) -> tuple[list[Column], dict[str, str]]:
+        readable: list[Column] = []
+        unreadable: dict[str, str] = {}
+        for name in self._obs.columns if self._obs else []:
+            try:
+                readable.append(self._obs.column(name))  # type: ignore[union-attr]
+            except CoverslipError as error:
+                unreadable[name] = error.message
+        return readable, unreadable
+
+    @property
     def fields(self) -> list[Column]:
-        """The columns of ``obs`` in the file's order."""
-        return [self._obs.column(name) for name in self._obs.columns] if self._obs else []
+        """The columns of ``obs`` that can be read, in the file's order."""
+        return self._columns[0]
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Columns of ``obs`` that cannot be read, and why; one of them must not hide the others."""
+        return self._columns[1]
 
     @cached_property
     def _field_numbers(self) -> dict[str, int]:

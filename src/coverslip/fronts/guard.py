@@ -44,6 +44,8 @@ class Guard:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
+            else:  # no front speaks WebSocket yet
+                await send({"type": "websocket.close", "code": 1008})
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")

@@ -42,6 +42,8 @@ export interface Identity {
   stats: { n_cells: number; n_genes: number };
   embeddings: { items: EmbeddingInfo[] };
   obs_fields: FieldEntry[];
+  /** Columns of obs that the server could not read. */
+  unreadable_fields?: { key: string; message: string }[];
   expression: { default: string | null; items: ExpressionInfo[] };
 }
 

@@ -178,7 +178,7 @@ class H5Array(Array):
     def _plain_offset(self) -> int | None:
         """Where the elements start in the file, when they lie there in one piece as numpy holds them."""
         dataset = self._dataset
-        plain = dataset.chunks is None and dataset.ndim > 0 and dataset.dtype.kind in "iuf"
+        plain = hasattr(os, "preadv") and dataset.chunks is None and dataset.ndim > 0 and dataset.dtype.kind in "iuf"
         if not plain or h5py.check_enum_dtype(dataset.dtype) or dataset.file.userblock_size:
             return None
         offset: int | None = dataset.id.get_offset()

@@ -7,13 +7,14 @@ import gzip
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from coverslip.core.errors import CoverslipError, NotFound
+from coverslip.core.errors import CoverslipError, NotFound, Unreadable
 from coverslip.core.node import Source
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Options
@@ -28,6 +29,7 @@ from coverslip.fronts.http import Body, reply, text_body, to_json
 GZIP_FILE_LEVEL = 1
 """Coordinates and expression hardly compress; the least effort keeps the server free."""
 
+TRIES = 3
 PARAMETERS = ("columns", "expression")
 """What a query may say; the rest of it changes nothing and is no part of a key."""
 
@@ -126,15 +128,24 @@ class CellsFront:
 
     async def _body(self, entry: Entry, wanted: Wanted, path: str, query: dict[str, str]) -> Body:
         chosen: dict[str, str] = {name: value for name, value in sorted(query.items()) if name in PARAMETERS}
-        cells, etag = await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry), quick=True)
-        key = f"{entry.id} {etag} {path} {chosen}"
-        ready = self._cache.get(key)
-        if ready is not None:
-            return ready
-        tag = f"{etag}-{self._version}"
-        made = await self._reader.run(key, lambda stop: self._make(entry, cells, tag, wanted, chosen, stop))
-        self._cache.put(key, made)
-        return made
+        for _ in range(TRIES):
+            cells, etag = await self._open(entry)
+            key = f"{entry.id} {etag} {path} {chosen}"
+            ready = self._cache.get(key)
+            if ready is not None:
+                return ready
+            tag = f"{etag}-{self._version}"
+            work = partial(self._make, entry, cells, tag, wanted, chosen)
+            made = await self._reader.run(key, work)
+            if (await self._open(entry))[
+                1
+            ] == etag:  # else it changed under our hands: a strong ETag must not name a mixture
+                self._cache.put(key, made)
+                return made
+        raise Unreadable(f"{entry.name} is being written", "Try again when the writing is done.")
+
+    async def _open(self, entry: Entry) -> tuple[Cells, str]:
+        return await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry), quick=True)
 
     def _make(self, entry: Entry, cells: Cells, tag: str, wanted: Wanted, query: dict[str, str], stop: Stop) -> Body:
         if wanted.kind not in ARRAYS:

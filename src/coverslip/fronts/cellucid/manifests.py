@@ -51,6 +51,7 @@ def identity(cells: Cells, id: str, name: str, kind: str, file_name: str, modifi
         },
         "embeddings": _embeddings(cells),
         "obs_fields": fields,
+        "unreadable_fields": [{"key": key, "message": message} for key, message in cells.unreadable.items()],
         "expression": _expressions(cells),
         "export_settings": {
             "compression": None,

@@ -129,6 +129,11 @@ function ColorChoice() {
           </optgroup>
         </select>
       </label>
+      {identity?.unreadable_fields?.map(({ key, message }) => (
+        <p key={key} className="note">
+          {key} is left out: {message}
+        </p>
+      ))}
       <GeneSearch />
     </section>
   );

@@ -8,6 +8,7 @@ from typing import Any
 import anndata
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -151,3 +152,26 @@ def test_big_endian_and_fortran_order(tmp_path: Path) -> None:
     cells = cells_of(path)
     np.testing.assert_array_equal(cells.expression("X").gene(1), x[:, 1].astype(np.float32))
     np.testing.assert_array_equal(cells.embeddings[0].coordinates(), umap.astype(np.float32))
+
+
+def test_a_frame_in_obsm_is_an_embedding(tmp_path: Path) -> None:
+    adata = make.adata()
+    rng = np.random.default_rng(0)
+    columns = {"x": rng.random(make.N), "label": ["a"] * make.N, "y": np.arange(make.N, dtype=np.int32)}
+    adata.obsm["X_spatial"] = pd.DataFrame({k: columns[k] for k in ("x", "y")}, index=adata.obs_names)
+    path = tmp_path / "frame.h5ad"
+    adata.write_h5ad(path)
+    for cells in (cells_of(path), Cells(AnnDataSource(adata).root)):
+        found = next(e for e in cells.embeddings if e.key == "X_spatial")
+        expected = np.stack([columns["x"], columns["y"]], 1).astype(np.float32)
+        np.testing.assert_array_equal(found.coordinates(), expected)
+        np.testing.assert_array_equal(found.coordinates([1]), expected[:, 1:])
+
+
+def test_columns_of_one_name_are_told_apart() -> None:
+    adata = anndata.AnnData(np.eye(3))
+    adata.obs = pd.DataFrame(np.arange(6.0).reshape(3, 2), columns=["same", "same"], index=adata.obs_names)
+    cells = Cells(AnnDataSource(adata).root)
+    assert [f.key for f in cells.fields] == ["same", "same-1"]
+    assert cells.cell_name(2) == "2"
+    assert [f.at(2) for f in cells.fields] == [4.0, 5.0]

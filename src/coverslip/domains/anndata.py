@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.core.errors import Damaged
+from coverslip.core.errors import Damaged, Unsupported
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.tree import MemoryArray
@@ -48,6 +48,29 @@ class RecordField(Array):
             decoded = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in part.ravel()]
             return np.array(decoded, dtype=object).reshape(part.shape)
         return part
+
+
+class FrameArray(Array):
+    """The numeric columns of a data frame side by side, as ``obsm`` may hold coordinates."""
+
+    def __init__(self, frame: Group) -> None:
+        order = _names(frame.attrs.get("column-order"))
+        columns = [node for name in order if isinstance(node := frame[name], Array)]
+        self._columns = [c for c in columns if c.spec.dtype.kind in "iuf" and len(c.spec.shape) == 1]
+        if not self._columns:
+            raise Unsupported("A data frame in obsm has no numeric columns")
+        self._spec = ArraySpec((self._columns[0].spec.shape[0], len(self._columns)), np.dtype(np.float64))
+        self.attrs = {}
+
+    @property
+    def spec(self) -> ArraySpec:
+        """Rows and numeric columns, as float64."""
+        return self._spec
+
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """The elements of ``box``."""
+        chosen = self._columns[box.start[1] : box.stop[1]]
+        return np.stack([c.read_rows(box.start[0], box.stop[0]).astype(np.float64) for c in chosen], axis=1)
 
 
 def record_fields(node: Node) -> dict[str, Node] | None:

@@ -7,15 +7,16 @@ embeddings.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from coverslip.core.errors import Ambiguous, CoverslipError, Damaged, NotFound
+from coverslip.core.errors import Ambiguous, CoverslipError, Damaged, NotFound, Unsupported
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.stop import NEVER, Stop
-from coverslip.domains.anndata import Frame, as_text, record_fields
+from coverslip.domains.anndata import Frame, FrameArray, as_text, record_fields
 from coverslip.domains.columns import Category, Column, Float32, Text
 from coverslip.domains.embedding import Embedding, best, umap_by_dimension
 from coverslip.domains.genes import Genes
@@ -207,7 +208,11 @@ class Cells:
             return
         obsm = self._root["obsm"]
         nodes = record_fields(obsm) if isinstance(obsm, Array) else {name: obsm[name] for name in obsm}
-        for key, node in (nodes or {}).items():
+        for key, found in (nodes or {}).items():
+            node = found
+            if isinstance(node, Group) and node.attrs.get("encoding-type") == "dataframe":
+                with suppress(Unsupported):
+                    node = FrameArray(node)
             if isinstance(node, Array) and len(node.spec.shape) in (1, 2) and node.spec.dtype.kind in "iuf":
                 embedding = Embedding(key, node)
                 if embedding.width:

@@ -90,12 +90,23 @@ def _values(value: Any) -> Node:
 
 
 def _frame(frame: Any) -> Group:
-    nodes: dict[str, Any] = {str(name): partial(_column, frame[name]) for name in frame.columns}
+    names = _distinct([str(name) for name in frame.columns])
+    nodes: dict[str, Any] = {name: partial(_column, frame.iloc[:, i]) for i, name in enumerate(names)}
     index = "_index"
     while index in nodes:
         index = "_" + index
     nodes[index] = lambda: MemoryArray(frame.index.astype(str).to_numpy(dtype=object))
-    return MemoryGroup(nodes, {**FRAME, "_index": index, "column-order": [str(c) for c in frame.columns]})
+    return MemoryGroup(nodes, {**FRAME, "_index": index, "column-order": names})
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names told apart by a number where pandas allows the same one twice."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        count = seen[name] = seen.get(name, -1) + 1
+        result.append(f"{name}-{count}" if count else name)
+    return result
 
 
 def _column(series: Any) -> Node:

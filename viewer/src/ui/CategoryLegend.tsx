@@ -10,7 +10,7 @@ import { type Painted, set, useModel } from "../state/store";
 const ROW_PX = 26;
 const TOUCH_ROW_PX = 40;
 const FILTER_FROM = 20;
-const LONGEST_NAME = 21;
+const TAIL = 8;
 const SHOW_ALL_ROWS_TO = 300;
 
 interface Row {
@@ -132,6 +132,17 @@ function WindowedRows({ rows, ...rest }: RowsProps) {
   );
 }
 
+/** Cut in the middle by as much as the row is too narrow: names of one series often differ at their ends. */
+function MiddleCut({ text }: { text: string }) {
+  const cut = text.length > 2 * TAIL ? text.length - TAIL : text.length;
+  return (
+    <span className="name">
+      <span className="head">{text.slice(0, cut)}</span>
+      <span className="tail">{text.slice(cut)}</span>
+    </span>
+  );
+}
+
 function LegendRow({ row, top, isHidden, toggle, isolate }: Omit<RowsProps, "rows"> & { row: Row; top?: number }) {
   const { code, name, count, color } = row;
   const off = isHidden(code);
@@ -146,7 +157,7 @@ function LegendRow({ row, top, isHidden, toggle, isolate }: Omit<RowsProps, "row
       <label title={name}>
         <input type="checkbox" checked={!off} onChange={() => toggle(code)} />
         <span className="swatch" style={{ background: color }} aria-hidden="true" />
-        <span className="name">{shorten(name, LONGEST_NAME)}</span>
+        <MiddleCut text={name} />
         <span className="count">{countText(count)}</span>
       </label>
       <button type="button" className="only" onClick={() => isolate(code)} aria-label={`Only ${name}`}>

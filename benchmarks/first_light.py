@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,29 +23,9 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
-from take_screenshots import CHROMIUM, FLAGS  # noqa: E402
+from surroundings import CHROMIUM, CHROMIUM_FLAGS, PEER, free_port, peer_command  # noqa: E402
 
 STARTS, GENES = 5, 15
-PEER = "cellucid==0.0.9"
-
-
-def peer_command() -> Path:
-    """cellucid's command, installed once."""
-    folder = ROOT / ".cache" / "peers" / f"{PEER.replace('==', '-')}-py{sys.version_info[0]}{sys.version_info[1]}"
-    if not (folder / "installed").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", PEER], check=True)
-        (folder / "installed").touch()
-    return folder / "bin" / "cellucid"
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def get(url: str) -> bytes:
@@ -142,7 +120,7 @@ def browser_figures(file: Path) -> dict[str, float]:
     process, url = ours.start(file)
     seen: dict[str, list[float]] = {"first paint": [], "all painted": [], "bare WebGL frame": []}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         for _ in range(STARTS):
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto(url + "?color=none&size=1")

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from surroundings import CHROMIUM, CHROMIUM_FLAGS
 
 from coverslip.server import AnnDataServer
 
-CHROMIUM = next((c for c in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if c), None)
-FLAGS = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESKTOP, PHONE = (1280, 800), (390, 844)
 SHOTS = {
     "clusters-light": ("?color=field:bulk_labels&theme=light", DESKTOP),
@@ -60,7 +50,7 @@ def main(file: str, target: str) -> None:
     server = AnnDataServer(file, port=0, quiet=True)
     server.start_background()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         take(browser, server.viewer_url, folder)
         browser.close()
     server.stop()

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
-import sys
 import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,31 +16,11 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CACHE, Running, Start, fetch, new_environment, run, wait_for
+from conftest import Running, Start, fetch, wait_for
 from scipy import sparse
+from surroundings import free_port, peer_command
 
-PEER = "cellucid==0.0.9"
 COORDINATES = {"rtol": 0, "atol": 2e-6}
-
-
-@pytest.fixture(scope="session")
-def peer_command() -> Path:
-    """cellucid in an environment of its own, made once."""
-    folder = CACHE / "peers" / f"{PEER.replace('==', '-')}-py{sys.version_info[0]}{sys.version_info[1]}"
-    done = folder / "installed"
-    if not done.is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        python = new_environment(folder)
-        run(python, "-m", "pip", "install", "--quiet", PEER)
-        done.touch()
-    return folder / "bin" / "cellucid"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def modern(path: Path) -> Path:
@@ -89,14 +66,12 @@ class Pair:
 
 
 @pytest.fixture(scope="module", params=["pbmc68k_reduced", "modern"])
-def pair(
-    request: pytest.FixtureRequest, start: Start, peer_command: Path, pbmc: Path, tmp_path_factory: Any
-) -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest, start: Start, pbmc: Path, tmp_path_factory: Any) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("peer")
     path = pbmc if request.param == "pbmc68k_reduced" else modern(folder / "modern.h5ad")
     port = free_port()
     process = subprocess.Popen(
-        [peer_command, "serve", path, "--port", str(port), "--no-browser"],
+        [peer_command(), "serve", path, "--port", str(port), "--no-browser"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "CELLUCID_WEB_PROXY_CACHE_DIR": str(folder)},

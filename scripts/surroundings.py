@@ -1,0 +1,42 @@
+"""What tests and benchmarks need of the machine: a browser, free ports, the peer in an environment of its own."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parent.parent / ".cache"
+PEER = "cellucid==0.0.9"
+CHROMIUM = next((c for c in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if c), None)
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def peer_command() -> Path:
+    """The command of the peer's PyPI release, installed once."""
+    folder = CACHE / "peers" / f"{PEER.replace('==', '-')}-py{sys.version_info[0]}{sys.version_info[1]}"
+    done = folder / "installed"
+    if not done.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", PEER], check=True)
+        done.touch()
+    return folder / "bin" / "cellucid"
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

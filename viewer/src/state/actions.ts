@@ -36,10 +36,11 @@ async function latest(kind: string, work: (signal: AbortSignal) => Promise<void>
 }
 
 function fail(error: ApiError): void {
-  if (error.offline && get().geometry !== null) {
-    set({ offline: true });
-    void reconnect();
-  } else set({ error, phase: get().geometry === null ? "error" : get().phase });
+  const bare = get().geometry === null;
+  if (bare) set({ error, phase: "error" });
+  else if (error.offline) set({ offline: true });
+  else set({ error });
+  if (error.offline) void reconnect();
 }
 
 /** Asks until the server is back; what is drawn stays. */
@@ -57,8 +58,9 @@ async function reconnect(): Promise<void> {
   }
   running.delete("reconnect");
   set({ offline: false, error: null });
-  if (get().identity === null) await start();
-  else await paint(get().color);
+  const { geometry, color, painted } = get();
+  if (geometry === null) await start();
+  else if (painted.key !== keyOf(color)) await paint(color);
 }
 
 /** Is the server still there? Asked when the tab is looked at again, and now and then. */
@@ -218,9 +220,13 @@ export async function paint(color: Color): Promise<void> {
   });
 }
 
+function keyOf(color: Color): string {
+  return color.kind === "none" ? "none" : `${color.kind}:${color.key}`;
+}
+
 async function fetchPainted(color: Exclude<Color, { kind: "none" }>, signal: AbortSignal): Promise<Painted> {
   const n = get().identity?.stats.n_cells ?? 0;
-  const key = `${color.kind}:${color.key}`;
+  const key = keyOf(color);
   if (color.kind === "gene") {
     const genes = await loadGenes();
     const template = genes?.values ?? "genes/{index}.values.f32";
@@ -266,7 +272,7 @@ export function linkedNow(): Linked {
     embedding: geometry?.embedding.id ?? null,
     dim: geometry?.dim ?? null,
     columns: plain ? null : (geometry?.columns ?? null),
-    color: color.kind === "none" ? "none" : `${color.kind}:${color.key}`,
+    color: keyOf(color),
     gene: color.kind === "gene" && s.genes?.names.indexOf(color.key) !== color.index ? color.index : null,
     expr: s.expression === s.identity?.expression.default ? null : s.expression,
     range: s.range,

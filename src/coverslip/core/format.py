@@ -8,6 +8,7 @@ whether it knows a path.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -22,12 +23,22 @@ class Format(Protocol):
     """Short, lower-case and stable: ``h5ad``."""
     expects: str
     """What a person would call it, for "I can read …": ``.h5ad file``."""
+    kind: str
+    """What is in it, as far as the format can tell: ``cells``, ``images``, or ``arrays`` for anything."""
 
     def claims(self, path: Path, head: bytes) -> bool:
         """Whether this format should open ``path``; ``head`` is its first 4096 bytes (empty for a folder)."""
 
     def open(self, path: Path) -> Source:
         """Open without reading data; `Damaged` when the file does not keep what it claims."""
+
+
+@runtime_checkable
+class Several(Protocol):
+    """A format of which one source may be several files (a series, a master and its parts)."""
+
+    def members(self, path: Path) -> Sequence[Path]:
+        """Every file that belongs to the source at ``path``, itself included; these are not listed on their own."""
 
 
 def file_etag(stat: os.stat_result) -> str:

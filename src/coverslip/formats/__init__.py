@@ -27,8 +27,8 @@ def _named() -> Iterator[object]:
 
 @cache
 def formats() -> tuple[Format, ...]:
-    """Every format of this package and of installed plug-ins, in name order."""
-    return tuple(sorted((f for f in _named() if isinstance(f, Format)), key=lambda f: f.name))
+    """Every format of this package and of installed plug-ins; those that claim much (``rank`` above 0) come last."""
+    return tuple(sorted((f for f in _named() if isinstance(f, Format)), key=lambda f: (getattr(f, "rank", 0), f.name)))
 
 
 def recognise(path: Path) -> Format:

@@ -17,6 +17,7 @@ class H5ad:
 
     name = "h5ad"
     expects = ".h5ad file"
+    kind = "cells"
 
     def claims(self, path: Path, head: bytes) -> bool:
         """By the suffix: a damaged ``.h5ad`` must be called damaged, not unknown."""

@@ -97,6 +97,7 @@ class Npy:
 
     name = "npy"
     expects = ".npy file of coordinates"
+    kind = "cells"
 
     def claims(self, path: Path, head: bytes) -> bool:
         """By the suffix or the magic bytes."""

@@ -1,0 +1,151 @@
+"""What was computed once, kept beside the data in a private folder of the user's.
+
+Never needed for a right answer, safe to delete at any time, and never trusted when it was cut short: every file carries
+its length and checksum, and is renamed into place when it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import zlib
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+MAGIC = b"CSK1"
+HEADER = len(MAGIC) + 4
+CACHE_DIR = "COVERSLIP_CACHE_DIR"
+QUOTA_BYTES = 10 << 30
+SPARE_BYTES = 1 << 30
+"""Disk space that is left free whatever the quota."""
+CHECK_EVERY_BYTES = 256 << 20
+
+
+def cache_folder() -> Path:
+    """Where this user's derived data is kept (``COVERSLIP_CACHE_DIR``)."""
+    from platformdirs import user_cache_dir  # costs a few milliseconds; only asked for when something is kept
+
+    return Path(os.environ.get(CACHE_DIR) or user_cache_dir("coverslip", appauthor=False))
+
+
+class Shelf:
+    """Named pieces of bytes of one thing.
+
+    Parameters
+    ----------
+    sidecar
+        Where it is kept; None keeps nothing.
+    key
+        What the pieces belong to, version included: another version is another shelf.
+    """
+
+    def __init__(self, sidecar: Sidecar | None = None, key: tuple[str, ...] = ()) -> None:
+        self._sidecar = sidecar
+        self._key = key
+
+    def sub(self, name: str) -> Shelf:
+        """A shelf within this one."""
+        return Shelf(self._sidecar, (*self._key, name))
+
+    def get(self, name: str, size: int) -> memoryview | None:
+        """The ``size`` bytes kept under ``name``, or None when they are not there whole."""
+        return self._sidecar.read(self._key, name, size) if self._sidecar is not None else None
+
+    def put(self, name: str, data: memoryview) -> None:
+        """Keep bytes, if there is room."""
+        if self._sidecar is not None:
+            self._sidecar.write(self._key, name, data)
+
+
+class Sidecar:
+    """A folder of shelves within a quota of disk space; those unused longest go first.
+
+    Parameters
+    ----------
+    folder
+        Made with access for its owner only.
+    quota_bytes
+        How much it may hold.
+    """
+
+    def __init__(self, folder: Path, quota_bytes: int = QUOTA_BYTES) -> None:
+        self._folder = folder
+        self._quota = quota_bytes
+        self._lock = threading.Lock()
+        self._since_check = CHECK_EVERY_BYTES  # look at what is there before the first write
+        self._writable = True
+
+    def _path(self, key: tuple[str, ...]) -> Path:
+        digest = sha256("\0".join(key).encode()).hexdigest()[:40]
+        return self._folder / digest[:2] / digest[2:]
+
+    def read(self, key: tuple[str, ...], name: str, size: int) -> memoryview | None:
+        """As `Shelf.get`."""
+        path = self._path(key) / name
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        body = memoryview(data)[HEADER:]
+        if len(body) != size or data[: len(MAGIC)] != MAGIC or _sum(body) != data[len(MAGIC) : HEADER]:
+            with suppress(OSError):
+                path.unlink()
+            return None
+        with suppress(OSError):
+            os.utime(path.parent)
+        return body
+
+    def write(self, key: tuple[str, ...], name: str, data: memoryview) -> None:
+        """As `Shelf.put`; a full or read-only disk keeps nothing, and says nothing: the answer is right without it."""
+        if not self._writable or len(data) > self._quota // 4:
+            return
+        self._make_room(len(data))
+        folder = self._path(key)
+        part = ""
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, part = tempfile.mkstemp(dir=folder, prefix=".part-")
+            with os.fdopen(handle, "wb") as file:
+                file.write(MAGIC + _sum(data))
+                file.write(data)
+            Path(part).replace(folder / name)
+        except OSError:
+            if part:
+                with suppress(OSError):
+                    Path(part).unlink()
+            self._writable = os.access(self._folder if self._folder.exists() else self._folder.parent, os.W_OK)
+
+    def _make_room(self, size: int) -> None:
+        with self._lock:
+            self._since_check += size
+            if self._since_check < CHECK_EVERY_BYTES:
+                return
+            self._since_check = 0
+            shelves = sorted(self._shelves())
+            held = sum(n for _, n, _ in shelves)
+            try:
+                free = shutil.disk_usage(self._folder).free if self._folder.exists() else SPARE_BYTES * 2
+            except OSError:
+                return
+            budget = min(self._quota, held + free - SPARE_BYTES) - CHECK_EVERY_BYTES
+            for _, n, folder in shelves:
+                if held <= max(budget, 0):
+                    break
+                shutil.rmtree(folder, ignore_errors=True)
+                held -= n
+
+    def _shelves(self) -> list[tuple[float, int, str]]:
+        found = []
+        with suppress(OSError):
+            for folder in self._folder.glob("??/*"):
+                with suppress(OSError):
+                    size = sum(entry.stat().st_size for entry in os.scandir(folder))
+                    found.append((folder.stat().st_mtime, size, str(folder)))
+        return found
+
+
+def _sum(data: memoryview) -> bytes:
+    return zlib.crc32(data).to_bytes(4, "little")

@@ -1,6 +1,7 @@
 /** The view in the address bar: a copied link shows the same. */
 
 import { COLOR_MAPS, type ColorMap } from "../gpu/lut";
+import { CELLS_PARAMETERS } from "./route";
 
 export type Theme = "system" | "light" | "dark";
 
@@ -24,23 +25,7 @@ export interface Linked {
   theme: Theme;
 }
 
-const NAMES = [
-  "dataset",
-  "embedding",
-  "dim",
-  "columns",
-  "color",
-  "gene",
-  "expr",
-  "range",
-  "cmap",
-  "hidden",
-  "filecolors",
-  "size",
-  "alpha",
-  "camera",
-  "theme",
-];
+const NAMES = ["dataset", ...CELLS_PARAMETERS, "theme"];
 
 function numbers(text: string | null): number[] | null {
   if (text === null || text === "") return null;

@@ -9,6 +9,8 @@
     * Unsupported        a valid file using something coverslip does not read
     * UnsafeLink         a link that leads outside the data that was offered
     * BadRequest         a request that cannot be understood
+    * TooLarge           a request for more than one answer may hold
+    * TimedOut           work that took longer than it may
     * Forbidden          a request that is not allowed here
     * CannotListen       an address or port that cannot be served on
     * Stopped            work nobody waits for any more
@@ -93,6 +95,18 @@ class BadRequest(CoverslipError):
     """A request that cannot be understood."""
 
     code = "bad_request"
+
+
+class TooLarge(CoverslipError):
+    """A request for more than one answer may hold."""
+
+    code = "too_large"
+
+
+class TimedOut(CoverslipError):
+    """Work that took longer than it may."""
+
+    code = "timed_out"
 
 
 class Forbidden(CoverslipError):

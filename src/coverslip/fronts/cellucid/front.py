@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import time
 from collections.abc import Callable
@@ -22,8 +21,8 @@ from coverslip.engine.cache import ByteCache
 from coverslip.engine.library import Entry, Library
 from coverslip.engine.read import Reader
 from coverslip.fronts.cellucid import arrays, manifests
-from coverslip.fronts.cellucid.errors import error_response
 from coverslip.fronts.cellucid.paths import Wanted, parse
+from coverslip.fronts.errors import answering
 from coverslip.fronts.http import Body, reply, text_body, to_json
 
 GZIP_FILE_LEVEL = 1
@@ -89,18 +88,7 @@ class CellsFront:
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request, or stop working on it when its client goes away."""
-        work = asyncio.create_task(self._answer(request))
-        gone = asyncio.create_task(_disconnected(request))
-        try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                return Response(status_code=499)
-            return work.result()
-        except Exception as error:  # noqa: BLE001  (errors.py turns every one into an answer)
-            return error_response(error)
-        finally:
-            for task in (work, gone):
-                task.cancel()
+        return await answering(request, self._answer(request))
 
     async def _answer(self, request: Request) -> Response:
         path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
@@ -216,8 +204,3 @@ class CellsFront:
             except CoverslipError:  # the server is well; what ails the file is told where the file is asked for
                 about |= {"n_cells": None, "n_genes": None}
         return about
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

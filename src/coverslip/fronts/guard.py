@@ -14,6 +14,14 @@ from coverslip.fronts.http import to_json
 
 COOKIE = "coverslip_token"
 METHODS = "GET, HEAD, OPTIONS"
+POSTED = "api/"
+"""Below this, questions may be asked with POST; they change nothing."""
+OPEN = frozenset({"livez", "readyz", "healthz"})
+"""What a supervisor asks without a token; it tells nothing of the data."""
+EXPOSED = (
+    "Content-Length, Content-Range, ETag, X-Shape, X-Dtype, X-Dim-Labels, X-Total-Sources, X-Returned-Sources, "
+    "X-Truncated, X-Image-Width, X-Image-Height, X-Percentile-Lo-Value, X-Percentile-Hi-Value"
+)
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -69,9 +77,16 @@ class Guard:
             )
         if scope["method"] == "OPTIONS":
             return Response(status_code=204, headers={"Allow": METHODS})
-        if scope["method"] not in ("GET", "HEAD"):
+        path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+        if scope["method"] == "POST" and path.startswith(POSTED):
+            if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+                # A form of a foreign page can send text and forms without being asked first, JSON it cannot.
+                return problem(415, "not_json", "A POST here carries JSON", "Send Content-Type: application/json.")
+        elif scope["method"] not in ("GET", "HEAD"):
             return problem(405, "method_not_allowed", "Data is only read here", "Use GET or HEAD.", {"Allow": METHODS})
-        return self._check_token(scope, headers) if self._access.token is not None else None
+        if path in OPEN or self._access.token is None:
+            return None
+        return self._check_token(scope, headers)
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -111,9 +126,9 @@ class Guard:
                 headers["Content-Security-Policy"] = POLICY
                 headers["Referrer-Policy"] = "no-referrer"
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin" if foreign_origin else "same-origin"
-                headers["Access-Control-Allow-Methods"] = METHODS
+                headers["Access-Control-Allow-Methods"] = f"{METHODS}, POST"
                 headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Range"
-                headers["Access-Control-Expose-Headers"] = "Content-Length, Content-Range, ETag"
+                headers["Access-Control-Expose-Headers"] = EXPOSED
                 headers.add_vary_header("Origin")
                 if foreign_origin:
                     headers["Access-Control-Allow-Origin"] = foreign_origin
@@ -123,6 +138,6 @@ class Guard:
 
 
 def problem(status: int, code: str, message: str, hint: str, headers: dict[str, str] | None = None) -> Response:
-    """An error as every front tells it: ``{"error": {"code", "message", "hint"}}``."""
-    content = to_json({"error": {"code": code, "message": message, "hint": hint}})
+    """An error as every front tells it: ``{"error": {"code", "message", "hint"}, "detail"}``."""
+    content = to_json({"error": {"code": code, "message": message, "hint": hint}, "detail": message})
     return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")

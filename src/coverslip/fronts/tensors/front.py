@@ -1,0 +1,322 @@
+"""Images over HTTP: ``docs/reference/http-images.md``, in the shapes of the tensor server's web side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from coverslip.core.errors import BadRequest, NotFound
+from coverslip.core.node import Source
+from coverslip.core.stop import Stop
+from coverslip.domains.cells import Cells, Options
+from coverslip.domains.images import Images
+from coverslip.domains.render import FORMATS, encode
+from coverslip.domains.thumbnails import cells_thumbnail, image_thumbnail, no_thumbnail
+from coverslip.engine.cache import ByteCache
+from coverslip.engine.catalog import Catalog
+from coverslip.engine.read import Reader
+from coverslip.engine.sidecar import Shelf
+from coverslip.fronts.errors import answering
+from coverslip.fronts.http import REVALIDATE, Body, reply, text_body, to_json
+from coverslip.fronts.tensors import answers, slices, sources
+from coverslip.fronts.tensors.answers import Answer, split_id
+from coverslip.fronts.tensors.select import integer, integers, picture_format
+from coverslip.fronts.tensors.streams import Cut, check_size, cut, stream
+
+FOREVER = "private, max-age=31536000, immutable"
+WHOLE_BYTES = 4 << 20
+"""Answers up to this size are made in one piece and kept."""
+MOST_BODY_BYTES = 1 << 20
+PREFIX = "api/"
+HEALTH = ("livez", "readyz", "healthz")
+Work = Callable[[Stop], Answer]
+
+
+class ImagesFront:
+    """Answers ``/api/…`` and the health checks.
+
+    Parameters
+    ----------
+    catalog
+        What is on offer.
+    reader, cache
+        Threads to read in, and where answers are kept.
+    version
+        Ours, part of every ETag.
+    slice_bytes
+        The largest slice that is answered.
+    shelf
+        Where levels that files do not store are kept.
+    options
+        How data sets of cells are read, for their thumbnails.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        reader: Reader,
+        cache: ByteCache[Answer],
+        version: str,
+        slice_bytes: int,
+        shelf: Shelf,
+        options: Options,
+    ) -> None:
+        self._catalog = catalog
+        self._reader = reader
+        self._cache = cache
+        self._version = version
+        self._cap = slice_bytes
+
+        def images_of(source: Source) -> Images:
+            return Images(source, shelf.sub(source.etag))
+
+        def cells_of(source: Source) -> Cells:
+            return Cells(source.root, options)
+
+        self.images_of = images_of
+        self._cells_of = cells_of
+
+    def has(self, path: str) -> bool:
+        """Whether a path, relative to the root, is ours."""
+        return path.startswith(PREFIX) or path in HEALTH
+
+    async def __call__(self, request: Request, path: str) -> Response:
+        """Answer one request."""
+        if path in HEALTH:
+            return self._health(path)
+        content = await _body_of(request) if request.method == "POST" else {}
+        return await answering(request, self._answer(request, path.removeprefix(PREFIX), content))
+
+    async def _answer(self, request: Request, path: str, content: dict[str, Any]) -> Response:
+        what, _, rest = path.partition("/")
+        method = request.method
+        if method == "POST":
+            match path:
+                case "sources/query":
+                    return await self._query(request, content)
+                case "slice":
+                    return await self._slice(request, content)
+                case "render":
+                    return await self._render(request, content)
+            raise NotFound(f"Not found: POST /api/{path[:100]}", "There is slice, render and sources/query.")
+        match what:
+            case "sources":
+                return await self._sources(request, rest)
+            case "catalog":
+                return _json(method, await self._quick(lambda: sources.summary(self._catalog)))
+            case "tile_info" | "tile" | "statistics":
+                return await self._about_image(request, what, rest)
+            case "thumbnail":
+                return await self._thumbnail(request, rest)
+            case "block":
+                return await self._block(request, rest)
+        raise NotFound(f"Not found: /api/{path[:100]}", "docs/reference/http-images.md lists what there is.")
+
+    # -- health ------------------------------------------------------------------------------------------------------
+
+    def _health(self, path: str) -> Response:
+        about: dict[str, Any] = {"status": "ok", "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        if path != "livez":
+            about |= {
+                "ready": True,
+                "dev_mode": False,
+                "service": "coverslip",
+                "version": self._version,
+                "backend_health": {"status": "SERVING"},
+                "source_count": self._catalog.count,
+            }
+        return Response(to_json(about), headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+    # -- the catalog -------------------------------------------------------------------------------------------------
+
+    async def _quick(self, work: Callable[[], Any]) -> Any:
+        return await self._reader.run(f"quick {id(work)}", lambda stop: work(), quick=True)
+
+    async def _sources(self, request: Request, rest: str) -> Response:
+        if not rest:
+            wanted = sources.wanted(request.query_params)
+            rows, total = await self._quick(lambda: sources.listed(self._catalog, wanted))
+            data = to_json(rows)
+            # Not the revision: a page of a list that changed elsewhere is still the same page.
+            body = text_body(data, "application/json", sha256(data).hexdigest()[:32])
+            return _with(reply(request.method, request.headers, body), sources.counts(total, len(rows)))
+        id, _, part = rest.partition("/")
+        if part not in ("", "metadata"):
+            raise NotFound(f"Not found: /api/sources/{rest[:100]}", "There is /api/sources/ID and its metadata.")
+        if not part:
+            return _json(request.method, await self._quick(lambda: sources.one(self._catalog, id)))
+        return await self._made(
+            request,
+            id,
+            f"metadata {rest}",
+            lambda images, etag, stop: _document(answers.metadata(images, request.query_params.get("path", "")), etag),
+        )
+
+    async def _query(self, request: Request, content: dict[str, Any]) -> Response:
+        sql = content.get("sql")
+        if not isinstance(sql, str) or not sql.strip():
+            raise BadRequest("The body has no sql", 'Send {"sql": "SELECT …"}.')
+        rows, truncated = await self._reader.run(f"sql {id(content)}", lambda stop: self._catalog.query(sql))
+        return _with(_json(request.method, rows), sources.counts(self._catalog.count, len(rows), truncated))
+
+    # -- images ------------------------------------------------------------------------------------------------------
+
+    async def _made(
+        self, request: Request, source: str, key: str, make: Callable[[Images, str, Stop], Answer]
+    ) -> Response:
+        """An answer from the images of a source, made once for each version of it."""
+        expected = request.query_params.get("v")
+
+        def work(stop: Stop) -> Answer:
+            images, version = self._catalog.open(source).view(self.images_of)
+            if expected is not None and expected != version:
+                raise NotFound("This version of the file is gone", "Ask for /api/tile_info again.", "superseded")
+            etag = f"{version}-{sha256(f'{self._version} {key}'.encode()).hexdigest()[:12]}"
+            kept = self._cache.get(etag)
+            if kept is None:
+                kept = make(images, etag, stop)
+                self._cache.put(etag, kept)
+            return kept
+
+        started = time.perf_counter()
+        answer = await self._reader.run(f"{source} {key}", work)
+        response = reply(request.method, request.headers, answer.body, FOREVER if expected is not None else REVALIDATE)
+        took = (time.perf_counter() - started) * 1000
+        return _with(response, {**answer.headers, "Server-Timing": f"app;dur={took:.1f}"})
+
+    async def _about_image(self, request: Request, what: str, id: str) -> Response:
+        source, path = split_id(id)
+        query = request.query_params
+
+        def make(images: Images, etag: str, stop: Stop) -> Answer:
+            image = images[path]
+            match what:
+                case "tile":
+                    return answers.tile(image, query, etag, stop)
+                case "statistics":
+                    return answers.figures(image, query, etag, stop)
+            version = etag.rpartition("-")[0]
+            return _document(answers.tile_info(source, images, image, version), etag)
+
+        return await self._made(request, source, f"{what} {id} {_canonical(query)}", make)
+
+    async def _thumbnail(self, request: Request, id: str) -> Response:
+        source, path = split_id(id)
+        query = request.query_params
+        size = integer(query.get("size", "256"), "size", 16, 1024)
+        form = picture_format(query.get("fmt", "webp"), tuple(FORMATS))
+        kind = (await self._quick(lambda: self._catalog.get(source))).kind
+
+        def make(images: Images, etag: str, stop: Stop) -> Answer:
+            if kind == "cells" and not path:
+                cells, _ = self._catalog.open(source).view(self._cells_of)
+                picture = cells_thumbnail(cells, size, stop)
+            else:
+                first = path or next(iter(images.paths), None)
+                if first is None:
+                    raise no_thumbnail("There is no image in this source")
+                picture = image_thumbnail(images[first], size, stop)
+            return Answer(Body(encode(picture, form), FORMATS[form], etag))
+
+        return await self._made(request, source, f"thumbnail {id} {size} {form}", make)
+
+    # -- slices ------------------------------------------------------------------------------------------------------
+
+    async def _block(self, request: Request, id: str) -> Response:
+        query = request.query_params
+        source, path = split_id(id)
+        start, stop = integers(query.get("start", ""), "start"), integers(query.get("stop", ""), "stop")
+        factors = integers(query.get("scale", ""), "scale")
+        how, level = slices.reduction(query.get("reduce", "mean")), integer(query.get("level", "0"), "level")
+
+        def find(images: Images) -> slices.Found:
+            image = images[path]
+            return slices.Found(image, cut(image, start or None, stop or None, factors or None, how, level))
+
+        return await self._send(request, source, f"block {id} {_canonical(query)}", find)
+
+    async def _slice(self, request: Request, content: dict[str, Any]) -> Response:
+        wanted = slices.Wanted.read(content)
+        key = f"slice {msgspec.json.encode(content).hex()}"
+        return await self._send(request, wanted.source, key, lambda images: wanted.find(images[wanted.path]))
+
+    async def _send(self, request: Request, source: str, key: str, find: Callable[[Images], slices.Found]) -> Response:
+        def look(stop: Stop) -> tuple[slices.Found, str]:
+            images, version = self._catalog.open(source).view(self.images_of)
+            return find(images), version
+
+        found, version = await self._reader.run(f"look {source} {key}", look)
+        part: Cut = found.cut
+        check_size(part, self._cap)
+        if part.nbytes <= WHOLE_BYTES:
+            return await self._made(
+                request,
+                source,
+                key,
+                lambda images, etag, stop: answers.raw(part.read(part.box), etag, found.image.dims),
+            )
+        headers = {
+            "Content-Type": answers.OCTETS,
+            "Cache-Control": REVALIDATE,
+            "X-Shape": ",".join(map(str, part.shape)),
+            "X-Dtype": part.array.spec.dtype.name,
+            "X-Dim-Labels": ",".join(found.image.dims),
+            "Content-Length": str(part.nbytes),
+            "ETag": f'"{version}-{sha256(key.encode()).hexdigest()[:12]}"',
+        }
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        return StreamingResponse(stream(part, self._reader), headers=headers)
+
+    async def _render(self, request: Request, content: dict[str, Any]) -> Response:
+        wanted = slices.Wanted.read(content)
+        rendering = slices.Rendering.read(content)
+        key = f"render {msgspec.json.encode(content).hex()}"
+
+        def make(images: Images, etag: str, stop: Stop) -> Answer:
+            found = wanted.find(images[wanted.path])
+            check_size(found.cut, self._cap)
+            return rendering.make(found, etag)
+
+        return await self._made(request, wanted.source, key, make)
+
+
+async def _body_of(request: Request) -> dict[str, Any]:
+    """The JSON object of a request, or an empty one where it is none (told as what is missing in it)."""
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > MOST_BODY_BYTES:
+            return {}
+    try:
+        content = msgspec.json.decode(bytes(data))
+    except msgspec.DecodeError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _canonical(query: QueryParams) -> str:
+    return "&".join(sorted(f"{name}={value}" for name, value in query.multi_items() if name not in ("v", "token")))
+
+
+def _document(value: Any, etag: str) -> Answer:
+    return Answer(text_body(to_json(value), "application/json", etag))
+
+
+def _json(method: str, value: Any) -> Response:
+    data = to_json(value)
+    headers = {"Cache-Control": "no-store", "Content-Length": str(len(data))}
+    return Response(b"" if method == "HEAD" else data, headers=headers, media_type="application/json")
+
+
+def _with(response: Response, headers: dict[str, str]) -> Response:
+    response.headers.update(headers)
+    return response

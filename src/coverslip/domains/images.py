@@ -207,9 +207,9 @@ def _multiscale(path: str, group: Group, shelf: Shelf) -> Image:
         scale = ome["multiscales"][0]
         datasets = scale["datasets"]
         stored = [(str(d["path"]), _array_at(group, str(d["path"]))) for d in datasets]
+        shape = stored[0][1].spec.shape
     except (KeyError, IndexError, TypeError) as error:
         raise Damaged(f"The multiscales metadata of {path or 'the image'} is incomplete", "Write it again.") from error
-    shape = stored[0][1].spec.shape
     axes = _axes(scale, datasets[0], shape)
     own = group.attrs.get("coverslip")
     own = own if isinstance(own, Mapping) else {}

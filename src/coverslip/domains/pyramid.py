@@ -93,6 +93,9 @@ def _fold(block: npt.NDArray[Any], axis: int, how: str) -> npt.NDArray[Any]:
         return np.asarray(block.any(axis))
     if dtype.kind == "f":
         return np.asarray(block.mean(axis, dtype=np.promote_types(dtype, np.float32))).astype(dtype)
+    if dtype.itemsize == 8:  # no wider integer to add up in
+        parts, rests = np.divmod(block, dtype.type(n))
+        return np.asarray(parts.sum(axis) + (rests.sum(axis) + dtype.type(n // 2)) // dtype.type(n)).astype(dtype)
     wide = np.uint32 if dtype.itemsize <= 2 and dtype.kind == "u" else np.int64 if dtype.kind == "i" else np.uint64
     total = np.take(block, 0, axis).astype(wide)
     for i in range(1, n):  # a sum over a short axis in steps is several times faster than numpy's reduction

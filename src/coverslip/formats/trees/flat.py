@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.core.errors import Damaged
 from coverslip.core.node import Array
 from coverslip.core.spec import ArraySpec, Box
 
@@ -23,48 +20,11 @@ NARROW_ROW = 1 << 14
 class Bytes(Protocol):
     """Bytes that can be read anywhere, from any thread."""
 
-    def pread(self, count: int, offset: int) -> bytes:
-        """Exactly ``count`` bytes from ``offset`` on; `Damaged` when there are fewer."""
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes from ``offset`` on; `Damaged` when there are fewer."""
 
     def close(self) -> None:
-        """Give the file back; safe to call twice."""
-
-
-class FileBytes:
-    """The bytes of a file, through one descriptor."""
-
-    def __init__(self, path: Path) -> None:
-        self._name = path.name
-        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-
-    @property
-    def size(self) -> int:
-        """Length of the file."""
-        return os.fstat(self._fd).st_size
-
-    def pread(self, count: int, offset: int) -> bytes:
-        """Exactly ``count`` bytes from ``offset`` on."""
-        if self._fd < 0:
-            raise Damaged(f"{self._name} was closed", "Open it again.")
-        parts = []
-        while count > 0:
-            part = os.pread(self._fd, min(count, ONE_READ), offset)
-            if not part:
-                raise Damaged(f"{self._name} ends too early", "The file is truncated; copy it again.")
-            parts.append(part)
-            count -= len(part)
-            offset += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def close(self) -> None:
-        """Close the descriptor."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
-            self.close()
+        """Give the file back; to be called once."""
 
 
 class FlatArray(Array):
@@ -129,7 +89,7 @@ class FlatArray(Array):
 
     def _run(self, start: int, count: int) -> npt.NDArray[Any]:
         size = self._stored.itemsize
-        data = self._data.pread(count * size, self._offset + start * size)
+        data = self._data.read(self._offset + start * size, count * size)
         return np.frombuffer(data, self._stored)
 
 

@@ -10,7 +10,7 @@ import threading
 import zlib
 from pathlib import Path
 
-from coverslip.core.errors import Damaged
+from coverslip.core.errors import Damaged, Unreadable
 from coverslip.formats.trees.recent import Recent, new_key
 from coverslip.formats.trees.source import need
 
@@ -62,35 +62,35 @@ class GzipBytes:
         self._closed = False
         self._unchecked = path.stat().st_size <= CHECKED_BYTES
 
-    def pread(self, count: int, offset: int) -> bytes:
-        """Exactly ``count`` bytes from ``offset`` on."""
-        if count <= 0:
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes from ``offset`` on; `Damaged` when there are fewer."""
+        if length <= 0:
             return b""
-        first, last = offset // BLOCK, (offset + count - 1) // BLOCK
+        first, last = offset // BLOCK, (offset + length - 1) // BLOCK
         if last - first >= MANY_BLOCKS:
-            data = self._inflate(offset, count)
+            data = self._inflate(offset, length)
         else:
             blocks = [self._block(i) for i in range(first, last + 1)]
-            blocks[-1] = blocks[-1][: offset + count - last * BLOCK]
+            blocks[-1] = blocks[-1][: offset + length - last * BLOCK]
             blocks[0] = blocks[0][offset - first * BLOCK :]
             data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        if len(data) != count:
+        if len(data) != length:
             raise Damaged(f"{self._name} ends too early", "The file is truncated; copy it again.")
         return data
 
     def _block(self, number: int) -> bytes:
         return BLOCKS.get((self._key, number), lambda: self._inflate(number * BLOCK, BLOCK))
 
-    def _inflate(self, offset: int, count: int) -> bytes:
+    def _inflate(self, offset: int, length: int) -> bytes:
         with self._lock:
             if self._closed:
-                raise Damaged(f"{self._name} was closed", "Open it again.")
+                raise Unreadable(f"{self._name} was closed", "Open it again.")
             try:
                 if self._unchecked:
                     self._file.build_full_index()
                     self._unchecked = False
                 self._file.seek(offset)
-                return bytes(self._file.read(count))
+                return bytes(self._file.read(length))
             except NONSENSE as error:
                 text = "its checksum is wrong" if "CRC" in str(error) else "it is not whole gzip data"
                 raise Damaged(f"{self._name} cannot be decompressed: {text}", "Copy it again.") from error

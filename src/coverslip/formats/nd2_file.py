@@ -258,7 +258,7 @@ class Nd2:
                 if facts.legacy
                 else Frames(data, facts.geometry, facts.compression == "lossless")
             )
-            return PathSource(path, _tree(facts, frames, path.stem), data.close)
+            return PathSource(path, _tree(facts, frames, path.stem), frames.close)
         except CoverslipError:
             data.close()
             raise

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -124,37 +124,3 @@ class FileBytes:
             return np.lib.stride_tricks.as_strided(flat, (rows, length), (pitch, 1), writeable=False)
         flat = np.frombuffer(b"".join(self.read(offset + i * pitch, length) for i in range(rows)), np.uint8)
         return flat.reshape(rows, length)
-
-
-class Recent:
-    """The last decoded frames, so that the tiles of one frame do not decode it again and again.
-
-    Parameters
-    ----------
-    most_bytes
-        At most so much is kept; a frame larger than that is not kept.
-    """
-
-    def __init__(self, most_bytes: int = 64 << 20) -> None:
-        self._most = most_bytes
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self._kept: dict[object, npt.NDArray[Any]] = {}
-
-    def get(self, key: object, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """What was made for ``key``, read-only; two threads that ask at once may both make it."""
-        with self._lock:
-            found = self._kept.pop(key, None)
-            if found is not None:
-                self._kept[key] = found
-                return found
-        made = make()
-        made.flags.writeable = False
-        if made.nbytes <= self._most:
-            with self._lock:
-                if key not in self._kept:
-                    self._kept[key] = made
-                    self._bytes += made.nbytes
-                while self._bytes > self._most:
-                    self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
-        return made

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.core.errors import Damaged, Unsupported
-from coverslip.formats.trees.vendor_handle import TRUNCATED, FileBytes, Recent
+from coverslip.formats.trees.recent import Recent, new_key
+from coverslip.formats.trees.source import need
+from coverslip.formats.trees.vendor_handle import TRUNCATED, FileBytes
 
 MAGIC = b"\xda\xce\xbe\x0a"
 LEGACY_MAGIC = b"\x00\x00\x00\x0c"
@@ -30,6 +32,9 @@ LEGACY_MAP_END = b"LABORATORY IMAGING ND BOX MAP 00"
 FRAME = b"ImageDataSeq|"
 STAMP_BYTES = 8
 """A frame's data starts with the time it was taken at."""
+
+DECODED: Recent[npt.NDArray[Any]] = Recent(128 << 20, lambda frame: frame.nbytes)
+"""Frames that had to be decoded as a whole; the tiles of one do not decode it again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,17 @@ class Frames:
         self._data = data
         self._geometry = geometry
         self._zipped = zipped
-        self._recent = Recent()
+        self._key = new_key()
         self._offsets = _frame_offsets(data)
         if not zipped:
             frame = geometry.height * geometry.pitch
             if any(offset + frame > data.size for offset in self._offsets.values()):
                 raise Damaged("A frame lies behind the end of the file", TRUNCATED)
+
+    def close(self) -> None:
+        """Close the file."""
+        DECODED.forget(self._key)
+        self._data.close()
 
     def __len__(self) -> int:
         return 1 + max(self._offsets, default=-1)
@@ -75,7 +85,7 @@ class Frames:
             return np.zeros(shape, g.dtype)
         first, length = columns.start * g.pixel_bytes, shape[1] * g.pixel_bytes
         if self._zipped:
-            whole = self._recent.get(number, lambda: self._inflate(*self._chunk(offset)))
+            whole = DECODED.get((self._key, number), lambda: self._inflate(*self._chunk(offset)))
             found = whole[rows, first : first + length]
         else:
             start, stored = self._chunk(offset)
@@ -111,8 +121,13 @@ class LegacyFrames:
     def __init__(self, data: FileBytes, geometry: Geometry) -> None:
         self._data = data
         self._geometry = geometry
-        self._recent = Recent()
+        self._key = new_key()
         self._planes = _legacy_planes(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        DECODED.forget(self._key)
+        self._data.close()
 
     def __len__(self) -> int:
         return len(self._planes) // self._geometry.channels
@@ -125,13 +140,11 @@ class LegacyFrames:
             for channel in range(g.channels):
                 at = number * g.channels + channel
                 if at < len(self._planes):
-                    plane = self._recent.get(at, lambda at=at: self._decode(at))  # type: ignore[misc]
+                    plane = DECODED.get((self._key, at), lambda at=at: self._decode(at))  # type: ignore[misc]
                     found[:, :, channel] = plane[rows, columns]
         return found
 
     def _decode(self, at: int) -> npt.NDArray[Any]:
-        from coverslip.formats.trees.source import need
-
         codecs = need("imagecodecs", "JPEG 2000")
         offset = self._planes[at]
         length, _ = BOX.unpack(self._data.read(offset, BOX.size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,3 +53,33 @@ class MemoryGroup(Group):
         if not isinstance(node, (Array, Group)):
             node = self._nodes[name] = node()
         return node
+
+
+class Rearranged(Array):
+    """An array with its axes in another order and new ones of length 1 (``order`` is -1 there)."""
+
+    def __init__(self, array: Array, order: Sequence[int]) -> None:
+        self._array = array
+        self._order = tuple(order)
+        spec = array.spec
+        shape = tuple(spec.shape[i] if i >= 0 else 1 for i in order)
+        chunks = tuple(spec.chunks[i] if i >= 0 else 1 for i in order) if spec.chunks else None
+        self._spec = ArraySpec(shape, spec.dtype, chunks)
+        self.attrs = array.attrs
+
+    @property
+    def spec(self) -> ArraySpec:
+        """As the array's, rearranged."""
+        return self._spec
+
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """The elements of ``box``, as a view of what the array gives."""
+        if not all(box.shape):
+            return np.empty(box.shape, self._spec.dtype)
+        start, stop = [0] * len(self._array.spec.shape), list(self._array.spec.shape)
+        for here, there in enumerate(self._order):
+            if there >= 0:
+                start[there], stop[there] = box.start[here], box.stop[here]
+        found = self._array.read(Box(tuple(start), tuple(stop)))
+        kept = [i for i in self._order if i >= 0]
+        return found.transpose(kept).reshape(box.shape)

@@ -16,6 +16,7 @@ from coverslip.core.errors import CoverslipError, Damaged, NotFound
 from coverslip.core.ngff import Axis, Channel
 from coverslip.core.node import Array, Group, Node, Source
 from coverslip.domains.pyramid import Level, pyramid
+from coverslip.domains.tissue import holds_cells, tissue_array, tissue_parts, tissues
 from coverslip.engine.sidecar import Shelf
 
 MOST_IMAGES = 20_000
@@ -96,6 +97,8 @@ class Images:
     @cached_property
     def paths(self) -> tuple[str, ...]:
         """Paths of all images but label images, in the file's order."""
+        if holds_cells(self.root):
+            return tuple(tissue.path for tissue in tissues(self.root))
         return tuple(path for path, _ in _walk(self.root))
 
     @property
@@ -136,11 +139,21 @@ class Images:
     def _make(self, path: str) -> Image:
         node = self.node(path)
         shelf = self._shelf.sub(path)
+        if isinstance(node, Array) and holds_cells(self.root):
+            return self._tissue(path, node, shelf)
         if isinstance(node, Array):
             return _plain(path, node, shelf)
         if "multiscales" in ome_of(node):
             return _multiscale(path, node, shelf)
         raise NotFound(f"{path!r} is a group, not an image", "GET /api/sources lists the images.", "array_not_found")
+
+    def _tissue(self, path: str, array: Array, shelf: Shelf) -> Image:
+        picture = tissue_array(array)
+        if picture is None or path not in self.paths:
+            raise NotFound(f"{path!r} is no image", "GET /api/sources lists the images.", "array_not_found")
+        axes, channels = tissue_parts(picture)
+        name = "/".join(path.split("/")[2::2])
+        return Image(path, name, axes, tuple(pyramid([("", picture)], False, shelf)), channels, len(channels) >= 3)
 
 
 def ome_of(node: Node) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def read_part(
     array = image.levels[level].array
     shape = array.spec.shape
     start = [i or 0 for i in plane.at]
-    end = [n if i is None else i + 1 for i, n in zip(plane.at, shape, strict=False)]
+    end = [min(3, n) if i is None else i + 1 for i, n in zip(plane.at, shape, strict=False)]  # alpha is left out
     stop.check()
     if plane.project is None:
         part = array.read(Box((*start, rows[0], columns[0]), (*end, rows[1], columns[1])))

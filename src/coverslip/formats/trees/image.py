@@ -13,7 +13,9 @@ import numpy.typing as npt
 from coverslip.core.ngff import ImageMeta, image_attrs
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.spec import ArraySpec, Box
-from coverslip.core.tree import MemoryGroup
+from coverslip.core.tree import MemoryGroup, Rearranged
+
+__all__ = ["PlaneArray", "Rearranged", "image", "images", "in_order"]
 
 ORDER = "tczyx"
 """The order NGFF asks for; axes it does not name come first."""
@@ -87,36 +89,6 @@ class PlaneArray(Array):
                 index = tuple(a + o for a, o in zip(box.start, offset, strict=False))
                 out[offset] = self._read_plane(index, inside)
         return out
-
-
-class Rearranged(Array):
-    """An array with its axes in another order and new ones of length 1 (``order`` is -1 there)."""
-
-    def __init__(self, array: Array, order: Sequence[int]) -> None:
-        self._array = array
-        self._order = tuple(order)
-        spec = array.spec
-        shape = tuple(spec.shape[i] if i >= 0 else 1 for i in order)
-        chunks = tuple(spec.chunks[i] if i >= 0 else 1 for i in order) if spec.chunks else None
-        self._spec = ArraySpec(shape, spec.dtype, chunks)
-        self.attrs = array.attrs
-
-    @property
-    def spec(self) -> ArraySpec:
-        """As the array's, rearranged."""
-        return self._spec
-
-    def read(self, box: Box) -> npt.NDArray[Any]:
-        """The elements of ``box``, as a view of what the array gives."""
-        if not all(box.shape):
-            return np.empty(box.shape, self._spec.dtype)
-        start, stop = [0] * len(self._array.spec.shape), list(self._array.spec.shape)
-        for here, there in enumerate(self._order):
-            if there >= 0:
-                start[there], stop[there] = box.start[here], box.stop[here]
-        found = self._array.read(Box(tuple(start), tuple(stop)))
-        kept = [i for i in self._order if i >= 0]
-        return found.transpose(kept).reshape(box.shape)
 
 
 def in_order(levels: Sequence[Array], meta: ImageMeta) -> tuple[list[Array], ImageMeta]:

@@ -152,7 +152,7 @@ def rendered(image: Image, query: QueryParams, etag: str, at: dict[str, int], re
     plain = wanted[0].channel is None and wanted[0].color is None and "c" not in at
     if image.rgb and plain:
         pixels = np.moveaxis(read(plane_of(image, at, project)), 0, -1)
-        low, high = wanted[0].window or _full_range(pixels.dtype, pixels)
+        low, high = wanted[0].window or _full_range(pixels.dtype, pixels, image)
         looks = [wanted[0].look((low, high), None)]
         picture = np.stack([composite([pixels[..., i]], looks) for i in range(3)], -1)
         return _picture(picture, form, etag)

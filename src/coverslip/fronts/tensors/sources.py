@@ -8,7 +8,8 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from coverslip.core.errors import NotFound
-from coverslip.engine.catalog import Catalog, Row
+from coverslip.engine.catalog import Catalog
+from coverslip.engine.store import Row
 from coverslip.fronts.tensors.select import integer
 
 
@@ -71,7 +72,7 @@ def source(row: Row) -> dict[str, Any]:
         "kind": row.kind,
         "status": row.status,
         "version": row.version,
-        "size_bytes": row.size_bytes,
+        "size_bytes": row.size,
         "modified": row.modified_s,
         "indexed_at": row.indexed_s,
         "error": row.error,

@@ -23,11 +23,10 @@ from coverslip.core.errors import Damaged, Unsupported
 from coverslip.core.format import Format
 from coverslip.core.ngff import Axis, Channel, ImageMeta
 from coverslip.core.node import Source
-from coverslip.formats.trees.flat import Bytes, FlatArray
-from coverslip.formats.trees.gzip_index import HIGHEST_RATIO, MAGIC, GzipBytes, inflate_head
+from coverslip.formats.trees.flat import FlatArray, open_bytes
+from coverslip.formats.trees.gzip_index import MAGIC, inflate_head
 from coverslip.formats.trees.image import image, in_order
 from coverslip.formats.trees.source import PathSource, need
-from coverslip.formats.trees.vendor_handle import FileBytes
 from coverslip.formats.trees.vendor_names import plain
 
 NAMES = "xyztcvw"
@@ -102,7 +101,7 @@ class Nifti:
         head = _head(path)
         layout, meta = _understand(path.name, head)
         pixels = _data_file(path) if _two_files(head) else path
-        data = _open_data(pixels, layout)
+        data = open_bytes(pixels, layout.end)
         try:
             array = FlatArray(data, layout.offset, layout.shape, layout.dtype)
             levels, meta = in_order([array], meta)
@@ -130,15 +129,6 @@ def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         head = file.read(1 << 16)
     return inflate_head(head, MOST_HEADER) if head.startswith(MAGIC) else head[:MOST_HEADER]
-
-
-def _open_data(path: Path, layout: Layout) -> Bytes:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        gzip = file.read(2) == MAGIC
-    if size * (HIGHEST_RATIO if gzip else 1) < layout.end:
-        raise Damaged(f"{path.name} ends too early", "The file is truncated; copy it again.")
-    return GzipBytes(path, layout.end) if gzip else FileBytes(path)
 
 
 @np.errstate(all="ignore")  # fields that are not a number

@@ -1,15 +1,19 @@
-"""Arrays that lie in a file as one run of elements, read by the rows that are asked for."""
+"""Arrays that lie in a file (or in a gzip file) as one run of elements, read by the rows that are asked for."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.errors import Damaged
 from coverslip.core.node import Array
 from coverslip.core.spec import ArraySpec, Box
+from coverslip.formats.trees.gzip_index import HIGHEST_RATIO, MAGIC, GzipBytes
+from coverslip.formats.trees.vendor_handle import FileBytes
 
 ONE_READ = 1 << 24
 """One system call reads at most about this many bytes."""
@@ -25,6 +29,22 @@ class Bytes(Protocol):
 
     def close(self) -> None:
         """Give the file back; to be called once."""
+
+
+def open_bytes(path: Path, end: int) -> Bytes:
+    """The bytes of a file, or those inside a gzip file, which must reach as far as ``end``.
+
+    Raises
+    ------
+    Damaged
+        When they cannot.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        gzip = file.read(2) == MAGIC
+    if size * (HIGHEST_RATIO if gzip else 1) < end:
+        raise Damaged(f"{path.name} ends too early", "The file is truncated; copy it again.")
+    return GzipBytes(path, end) if gzip else FileBytes(path)
 
 
 class FlatArray(Array):

@@ -249,11 +249,11 @@ class ImagesFront:
         return await self._send(request, wanted.source, key, lambda images: wanted.find(images[wanted.path]))
 
     async def _send(self, request: Request, source: str, key: str, find: Callable[[Images], slices.Found]) -> Response:
-        def look(stop: Stop) -> tuple[slices.Found, str]:
+        def look(stop: Stop) -> tuple[slices.Found, str, Images]:
             images, version = self._catalog.open(source).view(self.images_of)
-            return find(images), version
+            return find(images), version, images
 
-        found, version = await self._reader.run(f"look {source} {key}", look)
+        found, version, images = await self._reader.run(f"look {source} {key}", look)
         part: Cut = found.cut
         check_size(part, self._cap)
         if part.nbytes <= WHOLE_BYTES:
@@ -274,7 +274,7 @@ class ImagesFront:
         }
         if request.method == "HEAD":
             return Response(headers=headers)
-        return StreamingResponse(stream(part, self._reader), headers=headers)
+        return StreamingResponse(stream(part, self._reader, images), headers=headers)
 
     async def _render(self, request: Request, content: dict[str, Any]) -> Response:
         wanted = slices.Wanted.read(content)

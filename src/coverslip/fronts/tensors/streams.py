@@ -15,7 +15,7 @@ from coverslip.core.errors import TooLarge
 from coverslip.core.node import Array
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.stop import Stop
-from coverslip.domains.images import Image
+from coverslip.domains.images import Image, Images
 from coverslip.domains.planes import bad_selection
 from coverslip.domains.pyramid import reduce_by
 from coverslip.engine.read import Reader
@@ -158,8 +158,11 @@ def pieces(spec: ArraySpec, box: Box, factors: Sequence[int]) -> Iterator[Box]:
             at = end
 
 
-async def stream(cut: Cut, reader: Reader) -> AsyncIterator[memoryview]:
-    """The bytes of a cut; a few pieces are read ahead, and reading ends when nobody takes them."""
+async def stream(cut: Cut, reader: Reader, images: Images) -> AsyncIterator[memoryview]:
+    """The bytes of a cut; a few pieces are read ahead, and reading ends when nobody takes them.
+
+    ``images`` is what the cut is from: held until the end, because a source stays open as long as its views live.
+    """
     waiting = pieces(cut.array.spec, cut.box, cut.factors)
     tasks: list[asyncio.Task[npt.NDArray[Any]]] = []
 
@@ -180,6 +183,7 @@ async def stream(cut: Cut, reader: Reader) -> AsyncIterator[memoryview]:
     finally:
         for task in tasks:
             task.cancel()
+        del images
 
 
 def _reading(cut: Cut, box: Box) -> Callable[[Stop], npt.NDArray[Any]]:

@@ -42,8 +42,7 @@ class Tiff:
 
     def members(self, path: Path) -> Sequence[Path]:
         """The files of an OME-TIFF set."""
-        need("tifffile", "TIFF")
-        from coverslip.formats.trees.tiff_ome import members
+        from coverslip.formats.trees.tiff_sets import members
 
         return members(path)
 
@@ -65,7 +64,8 @@ class Tiff:
 
 def _images(path: Path, files: Files) -> tuple[dict[str, Group], dict[str, Any]]:
     from coverslip.formats.trees.ome_xml import check_xml
-    from coverslip.formats.trees.tiff_ome import Unfit, description, is_ome, ome_images, read_set
+    from coverslip.formats.trees.tiff_ome import Unfit, ome_images, read_set
+    from coverslip.formats.trees.tiff_sets import description, is_ome
 
     text = description(path)
     if not is_ome(text):

@@ -331,7 +331,7 @@ def read_box(segments: Segments, box: Box, out: npt.NDArray[Any]) -> None:
     """
     start = segments.start
     if start is not None:
-        _read_rows(segments, start, box, out)
+        read_rows(segments.file, start, segments.page.shaped, segments.page.parent.byteorder, box, out)
         return
     with damage(segments.file.name):
         for index in _touched(segments.page, box):
@@ -339,25 +339,27 @@ def read_box(segments: Segments, box: Box, out: npt.NDArray[Any]) -> None:
             _place(piece, at, box, out)
 
 
-def _read_rows(segments: Segments, start: int, box: Box, out: npt.NDArray[Any]) -> None:
-    page, file, item = segments.page, segments.file, out.itemsize
-    _, depth, rows, columns, samples = page.shaped
-    row_bytes = columns * samples * item
+def read_rows(file: FileBytes, start: int, shaped: Sequence[int], order: str, box: Box, out: npt.NDArray[Any]) -> None:
+    """Read part of a page that lies in a file as numpy holds it, from ``start`` on, in this byte order.
+
+    ``shaped``, ``box`` and ``out`` are those of `read_box`.
+    """
+    _, depth, rows, columns, samples = shaped
+    row_bytes = columns * samples * out.itemsize
     (s0, d0, y0, x0, c0), (s1, d1, y1, x1, c1) = box.start, box.stop
-    whole = x1 - x0 == columns and c1 - c0 == samples
     for s in range(s0, s1):
         for d in range(d0, d1):
             target = out[s - s0, d - d0]
             at = start + ((s * depth + d) * rows + y0) * row_bytes
-            if whole:
+            if x1 - x0 == columns and c1 - c0 == samples:
                 file.read_into(at, memoryview(target.reshape(-1).view(np.uint8).data))
-            elif row_bytes - (x1 - x0) * samples * item <= SLACK_BYTES:
+            elif row_bytes - (x1 - x0) * samples * out.itemsize <= SLACK_BYTES:
                 found = np.empty((y1 - y0, columns, samples), out.dtype)
                 file.read_into(at, memoryview(found.reshape(-1).view(np.uint8).data))
                 target[...] = found[:, x0:x1, c0:c1]
             else:
-                _read_parts(file, at + x0 * samples * item, row_bytes, target, samples, (c0, c1))
-    if page.parent.byteorder != _native() and item > 1:
+                _read_parts(file, at + x0 * samples * out.itemsize, row_bytes, target, samples, (c0, c1))
+    if order != _native() and out.itemsize > 1:
         out.byteswap(inplace=True)
 
 

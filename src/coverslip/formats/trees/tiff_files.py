@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from coverslip.formats.trees.tiff import Segments, check_page, damage, segments_
 from coverslip.formats.trees.tiff_bytes import COPY_AGAIN, SUB_IFDS, Directories, Directory, FileBytes
 
 MOST_LAYOUTS = 256
+MOST_CHAINS = 1024
+"""Of how many files of a set the directories are remembered."""
 
 
 class Files:
@@ -30,7 +33,7 @@ class Files:
         self.main = FileBytes(path)
         self._folder = path.parent
         self._files: dict[str, FileBytes] = {path.name: self.main}
-        self._chains: dict[int, Directories] = {}
+        self._chains: OrderedDict[int, Directories] = OrderedDict()
         self._keyframes: dict[tuple[Any, ...], tifffile.TiffPage] = {}
         self._lock = threading.RLock()
 
@@ -63,6 +66,8 @@ class Files:
             found = self._chains.get(id(file))
             if found is None:
                 found = self._chains[id(file)] = Directories(file)
+                if len(self._chains) > MOST_CHAINS:
+                    self._chains.popitem(last=False)
             return found
 
     def keyframe(self, directory: Directory) -> tifffile.TiffPage:

@@ -8,8 +8,6 @@ Source: the OME-TIFF specification, https://docs.openmicroscopy.org/ome-model/6.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,60 +16,19 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from coverslip.core.errors import CoverslipError, Damaged, UnsafeLink, Unsupported
+from coverslip.core.errors import Damaged, UnsafeLink, Unsupported
 from coverslip.core.ngff import Channel, ImageMeta
 from coverslip.core.node import Array, Group
 from coverslip.formats.trees.image import image, in_order
-from coverslip.formats.trees.ome_xml import MOST_BYTES, Ome, Pixels, TiffData, plain, read_ome, refused, safe_name
+from coverslip.formats.trees.ome_xml import Ome, Pixels, TiffData, plain, read_ome
 from coverslip.formats.trees.tiff import PageArray
-from coverslip.formats.trees.tiff_bytes import COPY_AGAIN, DESCRIPTION, Directories, Directory, FileBytes
+from coverslip.formats.trees.tiff_bytes import COPY_AGAIN, Directory, FileBytes
 from coverslip.formats.trees.tiff_files import DirectoryPages, Files
+from coverslip.formats.trees.tiff_series import RGB_KINDS, RGB_NAMES
+from coverslip.formats.trees.tiff_sets import COMPANION, description
 from coverslip.formats.trees.vendor_names import unique_names
 
 MOST_PLANES = 50_000_000
-COMPANION = ".companion.ome"
-RGB_KINDS = (2, 6)
-
-
-def description(path: Path) -> bytes:
-    """The first image description of a TIFF file, or the whole of a companion file; empty when there is none."""
-    if path.name.lower().endswith(COMPANION):
-        if path.stat().st_size > MOST_BYTES:
-            raise refused("that is too long")
-        return path.read_bytes()
-    file = FileBytes(path)
-    try:
-        return (Directories(file)[0].data(DESCRIPTION) or b"").rstrip(b"\0")
-    finally:
-        file.close()
-
-
-def is_ome(text: bytes) -> bool:
-    """Whether a description is OME-XML."""
-    return b"OME" in text[:4096] and text.rstrip()[-20:].endswith(b"OME>")
-
-
-def members(path: Path) -> list[Path]:
-    """Every file of the OME-TIFF set that ``path`` belongs to; itself alone when it is no set, or damaged."""
-    try:
-        text = description(path)
-        found = {path}
-        master = _attributes(text[:8192], "MetadataFile") if is_ome(text) else []
-        if master:
-            found.add(path.parent / master[0])
-            text = description(path.parent / master[0])
-        if is_ome(text):
-            found.update(path.parent / name for name in _attributes(text, "FileName"))
-    except (CoverslipError, OSError):
-        return [path]
-    there = sorted(p for p in found if p.is_file())
-    return there if path in there and len(there) > 1 else [path]
-
-
-def _attributes(text: bytes, key: str) -> list[str]:
-    values = re.findall(rb"\b%s\s*=\s*[\"']([^\"'<]*)[\"']" % key.encode(), text)
-    names = (safe_name(html.unescape(v.decode("utf-8", "replace"))) for v in dict.fromkeys(values))
-    return [name for name in names if name]
 
 
 def read_set(path: Path, text: bytes) -> Ome:
@@ -254,10 +211,9 @@ class _OmeImage:
 
     def _named(self, count: int, rgb: bool) -> Sequence[Channel]:
         if rgb:
-            names, colors = ("Red", "Green", "Blue", "Alpha"), ("FF0000", "00FF00", "0000FF", "FFFFFF")
-            return [Channel(names[i], colors[i], active=i < 3) for i in range(count)]
+            return RGB_NAMES[:count]
         given = self._pixels.channels
-        return [*given[:count], *[Channel()] * (count - len(given))] if len(given) in (count, 1) or given else ()
+        return [*given[:count], *[Channel()] * (count - len(given))] if given else ()
 
 
 def _smaller(shape: tuple[int, ...], than: tuple[int, ...]) -> bool:

@@ -39,6 +39,11 @@ BESIDE = ("Thumbnail", "Label", "Macro", "Map")
 """What lies beside a slide, at another scale."""
 SPARE_LETTERS = "qnruvwbdefghjklmopa"
 RGB, PALETTE, YCBCR = 2, 3, 6
+RGB_KINDS = (RGB, PALETTE, YCBCR)
+RGB_NAMES = (
+    Channel("Red", "FF0000"), Channel("Green", "00FF00"), Channel("Blue", "0000FF"),
+    Channel("Alpha", "FFFFFF", active=False),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,11 @@ def _image(tif: tifffile.TiffFile, one: Stack | tifffile.TiffPageSeries, title: 
     meta = replace(meta, raw=raw_metadata(tif, page))
     levels, meta = in_order(levels, meta)
     count = next((n for n, a in zip(levels[0].spec.shape, meta.axes, strict=True) if a.name == "c"), 1)
-    named = given or (_samples(page, count, meta.rgb)) or (() if isinstance(one, Stack) else channels(tif, one, count))
+    named = (
+        given
+        or (RGB_NAMES[:count] if meta.rgb else ())
+        or (() if isinstance(one, Stack) else channels(tif, one, count))
+    )
     return image(levels, replace(meta, channels=named))
 
 
@@ -141,15 +150,7 @@ def _is_rgb(page: tifffile.TiffPage, axes: Sequence[Axis], array: Array) -> bool
     names = [axis.name for axis in axes]
     if "s" not in names or "c" in names:
         return False
-    return page.photometric in (RGB, YCBCR, PALETTE) and array.spec.shape[names.index("s")] in (3, 4)
-
-
-def _samples(page: tifffile.TiffPage, count: int, rgb: bool) -> tuple[Channel, ...]:
-    if not rgb:
-        return ()
-    colors = ("FF0000", "00FF00", "0000FF", "FFFFFF")
-    names = ("Red", "Green", "Blue", "Alpha")
-    return tuple(Channel(names[i], colors[i], active=i < 3) for i in range(count))
+    return page.photometric in RGB_KINDS and array.spec.shape[names.index("s")] in (3, 4)
 
 
 def _coloured(

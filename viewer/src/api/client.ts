@@ -39,7 +39,8 @@ async function refusal(response: Response): Promise<ApiError> {
   }
 }
 
-async function get(url: string, signal?: AbortSignal): Promise<Response> {
+/** An answer that is no refusal; its body is the caller's. */
+export async function getResponse(url: string, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, { ...(signal ? { signal } : {}), credentials: "same-origin" });
@@ -57,8 +58,18 @@ async function get(url: string, signal?: AbortSignal): Promise<Response> {
 }
 
 export async function getJson<T>(url: string, signal?: AbortSignal): Promise<T> {
-  const response = await get(url, signal);
-  return (await response.json()) as T;
+  return (await getAnswer<T>(url, signal)).body;
+}
+
+/** A JSON document together with its headers. */
+export async function getAnswer<T>(url: string, signal?: AbortSignal): Promise<{ body: T; headers: Headers }> {
+  const response = await getResponse(url, signal);
+  try {
+    return { body: (await response.json()) as T, headers: response.headers };
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ApiError("bad_answer", "The server's answer could not be read", "Reload the page.", response.status);
+  }
 }
 
 export type OnProgress = (received: number, total: number) => void;
@@ -70,7 +81,7 @@ export async function getBytes(
   signal?: AbortSignal,
   onProgress?: OnProgress,
 ): Promise<ArrayBuffer> {
-  const response = await get(url, signal);
+  const response = await getResponse(url, signal);
   const bytes = new Uint8Array(expected);
   let received = 0;
   try {

@@ -3,6 +3,7 @@
 import { ApiError, getBytes, getJson, isAbort, toApiError } from "../api/client";
 import type { Cell, Dataset, EmbeddingInfo, Field, FieldEntry, Genes, Identity } from "../api/types";
 import { Crew } from "../data/crew";
+import { setPlace } from "./route";
 import { type Color, get, NOTHING, type Painted, set, setProgress, useModel } from "./store";
 import { type Linked, readUrl, writeUrl } from "./url";
 
@@ -46,15 +47,17 @@ function fail(error: ApiError): void {
 /** Asks until the server is back; what is drawn stays. */
 async function reconnect(): Promise<void> {
   if (running.has("reconnect")) return;
-  running.set("reconnect", new AbortController());
+  const own = new AbortController();
+  running.set("reconnect", own);
   for (;;) {
     await new Promise((done) => setTimeout(done, POLL_MS));
     try {
-      await getJson("_cellucid/health");
+      await getJson("_cellucid/health", own.signal);
       break;
     } catch {
       // Still gone; asked again.
     }
+    if (own.signal.aborted) return;
   }
   running.delete("reconnect");
   set({ offline: false, error: null });
@@ -66,10 +69,12 @@ async function reconnect(): Promise<void> {
 /** Is the server still there? Asked when the tab is looked at again, and now and then. */
 export async function checkServer(): Promise<void> {
   if (get().offline) return;
+  const own = new AbortController();
+  running.set("check", own);
   try {
-    await getJson("_cellucid/health");
+    await getJson("_cellucid/health", own.signal);
   } catch (error) {
-    if (error instanceof ApiError && error.offline) {
+    if (error instanceof ApiError && error.offline && !own.signal.aborted) {
       set({ offline: true });
       void reconnect();
     }
@@ -83,8 +88,8 @@ function path(relative: string): string {
 
 export async function start(): Promise<void> {
   const linked = readUrl(location.search);
-  const { cmap, size, alpha, theme, fileColors } = linked;
-  set({ phase: "loading", error: null, cmap, size, alpha, theme, fileColors });
+  const { cmap, size, alpha, fileColors } = linked;
+  set({ phase: "loading", error: null, cmap, size, alpha, fileColors });
   await latest("dataset", async (signal) => {
     setProgress("dataset", { label: "Opening", fraction: null });
     const { datasets } = await getJson<{ datasets: Dataset[] }>("_cellucid/datasets", signal);
@@ -97,10 +102,12 @@ export async function start(): Promise<void> {
   });
 }
 
-export async function chooseDataset(dataset: Dataset): Promise<void> {
-  const plain = readUrl("");
-  set({ camera: null, geometry: null, painted: NOTHING, hidden: null, range: null, genes: null, phase: "loading" });
-  await latest("dataset", (signal) => open(dataset, plain, signal));
+/** Ends what runs and forgets the data set; the theme is the whole page's and stays. */
+export function leave(): void {
+  for (const one of running.values()) one.abort();
+  running.clear();
+  clearTimeout(timer);
+  set(({ theme }) => ({ ...useModel.getInitialState(), theme }));
 }
 
 async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Promise<void> {
@@ -108,7 +115,7 @@ async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Prom
   const identity = await getJson<Identity>(path("dataset_identity.json"), signal);
   const known = identity.expression.items.some((e) => e.id === linked.expr);
   set({ identity, expression: known ? linked.expr : identity.expression.default, camera: linked.camera });
-  document.title = `${identity.name} – coverslip`;
+  setPlace(identity.name);
   const embeddings = identity.embeddings.items;
   const embedding =
     embeddings.find((e) => e.id === linked.embedding) ?? embeddings.find((e) => e.default) ?? embeddings[0];
@@ -120,12 +127,13 @@ async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Prom
     set({ notice: `There is no embedding “${linked.embedding}”; this is ${embedding.label}.` });
   }
   await choosePoints(embedding, linked.dim, linked.columns);
-  if (get().geometry !== null) await paintLinked(linked, identity);
+  if (get().geometry !== null && !signal.aborted) await paintLinked(linked, identity, signal);
 }
 
 /** What the link asks for, else the first field that makes a good legend. */
-async function paintLinked(linked: Linked, identity: Identity): Promise<void> {
+async function paintLinked(linked: Linked, identity: Identity, signal: AbortSignal): Promise<void> {
   const asked = linked.color === null ? null : await colorOf(linked, identity);
+  if (signal.aborted) return;
   if (asked === null && linked.color !== null && linked.color !== "none") {
     set({ notice: `There is no ${linked.color.replace(":", " “")}” here; these are the default colours.` });
   }
@@ -268,7 +276,7 @@ export function linkedNow(): Linked {
   const { geometry, color } = s;
   const plain = geometry?.columns.every((c, i) => c === i) ?? true;
   return {
-    dataset: s.datasets.length > 1 ? (s.dataset?.id ?? null) : null,
+    dataset: s.datasets.length > 1 || linkNames("dataset") ? (s.dataset?.id ?? null) : null,
     embedding: geometry?.embedding.id ?? null,
     dim: geometry?.dim ?? null,
     columns: plain ? null : (geometry?.columns ?? null),
@@ -286,6 +294,10 @@ export function linkedNow(): Linked {
   };
 }
 
+function linkNames(name: string): boolean {
+  return new URLSearchParams(location.search).has(name);
+}
+
 let timer = 0;
 /** Keeps the address bar up to date, a little behind so that dragging does not flood it. */
 export function followUrl(): () => void {
@@ -295,7 +307,7 @@ export function followUrl(): () => void {
     timer = window.setTimeout(() => {
       if (Object.keys(get().progress).length > 0) return;
       const query = writeUrl(linkedNow(), location.search);
-      history.replaceState(null, "", `${location.pathname}${query ? `?${query}` : ""}`);
+      history.replaceState(history.state, "", `${location.pathname}${query ? `?${query}` : ""}`);
     }, 200);
   });
 }

@@ -72,8 +72,8 @@ function arrive(route: Route): void {
 }
 
 /** Open a page as a link would: the button Back leads here again. */
-export function navigate(route: Route): void {
-  history.pushState(null, "", hrefOf(route));
+export function navigate(route: Route, hash = ""): void {
+  history.pushState(null, "", hrefOf(route) + hash);
   arrive(route);
 }
 
@@ -106,13 +106,13 @@ export function amendUrl(changes: Record<string, string | null>): void {
 }
 
 /** For links: a plain click moves within the page, any other (new tab, download) is the browser's. */
-export function linkTo(route: Route): { href: string; onClick: (event: React.MouseEvent) => void } {
+export function linkTo(route: Route, hash = ""): { href: string; onClick: (event: React.MouseEvent) => void } {
   return {
-    href: hrefOf(route),
+    href: hrefOf(route) + hash,
     onClick: (event) => {
       if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
       event.preventDefault();
-      navigate(route);
+      navigate(route, hash);
     },
   };
 }

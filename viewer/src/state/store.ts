@@ -5,7 +5,7 @@ import type { ApiError } from "../api/client";
 import type { Cell, Dataset, EmbeddingInfo, Field, Genes, Identity } from "../api/types";
 import type { Summary } from "../data/points";
 import type { ColorMap } from "../gpu/lut";
-import type { Theme } from "./url";
+import type { Theme } from "./theme";
 
 export type Color =
   | { kind: "none" }

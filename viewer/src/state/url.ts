@@ -2,8 +2,7 @@
 
 import { COLOR_MAPS, type ColorMap } from "../gpu/lut";
 import { CELLS_PARAMETERS } from "./route";
-
-export type Theme = "system" | "light" | "dark";
+import { readTheme, type Theme } from "./theme";
 
 export interface Linked {
   dataset: string | null;
@@ -41,7 +40,6 @@ export function readUrl(search: string): Linked {
   const query = new URLSearchParams(search);
   const range = numbers(query.get("range"));
   const cmap = query.get("cmap");
-  const theme = query.get("theme");
   return {
     dataset: query.get("dataset"),
     embedding: query.get("embedding"),
@@ -57,7 +55,7 @@ export function readUrl(search: string): Linked {
     size: numberOf(query.get("size")),
     alpha: numberOf(query.get("alpha")),
     camera: numbers(query.get("camera")),
-    theme: theme === "dark" || theme === "light" ? theme : "system",
+    theme: readTheme(search),
   };
 }
 

@@ -1,69 +1,38 @@
-/** The shell: bar above, what to show on the left, the view, what it is on the right, work below. */
+/** The shell: which page is open, the bar above it, and what to say until it is there. */
 
-import { useEffect } from "react";
-import { checkServer, followUrl, start } from "../state/actions";
-import { set, useModel } from "../state/store";
-import { ScatterPanel } from "../views/scatter/Panel";
-import { ScatterView } from "../views/scatter/View";
-import { Help, useKeys } from "./Help";
-import { Legend } from "./Legend";
-import { Empty, Failure, Notice, Offline, ProgressStrip } from "./States";
-import { TopBar } from "./TopBar";
+import { lazy, Suspense, useEffect } from "react";
+import { followHistory, useRoute } from "../state/route";
+import { Door } from "./Door";
+import { Help } from "./Help";
+import { ImageFrame } from "./ImageFrame";
+import { useKeys } from "./keys";
+import { Opening, PageFailure } from "./Page";
+import { useTheme } from "./theme";
 
-const LOOK_MS = 5000;
+const CellsPage = lazy(() => import("./CellsPage"));
+const HomePage = lazy(() => import("../views/catalog/HomePage"));
 
 export function App() {
-  const { phase, theme, sheet } = useModel();
+  const visit = useRoute((s) => s.visit);
+  useEffect(followHistory, []);
+  useTheme();
   useKeys();
-  useEffect(() => {
-    void start();
-    const stop = followUrl();
-    const timer = setInterval(() => void checkServer(), LOOK_MS);
-    return () => {
-      stop();
-      clearInterval(timer);
-    };
-  }, []);
-  useEffect(() => {
-    if (theme === "system") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = theme;
-  }, [theme]);
-  const close = () => set({ sheet: "none" });
   return (
-    <main data-testid="app" data-state={phase} className={`app sheet-${sheet}`}>
-      <TopBar />
-      <nav className="panel left" aria-label="What to show">
-        <button type="button" className="sheet-close" onClick={close}>
-          Done
-        </button>
-        <ScatterPanel />
-      </nav>
-      <div className="centre">
-        <ScatterView />
-        <Offline />
-        <Notice />
-        <Failure />
-        <Empty />
-        {phase === "loading" ? <p className="waiting">Opening the data…</p> : null}
-      </div>
-      <aside className="panel right" aria-label="Legend">
-        <button type="button" className="sheet-close" onClick={close}>
-          Done
-        </button>
-        <Legend />
-      </aside>
-      <footer className="bottom">
-        <ProgressStrip />
-        <div className="sheet-buttons">
-          <button type="button" data-testid="panel-open" onClick={() => set({ sheet: "panel" })}>
-            What to show
-          </button>
-          <button type="button" data-testid="legend-open" onClick={() => set({ sheet: "legend" })}>
-            Legend
-          </button>
-        </div>
-      </footer>
+    <>
+      <PageFailure key={visit}>
+        <Suspense fallback={<Opening />}>
+          <CurrentPage />
+        </Suspense>
+      </PageFailure>
       <Help />
-    </main>
+    </>
   );
+}
+
+function CurrentPage() {
+  const { route, visit } = useRoute();
+  if (route.page === "cells") return <CellsPage key={visit} />;
+  if (route.page === "image") return <ImageFrame key={route.image} image={route.image} />;
+  if (route.page === "home") return <HomePage key={visit} />;
+  return <Door key={visit} />;
 }

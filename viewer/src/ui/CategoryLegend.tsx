@@ -6,11 +6,11 @@ import { counted, count as countText, shorten } from "../data/format";
 import { categoryColor, fromHex, MISSING_COLOR, toCss } from "../gpu/palette";
 import { hide } from "../state/actions";
 import { type Painted, set, useModel } from "../state/store";
+import { MiddleCut } from "./MiddleCut";
 
 const ROW_PX = 26;
 const TOUCH_ROW_PX = 40;
 const FILTER_FROM = 20;
-const TAIL = 8;
 const SHOW_ALL_ROWS_TO = 300;
 
 interface Row {
@@ -129,17 +129,6 @@ function WindowedRows({ rows, ...rest }: RowsProps) {
         return row ? <LegendRow key={row.code} row={row} top={item.start} {...rest} /> : null;
       })}
     </ul>
-  );
-}
-
-/** Cut in the middle by as much as the row is too narrow: names of one series often differ at their ends. */
-function MiddleCut({ text }: { text: string }) {
-  const cut = text.length > 2 * TAIL ? text.length - TAIL : text.length;
-  return (
-    <span className="name">
-      <span className="head">{text.slice(0, cut)}</span>
-      <span className="tail">{text.slice(cut)}</span>
-    </span>
   );
 }
 

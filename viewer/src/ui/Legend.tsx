@@ -1,9 +1,18 @@
 /** "What is this": the legend of what colours the points. */
 
+import { lazy, Suspense } from "react";
 import { number } from "../data/format";
 import { useModel } from "../state/store";
 import { CategoryLegend } from "./CategoryLegend";
-import { NumberLegend } from "./NumberLegend";
+
+// The first colours are groups, as a rule; the sliders of numbers come after the first points.
+const load = () => import("./NumberLegend");
+const NumberLegend = lazy(load);
+
+/** Fetched while the server is there, so that a number can be chosen whatever happens to it. */
+export function loadRest(): void {
+  load().catch(() => undefined);
+}
 
 export function Legend() {
   const { painted, geometry } = useModel();
@@ -17,5 +26,10 @@ export function Legend() {
       </section>
     );
   }
-  return painted.kind === "category" ? <CategoryLegend painted={painted} /> : <NumberLegend painted={painted} />;
+  if (painted.kind === "category") return <CategoryLegend painted={painted} />;
+  return (
+    <Suspense fallback={<p className="note">Opening the legend…</p>}>
+      <NumberLegend painted={painted} />
+    </Suspense>
+  );
 }

@@ -10,7 +10,7 @@ import { type Painted, set, useModel } from "../state/store";
 type Numbers = Extract<Painted, { kind: "continuous" }>;
 const STEPS = 500;
 
-export function NumberLegend({ painted }: { painted: Numbers }) {
+export default function NumberLegend({ painted }: { painted: Numbers }) {
   const { range, cmap } = useModel();
   const { min, max, missing } = painted.summary;
   const some = max >= min;

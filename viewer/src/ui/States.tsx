@@ -2,6 +2,7 @@
 
 import { start } from "../state/actions";
 import { set, useModel } from "../state/store";
+import { ErrorCurtain } from "./ErrorCurtain";
 
 export function ProgressStrip() {
   const progress = useModel((s) => s.progress);
@@ -46,24 +47,21 @@ export function Offline() {
 export function Failure() {
   const { error, phase } = useModel();
   if (error === null) return null;
-  const whole = phase === "error";
-  const asks = error.status === 401 || error.status === 403;
+  if (phase === "error") return <ErrorCurtain error={error} retry={() => void start()} />;
   return (
-    <div className={whole ? "curtain" : "banner warn"} data-testid="error" data-code={error.code} role="alert">
+    <div className="banner warn" data-testid="error" data-code={error.code} role="alert">
       <div>
         <strong>{error.message}</strong>
-        <p>{asks && error.hint === "" ? "Open the whole URL that the server printed." : error.hint}</p>
+        <p>{error.hint}</p>
         <p className="quiet">Code: {error.code}</p>
       </div>
       <div className="buttons">
         <button type="button" data-testid="retry" onClick={() => void start()}>
           Try again
         </button>
-        {whole ? null : (
-          <button type="button" onClick={() => set({ error: null })}>
-            Dismiss
-          </button>
-        )}
+        <button type="button" onClick={() => set({ error: null })}>
+          Dismiss
+        </button>
       </div>
     </div>
   );

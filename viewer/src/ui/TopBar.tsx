@@ -1,58 +1,66 @@
 /** Where am I, how much is it, and what concerns the whole page. */
 
-import { useState } from "react";
-import { counted } from "../data/format";
-import { chooseDataset } from "../state/actions";
-import { set, shownCells, useModel } from "../state/store";
-import type { Theme } from "../state/url";
+import { type ReactNode, useState } from "react";
+import { linkTo, usePlace, useRoute } from "../state/route";
+import { set, useModel } from "../state/store";
+import { cycleTheme } from "./theme";
 
-const NEXT: Record<Theme, Theme> = { system: "light", light: "dark", dark: "system" };
-
-export function cycleTheme(): void {
-  set(({ theme }) => ({ theme: NEXT[theme] }));
+interface Parts {
+  /** In place of the page's name: a choice of several. */
+  name?: ReactNode;
+  /** After the name: how much it is. */
+  detail?: ReactNode;
+  /** In place of the link to the search. */
+  search?: ReactNode;
+  /** The page's own buttons. */
+  children?: ReactNode;
 }
 
-export function resetCamera(): void {
-  set({ camera: null });
-}
-
-export function TopBar() {
-  const state = useModel();
-  const { identity, datasets, dataset, theme } = state;
-  const n = identity?.stats.n_cells ?? 0;
-  const shown = shownCells(state);
+export function TopBar({ name, detail, search, children }: Parts) {
+  const theme = useModel((s) => s.theme);
+  const place = usePlace();
+  const atHome = useRoute((s) => s.route.page === "home");
+  const home = linkTo({ page: "home" });
   return (
     <header className="top-bar">
       <strong className="brand">coverslip</strong>
-      {datasets.length > 1 ? (
-        <select
-          aria-label="Data set"
-          value={dataset?.id ?? ""}
-          onChange={(e) => {
-            const next = datasets.find((d) => d.id === e.target.value);
-            if (next) void chooseDataset(next);
-          }}
+      <nav className="where" aria-label="Where you are">
+        <a
+          {...home}
+          {...(atHome ? { "aria-current": "page" } : {})}
+          data-testid="home-link"
+          title="Everything on offer"
         >
-          {datasets.map((d) => (
-            <option key={d.id} value={d.id}>
-              {d.name}
-              {d.status === "error" ? " (cannot be read)" : ""}
-            </option>
-          ))}
-        </select>
-      ) : (
-        <span className="dataset" title={identity?.name}>
-          {identity?.name}
-        </span>
+          <HomeIcon />
+          <span className="home-word">Home</span>
+        </a>
+        {atHome ? null : (
+          <>
+            <span className="quiet" aria-hidden="true">
+              /
+            </span>
+            {name ?? (
+              <span className="dataset" aria-current="page" title={place.name} data-testid="place">
+                {place.name}
+              </span>
+            )}
+          </>
+        )}
+      </nav>
+      {detail ?? (place.detail ? <span className="cell-count">{place.detail}</span> : null)}
+      {search ?? <span className="space" />}
+      {children}
+      {search ? null : (
+        <a
+          className="button to-search"
+          {...linkTo({ page: "home" }, "#search")}
+          title="Search everything on offer"
+          data-testid="to-search"
+        >
+          <SearchIcon />
+          <span className="visually-hidden">Search everything</span>
+        </a>
       )}
-      <span className="cell-count" data-testid="cell-count">
-        {identity ? counted(n, "cell") : ""}
-        {shown < n ? ` · ${shown.toLocaleString("en")} shown` : ""}
-      </span>
-      <span className="space" />
-      <button type="button" data-testid="reset-camera" onClick={resetCamera} title="Show everything (R)">
-        Reset view
-      </button>
       <Share />
       <button
         type="button"
@@ -68,6 +76,23 @@ export function TopBar() {
         ?
       </button>
     </header>
+  );
+}
+
+function HomeIcon() {
+  return (
+    <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
+      <path d="M2 7.5 8 2l6 5.5M3.5 6.5V14h3.2v-4h2.6v4h3.2V6.5" />
+    </svg>
+  );
+}
+
+export function SearchIcon() {
+  return (
+    <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
+      <circle cx="7" cy="7" r="4.5" />
+      <path d="m10.5 10.5 3.5 3.5" />
+    </svg>
   );
 }
 

@@ -1,0 +1,151 @@
+/** The page of one data set of cells: what to show on the left, the plot, what it is on the right, work below. */
+
+import { useEffect } from "react";
+import { counted } from "../data/format";
+import { checkServer, choosePoints, followUrl, leave, paint, start } from "../state/actions";
+import { navigate } from "../state/route";
+import { get, set, shownCells, useModel } from "../state/store";
+import { ScatterPanel } from "../views/scatter/Panel";
+import { ScatterView } from "../views/scatter/View";
+import { type PageKeys, useKeysOf } from "./keys";
+import { Legend, loadRest } from "./Legend";
+import { Empty, Failure, Notice, Offline, ProgressStrip } from "./States";
+import { TopBar } from "./TopBar";
+
+const LOOK_MS = 5000;
+/** More data sets than this are chosen on the home page, where they can be searched. */
+const MOST_LISTED = 50;
+
+export default function CellsPage() {
+  const { phase, sheet } = useModel();
+  useKeysOf(KEYS);
+  useEffect(() => {
+    void start();
+    const stop = followUrl();
+    const timer = setInterval(() => void checkServer(), LOOK_MS);
+    return () => {
+      stop();
+      clearInterval(timer);
+      leave();
+    };
+  }, []);
+  useEffect(() => {
+    if (phase === "ready") loadRest();
+  }, [phase]);
+  const close = () => set({ sheet: "none" });
+  return (
+    <main data-testid="app" data-page="cells" data-state={phase} className={`app sheet-${sheet}`}>
+      <CellsBar />
+      <nav className="panel left" aria-label="What to show">
+        <button type="button" className="sheet-close" onClick={close}>
+          Done
+        </button>
+        <ScatterPanel />
+      </nav>
+      <div className="centre">
+        <ScatterView />
+        <Offline />
+        <Notice />
+        <Failure />
+        <Empty />
+        {phase === "loading" ? <p className="waiting">Opening the data…</p> : null}
+      </div>
+      <aside className="panel right" aria-label="Legend">
+        <button type="button" className="sheet-close" onClick={close}>
+          Done
+        </button>
+        <Legend />
+      </aside>
+      <footer className="bottom">
+        <ProgressStrip />
+        <div className="sheet-buttons">
+          <button type="button" data-testid="panel-open" onClick={() => set({ sheet: "panel" })}>
+            What to show
+          </button>
+          <button type="button" data-testid="legend-open" onClick={() => set({ sheet: "legend" })}>
+            Legend
+          </button>
+        </div>
+      </footer>
+    </main>
+  );
+}
+
+function CellsBar() {
+  const state = useModel();
+  const { identity, datasets, dataset } = state;
+  const n = identity?.stats.n_cells ?? 0;
+  const shown = shownCells(state);
+  const several = datasets.length > 1 && datasets.length <= MOST_LISTED;
+  const choice = (
+    <select
+      aria-label="Data set"
+      value={dataset?.id ?? ""}
+      onChange={(e) => navigate({ page: "cells", dataset: e.target.value })}
+    >
+      {datasets.map((d) => (
+        <option key={d.id} value={d.id}>
+          {d.name}
+          {d.status === "error" ? " (cannot be read)" : ""}
+        </option>
+      ))}
+    </select>
+  );
+  return (
+    <TopBar
+      {...(several ? { name: choice } : {})}
+      detail={
+        <span className="cell-count" data-testid="cell-count">
+          {identity ? counted(n, "cell") : ""}
+          {shown < n ? ` · ${shown.toLocaleString("en")} shown` : ""}
+        </span>
+      }
+    >
+      <button type="button" data-testid="reset-camera" onClick={resetCamera} title="Show everything (R)">
+        Reset view
+      </button>
+    </TopBar>
+  );
+}
+
+function resetCamera(): void {
+  set({ camera: null });
+}
+
+function stepField(by: number): void {
+  const { identity, color } = get();
+  const fields = identity?.obs_fields.filter((f) => f.kind !== "text") ?? [];
+  const at = color.kind === "field" ? fields.findIndex((f) => f.index === color.index) : -1;
+  const next = fields[(at + by + fields.length) % Math.max(1, fields.length)];
+  if (next) void paint({ kind: "field", index: next.index, key: next.key });
+}
+
+function chooseDim(dim: number): void {
+  const { geometry } = get();
+  if (geometry?.embedding.dimensions.includes(dim)) void choosePoints(geometry.embedding, dim, null);
+}
+
+const KEYS: PageKeys = {
+  lines: [
+    ["/", "Search a gene"],
+    ["[ and ]", "Previous and next field"],
+    ["1 2 3", "Number of dimensions"],
+    ["R", "Show everything"],
+    ["Drag", "Move (2D), turn (3D)"],
+    ["Wheel, + and −", "Zoom (plot focused)"],
+    ["Arrows", "Move or turn (plot focused)"],
+    ["Shift or right drag", "Move in 3D"],
+  ],
+  actions: {
+    r: resetCamera,
+    "1": () => chooseDim(1),
+    "2": () => chooseDim(2),
+    "3": () => chooseDim(3),
+    "[": () => stepField(-1),
+    "]": () => stepField(1),
+    "/": () => {
+      set({ sheet: "panel" });
+      document.querySelector<HTMLInputElement>("[data-testid=gene-search]")?.focus();
+    },
+  },
+};

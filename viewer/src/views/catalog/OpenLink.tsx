@@ -1,0 +1,38 @@
+/** The name of a source or array as a link to its page, so that it can be opened in a new tab and copied. */
+
+import type { ReactNode } from "react";
+import { hrefOf, type Route } from "../../state/route";
+
+interface Props {
+  route: Route | null;
+  choose: () => void;
+  title: string;
+  children: ReactNode;
+}
+
+export function OpenLink({ route, choose, title, children }: Props) {
+  if (route === null) {
+    return (
+      <span className="open" title={title}>
+        {children}
+      </span>
+    );
+  }
+  return (
+    <a
+      className="open"
+      href={hrefOf(route)}
+      title={title}
+      // The listing is one stop for the tabulator key; arrows and Enter do the rest.
+      tabIndex={-1}
+      onClick={(event) => {
+        event.stopPropagation();
+        if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+        event.preventDefault();
+        choose();
+      }}
+    >
+      {children}
+    </a>
+  );
+}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
 import signal
 import subprocess
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,3 +174,67 @@ def test_the_graph(pair: Pair) -> None:
         ours, theirs = pair.arrays(f"connectivity/edges.{end}.bin", manifest["index_dtype"])
         assert ours.size == manifest["n_edges"]
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def traps(start: Start, tmp_path_factory: Any) -> Iterator[Pair]:
+    """A file with what the peer gets wrong: a cell without coordinates, genes whose safe names are one."""
+    path = tmp_path_factory.mktemp("traps") / "traps.h5ad"
+    x = np.arange(12, dtype=np.float32).reshape(4, 3)
+    adata = anndata.AnnData(x, var=pd.DataFrame(index=["HLA/A", "HLA A", "HLA-B"]))
+    adata.obsm["X_umap"] = np.array([[0, 0], [1, 1], [np.nan, 2], [3, 3]], np.float32)
+    adata.write_h5ad(path)
+    port = free_port()
+    process = subprocess.Popen(
+        [peer_command(), "serve", path, "--port", str(port), "--no-browser"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "CELLUCID_WEB_PROXY_CACHE_DIR": str(path.parent)},
+    )
+    theirs = f"http://127.0.0.1:{port}/"
+
+    def answers() -> bool:
+        try:
+            return bool(fetch(f"{theirs}_cellucid/health"))
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    wait_for(answers, "the peer")
+    yield Pair(start(path).url, theirs)
+    process.send_signal(signal.SIGINT)
+    process.wait()
+
+
+def test_a_cell_without_coordinates_poisons_the_peer_and_not_us(traps: Pair) -> None:
+    ours, theirs = traps.arrays("points_2d.bin", "<f4")
+    assert np.isfinite(ours.reshape(4, 2)).all(1).tolist() == [True, True, False, True]
+    assert not np.isfinite(theirs.reshape(4, 2)[[0, 1, 3]]).all(), "the peer was mended: compare it again"
+
+
+def test_genes_whose_safe_names_are_one_are_told_apart(traps: Pair) -> None:
+    for number, name in enumerate(("HLA%2FA", "HLA%20A", "HLA-B")):
+        found = np.frombuffer(fetch(f"{traps.ours}var/{name}.values.f32"), "<f4")
+        assert found.tolist() == [number, number + 3, number + 6, number + 9]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        fetch(f"{traps.ours}var/HLA_A.values.f32")
+    assert refused.value.code == 409, "which of the two is meant cannot be known"
+    refused.value.close()
+    guessed = np.frombuffer(fetch(f"{traps.theirs}var/HLA_A.values.f32"), "<f4")
+    assert guessed.size == 4, "the peer guesses"
+
+
+def test_compressed_points_are_there_too(traps: Pair) -> None:
+    packed = fetch(f"{traps.ours}points_2d.bin.gz")
+    assert gzip.decompress(packed) == fetch(f"{traps.ours}points_2d.bin")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        fetch(f"{traps.theirs}points_2d.bin.gz")
+    assert refused.value.code == 404
+    refused.value.close()
+
+
+def test_head_tells_what_get_would_send(traps: Pair) -> None:
+    for path in ("points_2d.bin", "dataset_identity.json", "var/HLA-B.values.f32", ""):
+        request = urllib.request.Request(traps.ours + path, method="HEAD", headers={"Connection": "close"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            assert response.read() == b""
+            assert int(response.headers["Content-Length"]) == len(fetch(traps.ours + path))

@@ -89,6 +89,18 @@ def tiles(scene: int, plane: str, image: np.ndarray, size: int, left: int = 0, t
     }
 
 
+def jpeg_xr(path: Path, image: np.ndarray) -> Path:
+    coded = imagecodecs.jpegxr_encode(image)
+    write(path, {(0, "C0", 0, 0): image})
+
+    def compress(entry: dict) -> None:
+        assert len(coded) < entry["size"]
+        entry.update(compression=JPEG_XR, size=len(coded), pixels=coded)
+
+    edit_entries(path, compress)
+    return path
+
+
 class TestStack(FormatTests):
     """Time, channels and depth in 16 bits, with names, colours and sizes."""
 
@@ -275,16 +287,7 @@ class TestJpegXr(FormatTests):
 
     @pytest.fixture
     def sample(self, tmp_path: Path) -> Path:
-        path = tmp_path / "jxr.czi"
-        write(path, {(0, "C0", 0, 0): self.data[0]})
-
-        def compress(entry: dict) -> None:
-            coded = imagecodecs.jpegxr_encode(self.data[0])
-            assert len(coded) < entry["size"]
-            entry.update(compression=JPEG_XR, size=len(coded), pixels=coded)
-
-        edit_entries(path, compress)
-        return path
+        return jpeg_xr(tmp_path / "jxr.czi", self.data[0])
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "cyx")}
@@ -402,10 +405,16 @@ print(good, bad)
 """
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_damaged_files_never_end_the_process(small: Path, seed: int) -> None:
+@pytest.fixture
+def coded(tmp_path: Path) -> Path:
+    return jpeg_xr(tmp_path / "coded.czi", TestJpegXr.data[0])
+
+
+@pytest.mark.parametrize(("name", "seed"), [("small", 1), ("small", 2), ("coded", 3)])
+def test_damaged_files_never_end_the_process(name: str, seed: int, request: pytest.FixtureRequest) -> None:
     """libCZI alone dies of about one in three hundred of these."""
-    done = subprocess.run([sys.executable, "-c", FUZZ, str(small), str(seed), "400"], capture_output=True, text=True)
+    path = str(request.getfixturevalue(name))
+    done = subprocess.run([sys.executable, "-c", FUZZ, path, str(seed), "400"], capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     good, bad = map(int, done.stdout.split())
     assert good > 50

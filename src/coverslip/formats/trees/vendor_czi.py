@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from coverslip.core.errors import Damaged, Unsupported
 from coverslip.formats.trees.vendor_handle import TRUNCATED, FileBytes
+from coverslip.formats.trees.vendor_jxr import HEAD_BYTES, looks_sound
 
 SEGMENT = struct.Struct("<16sqq")
 FILE_SEGMENT, DIRECTORY_SEGMENT, BLOCK_SEGMENT = b"ZISRAWFILE", b"ZISRAWDIRECTORY", b"ZISRAWSUBBLOCK"
@@ -186,6 +187,13 @@ def _check(data: FileBytes, entries: npt.NDArray[np.void]) -> None:
     if any((_column(own, letter) != _column(entries, letter)).any() for letter in ("X", "Y")):
         raise Damaged("A block is not as large as the directory says", DAMAGED)
     _check_pixels(entries, blocks["pixels"])
+    starts = entries["position"] + fixed + blocks["metadata"]
+    areas = _column(entries, "X")[:, 2] * _column(entries, "Y")[:, 2]
+    for i in np.flatnonzero(entries["compression"] == JPEG_XR):
+        length = int(blocks["pixels"][i])
+        head_of_image = data.read(int(starts[i]), min(length, HEAD_BYTES))
+        if not looks_sound(head_of_image, length, int(areas[i])):
+            raise Damaged("A block's JPEG XR image has a damaged header", DAMAGED)
 
 
 def _check_pixels(entries: npt.NDArray[np.void], stored: npt.NDArray[np.int64]) -> None:

@@ -100,5 +100,5 @@ def number(text: str | None) -> float | None:
 
 
 def step_of(value: float | None, factor: float = 1.0) -> float | None:
-    """A pixel size times ``factor`` when it is a positive number, else None; without the noise of the multiplication."""
+    """A pixel size times ``factor``, rounded to 14 digits, when it is a positive number; else None."""
     return float(f"{value * factor:.14g}") if value is not None and math.isfinite(value) and value > 0 else None

@@ -1,0 +1,381 @@
+"""Opening every source once, in the background, to learn what is in it: arrays, metadata, or why it cannot be read."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from coverslip.core.errors import CoverslipError, Damaged
+from coverslip.core.format import file_etag
+from coverslip.core.node import Group, Source
+from coverslip.engine.options import CatalogOptions
+from coverslip.engine.scan import FAILURES
+from coverslip.engine.store import Described, Row
+
+LOG = logging.getLogger("coverslip.catalog")
+MOST_ENTRIES = 20_000
+"""How many entries of a folder are looked at to see that it changed."""
+MOST_METADATA = 8 << 20
+FLUSH_ROWS = 100
+FLUSH_S = 0.25
+LIVE_S = 3.0
+"""How often a source that is being written all the time is opened nevertheless."""
+REST = 0.25
+"""The share of its working time that the indexer rests, so that requests come first."""
+VERIFY_REST = 20.0
+FIRST, LATER = 0, 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is in a source.
+
+    Attributes
+    ----------
+    tensors
+        Its arrays; each ``path`` (inside the source, empty for its only image), ``name``, ``dim_labels``, ``shape``,
+        ``chunk_shape`` and ``dtype``. The catalog makes ``array_id`` of ``path``.
+    metadata
+        The file's own metadata as plain data; taken from the root's attributes when left out.
+    words
+        What else it is to be found by: names of channels.
+    kind
+        ``cells``, ``images`` or ``arrays`` where that is clearer now than from the format; None leaves it.
+    """
+
+    tensors: list[dict[str, Any]] = field(default_factory=list)
+    metadata: Any = None
+    words: tuple[str, ...] = ()
+    kind: str | None = None
+
+
+Describe = Callable[[Source], Description]
+
+
+class Shown(Protocol):
+    """What the indexer needs of the catalog."""
+
+    def place(self, id: str) -> tuple[Row, Path | None, Callable[[], Source]] | None:
+        """A row, where it is, and how it is opened; None when it is gone."""
+
+    def learnt(self, rows: list[Described]) -> None:
+        """Rows that were opened."""
+
+    def written(self, id: str) -> None:
+        """A folder changed where no scan looks."""
+
+    def plain(self, error: CoverslipError, row: Row) -> CoverslipError:
+        """An error without paths of this machine."""
+
+
+class Indexer:
+    """One thread that opens sources, one at a time, when they are due.
+
+    Parameters
+    ----------
+    catalog
+        Whose rows.
+    describe
+        What is in an opened source.
+    options
+        How long to wait for files that are being written.
+    """
+
+    def __init__(self, catalog: Shown, describe: Describe, options: CatalogOptions) -> None:
+        self._catalog = catalog
+        self._describe = describe
+        self._options = options
+        self._wake = threading.Condition()
+        self._heap: list[tuple[float, int, int, str, bool]] = []
+        self._due: dict[str, tuple[float, bool]] = {}
+        self._changed: dict[str, float] = {}
+        self._tried: dict[str, float] = {}
+        self._verified: dict[str, tuple[float, float]] = {}
+        self._count = itertools.count()
+        self._out: list[Described] = []
+        self._flushed = 0.0
+        self._busy = False
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, name="coverslip-index", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the source that is open now."""
+        with self._wake:
+            self._stop = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be opened."""
+        with self._wake:
+            return not self._due and not self._busy and not self._out
+
+    def add(self, id: str, hot: bool = False) -> None:
+        """Open a source soon; one that changed just now (``hot``) when it has been quiet for a while."""
+        now = time.monotonic()
+        if hot:
+            self._changed[id] = now
+            due = min(now + self._options.quiet_s, max(now, self._tried.setdefault(id, now) + LIVE_S))
+        else:
+            due = now
+        self._push(id, due, FIRST, False)
+
+    def verify(self, id: str) -> None:
+        """See, when there is nothing better to do, whether a folder changed where no scan looks."""
+        last, cost = self._verified.get(id, (0.0, 0.0))
+        now = time.monotonic()
+        if id not in self._due and now - last >= cost * VERIFY_REST:
+            self._push(id, now, LATER, True)
+
+    def forget(self, id: str) -> None:
+        """A source is gone."""
+        with self._wake:
+            self._due.pop(id, None)
+        for kept in (self._changed, self._tried, self._verified):
+            kept.pop(id, None)
+
+    def _push(self, id: str, due: float, rank: int, verify: bool) -> None:
+        with self._wake:
+            self._due[id] = (due, verify)
+            heapq.heappush(self._heap, (due if due > time.monotonic() else 0.0, rank, next(self._count), id, verify))
+            self._wake.notify()
+
+    def _next(self) -> tuple[str, bool] | None:
+        with self._wake:
+            self._busy = False
+            while not self._stop:
+                now = time.monotonic()
+                while self._heap and self._heap[0][0] <= now:
+                    _, _, _, id, verify = heapq.heappop(self._heap)
+                    due, wanted = self._due.get(id, (0.0, not verify))
+                    if wanted == verify and due <= now:
+                        del self._due[id]
+                        self._busy = True
+                        return id, verify
+                if self._out:
+                    self._busy = True
+                    break
+                self._wake.wait(self._heap[0][0] - now if self._heap else None)
+        return None
+
+    def _run(self) -> None:
+        while not self._stop:
+            job = self._next()
+            started = time.monotonic()
+            try:
+                if job is not None:
+                    (self._verify if job[1] else self._index)(job[0])
+                if job is None or len(self._out) >= FLUSH_ROWS or started - self._flushed > FLUSH_S:
+                    self._flush()
+            except Exception:  # the top of a thread: one odd source must not end the others
+                LOG.exception("a source could not be indexed")
+            if job is not None and not self._stop:
+                time.sleep(min(0.05, (time.monotonic() - started) * REST))
+        self._flush()
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        self._flushed = time.monotonic()
+        if out:
+            self._catalog.learnt(out)
+
+    def _index(self, id: str) -> None:
+        placed = self._catalog.place(id)
+        if placed is None:
+            return
+        row, path, open_source = placed
+        self._tried[id] = time.monotonic()
+        before = _state(row, path)
+        error: CoverslipError | None = None
+        found, etag = Description(), row.version
+        try:
+            found, etag = self._look(row, open_source)
+        except CoverslipError as caught:
+            error = caught
+        except FAILURES as caught:
+            error = Damaged(f"{row.name} cannot be read: {caught.__class__.__name__}: {_line(caught)}", "Is it whole?")
+        state = _state(row, path)
+        hot = state != before or self._hot(row, state)
+        if error is not None and (hot or self._young(row, state)):
+            self._out.append((replace(row.well("live"), **state.columns(row)), None, ""))
+            self._push(id, time.monotonic() + self._options.quiet_s, FIRST, False)
+            return
+        row = replace(row, **state.columns(row), indexed_s=time.time(), version=etag, tensors=None)
+        if error is not None:
+            self._out.append((row.failing(self._catalog.plain(error, row)), None, ""))
+        else:
+            self._out.append(_described(row.well("live" if hot else "ready"), found))
+        if hot:
+            self._push(id, time.monotonic() + self._options.quiet_s, FIRST, False)
+        else:
+            self._changed.pop(id, None)
+            self._tried.pop(id, None)
+
+    def _look(self, row: Row, open_source: Callable[[], Source]) -> tuple[Description, str]:
+        source = open_source()
+        try:
+            found = self._describe(source)
+            if found.metadata is None:
+                found = replace(found, metadata=_own_metadata(source.root))
+            if not found.words:
+                found = replace(found, words=_channels(source.root))
+            return found, f"{source.etag}-{row.generation:x}" if row.generation else source.etag
+        finally:
+            source.close()
+
+    def _verify(self, id: str) -> None:
+        placed = self._catalog.place(id)
+        if placed is None or placed[1] is None:
+            return
+        started = time.monotonic()
+        state = _state(placed[0], placed[1])
+        self._verified[id] = (time.monotonic(), time.monotonic() - started)
+        if placed[0].deep and state.deep != placed[0].deep:
+            self._catalog.written(id)
+
+    def _hot(self, row: Row, state: State) -> bool:
+        heard = time.monotonic() - self._changed.get(row.id, -1e9)
+        return heard < self._options.quiet_s * 0.9 or 0 <= state.age_s < self._options.quiet_s
+
+    def _young(self, row: Row, state: State) -> bool:
+        heard = time.monotonic() - self._changed.get(row.id, -1e9)
+        return heard < self._options.settle_s or 0 <= state.age_s < self._options.settle_s
+
+
+@dataclass(frozen=True)
+class State:
+    """What a source looks like from outside."""
+
+    deep: str = ""
+    size: int = 0
+    modified_ns: int = 0
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it last changed; negative when its clock is ahead of ours."""
+        return time.time() - self.modified_ns / 1e9
+
+    def columns(self, row: Row) -> dict[str, Any]:
+        """What of it a row of a folder shows; a file's was seen by the scan."""
+        return {"deep": self.deep, "size": self.size, "modified_ns": self.modified_ns} if row.folder else {}
+
+
+def _state(row: Row, path: Path | None) -> State:
+    if path is None:
+        return State()
+    if row.folder:
+        return folder_state(path)
+    try:
+        stat = path.stat()
+    except OSError:
+        return State()
+    return State(file_etag(stat), stat.st_size, stat.st_mtime_ns)
+
+
+def folder_state(folder: Path, most: int = MOST_ENTRIES) -> State:
+    """Size, newest time and a digest of what is in a folder, nearest first; of the first ``most`` entries."""
+    digest, size, newest, left = sha256(), 0, 0, most
+    level = [str(folder)]
+    while level and left > 0:
+        below: list[str] = []
+        for path in level:
+            try:
+                with os.scandir(path) as entries:
+                    listed = sorted(entries, key=lambda e: e.name)[: max(left, 0)]
+            except OSError:
+                continue
+            left -= len(listed)
+            for entry in listed:
+                try:
+                    stat = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                digest.update(f"{entry.name}\0{file_etag(stat)}\n".encode("utf-8", "surrogateescape"))
+                newest = max(newest, stat.st_mtime_ns)
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(entry.path)
+                else:
+                    size += stat.st_size
+        level = below
+    return State(digest.hexdigest()[:32], size, newest)
+
+
+def _described(row: Row, found: Description) -> Described:
+    tensors = []
+    for tensor in found.tensors:
+        inner = str(tensor.get("path", ""))
+        rest = {key: value for key, value in tensor.items() if key != "path"}
+        tensors.append({"array_id": f"{row.id}/{inner}" if inner else row.id, **rest})
+    text = plain_json(found.metadata)
+    if len(text) > MOST_METADATA:
+        text = plain_json({"left_out": f"{len(text)} bytes of metadata are more than the catalog keeps"})
+    words = " ".join((*found.words, *(str(t.get("name") or "") for t in tensors), _values(found.metadata)))
+    kind = found.kind or row.kind
+    clean: list[dict[str, Any]] = msgspec.json.decode(plain_json(tensors))
+    return replace(row, kind=kind, tensors=clean), text, words
+
+
+def plain_json(value: Any) -> str:
+    """JSON of plain data and of numpy's; what is neither is written as text."""
+
+    def plain(other: Any) -> Any:
+        if isinstance(other, Mapping):
+            return {str(key): item for key, item in other.items()}
+        made = getattr(other, "tolist", None)
+        return made() if callable(made) else str(other)
+
+    try:
+        return msgspec.json.encode(value, enc_hook=plain).decode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return msgspec.json.encode({"left_out": f"metadata that is no JSON: {_line(error)}"}).decode()
+
+
+def _own_metadata(root: Group) -> Any:
+    ours = root.attrs.get("coverslip")
+    raw = ours.get("raw") if isinstance(ours, Mapping) else None
+    if raw:
+        return raw
+    return {key: value for key, value in root.attrs.items() if key != "coverslip"}
+
+
+def _channels(root: Group) -> tuple[str, ...]:
+    omero = root.attrs.get("ome", root.attrs)
+    channels = omero.get("omero", {}).get("channels", []) if isinstance(omero, Mapping) else []
+    return tuple(str(c.get("label", "")) for c in channels if isinstance(c, Mapping))
+
+
+def _values(value: Any, left: int = 2000) -> str:
+    """The texts and numbers in plain data, at most ``left`` of them, to search in."""
+    found: list[str] = []
+    stack = [value]
+    while stack and len(found) < left:
+        item = stack.pop()
+        if isinstance(item, Mapping):
+            stack.extend(reversed(list(item.values())))
+            found.extend(str(key) for key in item)
+        elif isinstance(item, (list, tuple)):
+            stack.extend(reversed(item[:100]))
+        elif isinstance(item, (str, int, float)) and not isinstance(item, bool):
+            found.append(str(item)[:500])
+    return " ".join(found)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:300]

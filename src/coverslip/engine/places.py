@@ -1,0 +1,135 @@
+"""Where the data is: the files and folders that are offered, and whether their file system tells of changes."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from coverslip.core.errors import NotFound, UnsafeLink
+from coverslip.core.format import Format
+from coverslip.core.node import Source
+
+REMOTE_KINDS = frozenset(
+    ("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs",
+     "glusterfs", "davfs", "ncpfs", "virtiofs", "vboxsf", "fuse")
+)  # fmt: skip
+"""File systems that other machines write to, so that inotify does not see every change."""
+MOUNTS = Path("/proc/mounts")
+
+
+@dataclass(frozen=True)
+class Root:
+    """One file or folder that is offered.
+
+    Attributes
+    ----------
+    path
+        Absolute; links in it were followed.
+    alias
+        What clients see instead of the folders above it; unique among the roots.
+    name
+        What a person calls it, where the root is one source; the stem of its file name when left out.
+    hidden
+        Patterns of relative paths, or of names at any depth, that are not listed.
+    watch
+        True: changes are told by the file system; False: looked for every so often; None: by the kind of file system.
+    recognise, open_source
+        Instead of the catalog's own, for a root whose format or metadata is configured.
+    """
+
+    path: Path
+    alias: str
+    name: str = ""
+    hidden: tuple[str, ...] = ()
+    watch: bool | None = None
+    recognise: Callable[[Path], Format] | None = None
+    open_source: Callable[[Path], Source] | None = None
+
+    @classmethod
+    def at(cls, path: Path, alias: str = "", **options: object) -> Root:
+        """The root at ``path``, whose alias is the last part of it when none is given.
+
+        Raises
+        ------
+        NotFound
+            When there is nothing at ``path``.
+        """
+        real = Path(os.path.realpath(path))
+        if not real.exists():
+            raise NotFound(f"Path not found: {path}", "Check the spelling, and that it is on this machine.")
+        found = cls(real, alias or Path(os.path.abspath(path)).name or "data")  # noqa: PTH100  (links stay as named)
+        return replace(found, **options)  # type: ignore[arg-type]
+
+    @property
+    def local(self) -> bool:
+        """Whether the file system tells of every change."""
+        return not is_remote(file_system(self.path)) if self.watch is None else self.watch
+
+    def full(self, relative: str) -> Path:
+        """The path on this machine of a path below the root (empty: the root itself)."""
+        return self.path / relative if relative else self.path
+
+    def hides(self, relative: str) -> bool:
+        """Whether a path below the root is not to be listed."""
+        name = relative.rsplit("/", 1)[-1]
+        return any(fnmatch.fnmatchcase(relative, p) or fnmatch.fnmatchcase(name, p) for p in self.hidden)
+
+
+def distinct(roots: Sequence[Root]) -> list[Root]:
+    """The roots with aliases that differ; one that is offered twice is kept once."""
+    kept: list[Root] = []
+    taken: set[str] = set()
+    for root in roots:
+        if any(root.path == other.path for other in kept):
+            continue
+        alias, number = root.alias, 2
+        while alias in taken:
+            alias, number = f"{root.alias}-{number}", number + 1
+        taken.add(alias)
+        kept.append(replace(root, alias=alias))
+    return kept
+
+
+def inside(path: str | Path, roots: Iterable[Root]) -> bool:
+    """Whether a path, once its links are followed, lies in what is offered."""
+    real = os.path.realpath(path)
+    return any(real == str(root.path) or real.startswith(f"{str(root.path).rstrip('/')}/") for root in roots)
+
+
+def check_inside(path: Path, roots: Iterable[Root]) -> None:
+    """See that a path still leads to what is offered.
+
+    Raises
+    ------
+    UnsafeLink
+        When it has become a link that leads elsewhere.
+    """
+    if not inside(path, roots):
+        raise UnsafeLink(f"{path.name} is a link that leads outside the data", "Offer the folder it leads to as well.")
+
+
+def file_system(path: Path) -> str:
+    """The kind of the file system that holds ``path`` (``ext4``, ``nfs4``), empty where the system does not tell."""
+    try:
+        lines = MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in lines:
+        parts = line.split(" ")
+        if len(parts) < 3:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), parts[1])  # spaces are written so
+        within = point == "/" or str(path) == point or str(path).startswith(f"{point}/")
+        if within and len(point) >= len(best):  # the last mount on a point is the one that is seen
+            best, kind = point, parts[2]
+    return kind
+
+
+def is_remote(kind: str) -> bool:
+    """Whether a kind of file system may change without this machine's kernel knowing."""
+    return kind in REMOTE_KINDS or (kind.startswith("fuse.") and kind != "fuse.fuse-overlayfs")

@@ -1,0 +1,159 @@
+"""The process that answers queries; see `coverslip.engine.query`. It reads questions from stdin and ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import decimal
+import os
+import sys
+import threading
+import uuid
+from typing import Any
+
+import msgspec
+
+TENSORS = (
+    '[{"array_id": "VARCHAR", "dim_labels": ["VARCHAR"], "shape": ["BIGINT"], "chunk_shape": ["BIGINT"], '
+    '"dtype": "VARCHAR"}]'
+)
+COLUMNS = (
+    '[{"source_id": "VARCHAR", "source_url": "VARCHAR", "source_type": "VARCHAR", "indexed_at": "DOUBLE", '
+    '"metadata_json": "VARCHAR", "is_resolved": "BOOLEAN", "unresolved_reason": "VARCHAR", '
+    '"unresolved_error": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "status": "VARCHAR", "size_bytes": "BIGINT", '
+    f'"modified": "DOUBLE", "version": "VARCHAR", "tensors": {TENSORS}}}]'
+)
+AT_START = {
+    "temp_directory": "",  # nothing is ever written to disk
+    "threads": "2",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+}
+LOCKS = (
+    "python_enable_replacements = false", "home_directory = ''", "secret_directory = ''", "extension_directory = ''",
+    "enable_external_access = false", "lock_configuration = true",
+)  # fmt: skip
+HEADROOM_MIB = 768
+"""Address space beside DuckDB's own limit: threads, and text that DuckDB does not count."""
+MOST_ANSWER = 64 << 20
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    questions, answers = sys.stdin.buffer, sys.stdout.buffer
+    db: Any = None
+    while len(head := questions.read(8)) == 8:
+        question = msgspec.json.decode(questions.read(int.from_bytes(head, "little")))
+        try:
+            if "load" in question:
+                db, answer = _load(question["load"], question["mib"]), {}
+            else:
+                answer = _answer(db, question["sql"], question["rows"], question["seconds"])
+            message = msgspec.json.encode(answer, enc_hook=str)
+        except MemoryError:
+            message = b'{"error":"memory"}'
+        answers.write(len(message).to_bytes(8, "little") + message)
+        answers.flush()
+
+
+def _load(rows: list[dict[str, Any]], mib: int) -> Any:
+    import duckdb
+
+    text = msgspec.json.encode(rows).decode()
+    room = mib + 8 * len(text) // (1 << 20)
+    _limit(room + HEADROOM_MIB)
+    db = duckdb.connect(":memory:", config={**AT_START, "memory_limit": f"{room}MiB"})
+    table = "CREATE TABLE sources AS SELECT r.* FROM (SELECT unnest(from_json(?::JSON, ?)) AS r)"
+    db.execute(table, [text, COLUMNS])
+    for setting in LOCKS:
+        try:
+            db.execute(f"SET {setting}")
+        except (duckdb.CatalogException, duckdb.InvalidInputException):
+            if setting.startswith(("enable", "lock")):
+                raise
+    return db
+
+
+def _limit(mib: int) -> None:
+    """Hold this process to what it uses now and ``mib`` more."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = used + (mib << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == -1 else min(wanted, hard), hard))
+
+
+def _answer(db: Any, sql: str, most: int, seconds: float) -> dict[str, Any]:
+    import duckdb
+
+    try:
+        statements = duckdb.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            return {"error": "Only one SELECT is answered"}
+    except duckdb.Error as error:
+        return {"error": _line(error)}
+    cursor = db.cursor()
+    late = threading.Timer(seconds, cursor.interrupt)
+    late.start()
+    try:
+        cursor.execute("BEGIN TRANSACTION READ ONLY")  # a WITH may hold an INSERT
+        cursor.execute(sql)
+        names = [column[0] for column in cursor.description or ()]
+        found = cursor.fetchmany(most + 1)
+    except duckdb.InterruptException:
+        return {"error": "time"}
+    except (duckdb.OutOfMemoryException, MemoryError):
+        return {"error": "memory"}
+    except (duckdb.Error, RuntimeError, ValueError) as error:
+        return {"error": _line(error)}
+    finally:
+        late.cancel()
+        with contextlib.suppress(duckdb.Error):
+            cursor.rollback()
+        cursor.close()
+    return _rows(_distinct(names), found, most)
+
+
+def _rows(names: list[str], found: list[tuple[Any, ...]], most: int) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for values in found[:most]:
+        row = {name: _plain(value) for name, value in zip(names, values, strict=True)}
+        size += len(msgspec.json.encode(row))
+        if size > MOST_ANSWER:
+            return {"rows": rows, "truncated": True}
+        rows.append(row)
+    return {"rows": rows, "truncated": len(found) > most}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON holds; other values as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return float(value)
+    if isinstance(value, (bytes, datetime.timedelta, uuid.UUID)):
+        return value.hex() if isinstance(value, bytes) else str(value)
+    return value
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names of columns, numbered where several have one name."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
+    return found
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [error.__class__.__name__])[0][:500]

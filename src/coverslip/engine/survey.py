@@ -1,0 +1,359 @@
+"""Keeping the list true: one thread looks everywhere once, then listens, and looks again where something happened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from coverslip.engine.options import CatalogOptions
+from coverslip.engine.places import Root
+from coverslip.engine.scan import Found, Key, Omitted, Recognise, Seen, Tree, parent
+from coverslip.engine.watch import MODIFIED, Changes, Watch, inner_folders
+
+LOG = logging.getLogger("coverslip.catalog")
+TICK_S = 1.0
+FALLBACK_S = 2.0
+"""How often a local disk is looked at that cannot be watched; less often when looking takes long."""
+REST = 4.0
+"""Looking takes at most one part in this many of the time, plus one."""
+COVER_S = 0.5
+
+
+class List(Protocol):
+    """What the survey needs of the catalog."""
+
+    def known(self, root: Root) -> dict[str, Found]:
+        """What was found below a root before."""
+
+    def device(self, root: Root) -> int | None:
+        """The device a root was on before."""
+
+    def publish(self, tree: Tree, found: Sequence[Found] | None, dirty: set[str], hot: bool) -> None:
+        """Sources that were found, some of them, or (None) all there are: others are gone."""
+
+    def missing(self, root: Root) -> None:
+        """A root cannot be reached."""
+
+    def reached(self, root: Root, device: int) -> None:
+        """A root can be reached."""
+
+    def verify(self, root: Root) -> None:
+        """Look deeper into the folders of a root, when there is time."""
+
+
+class Survey:
+    """The thread that scans and listens.
+
+    Parameters
+    ----------
+    roots
+        What is offered.
+    recognise
+        Which format claims a path.
+    catalog
+        Is told what was found.
+    options
+        How often to look.
+    """
+
+    def __init__(self, roots: Sequence[Root], recognise: Recognise, catalog: List, options: CatalogOptions) -> None:
+        self._roots = roots
+        self._recognise = recognise
+        self._catalog = catalog
+        self._options = options
+        self._seen = Seen()
+        self._trees: dict[str, Tree] = {}
+        self._local: dict[str, bool] = {}
+        self._missing: set[str] = set()
+        self._next: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        self._next_cover = 0.0
+        self._uncovered = False
+        self._covered_once = False
+        self._heard: Changes = set()
+        self._wake = threading.Condition()
+        self._ending = threading.Event()
+        self._watch: Watch | None = Watch(self._hear)
+        self._working = True
+        self.first = threading.Event()
+        self.scanning = False
+        self._thread = threading.Thread(target=self._run, name="coverslip-catalog", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End between two folders."""
+        self._ending.set()
+        with self._wake:
+            self._wake.notify()
+        if self._watch is not None:
+            self._watch.close()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    @property
+    def scanned(self) -> bool:
+        """Whether everything was looked at once."""
+        return self.first.is_set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was heard was looked at."""
+        with self._wake:
+            return self.scanned and not self._working and not self._heard
+
+    @property
+    def watching(self) -> bool:
+        """Whether the system tells of changes; else they are looked for."""
+        return self._watch is not None
+
+    def _hear(self, changes: Changes) -> None:
+        with self._wake:
+            self._heard |= changes
+            self._wake.notify()
+
+    def _run(self) -> None:
+        try:
+            self._first()
+        except Exception:  # the top of a thread
+            LOG.exception("the first scan failed")
+        self.first.set()
+        while not self._ending.is_set():
+            changes = self._wait()
+            started = time.monotonic()
+            try:
+                if changes:
+                    self._look(changes)
+                self._tick()
+            except Exception:  # the top of a thread: the next round may go well
+                LOG.exception("looking for changes failed")
+            with self._wake:
+                self._working = False
+            if changes:
+                self._ending.wait((time.monotonic() - started) * REST)
+
+    def _wait(self) -> Changes:
+        with self._wake:
+            if not self._heard and not self._ending.is_set():
+                self._wake.wait(TICK_S)
+            changes, self._heard = self._heard, set()
+            self._working = bool(changes) or self._uncovered
+            return changes
+
+    def _first(self) -> None:
+        for root in self._roots:
+            self._local[root.alias] = root.local
+            known = self._tree(root)
+            known.items = self._catalog.known(root)
+            self._trees[root.alias] = known
+        self._scan(self._roots)
+        self.first.set()
+        if any(self._local.values()) and not self._ending.is_set():
+            self._cover()
+            self._scan([r for r in self._roots if self._local[r.alias]])  # what happened before the watch began
+        self._tell_omitted()
+
+    def _tree(self, root: Root, known: Tree | None = None) -> Tree:
+        return Tree(root, self._roots, self._recognise, self._seen, known)
+
+    def _scan(self, roots: Sequence[Root]) -> None:
+        """Look everywhere below these roots."""
+        self.scanning = True
+        try:
+            for root in roots:
+                self._seen.forget(root)
+                self._scan_root(root)
+        finally:
+            self.scanning = False
+
+    def _scan_root(self, root: Root) -> None:
+        started = time.monotonic()
+        if not self._reachable(root):
+            return
+        tree = self._tree(root, self._trees.get(root.alias))
+        try:
+            for found in tree.walk():
+                if self._ending.is_set():
+                    return
+                self._catalog.publish(tree, found, set(), hot=False)
+        except OSError:
+            self._lose(root)
+            return
+        self._trees[root.alias] = tree
+        self._catalog.publish(tree, None, set(), hot=False)
+        self._took[root.alias] = time.monotonic() - started
+        self._schedule(root)
+
+    def _schedule(self, root: Root) -> None:
+        options, took = self._options, self._took.get(root.alias, 0.0)
+        if not self._local[root.alias]:
+            wait = max(options.rescan_s, took * REST)
+        elif self._watch is None:
+            wait = min(max(FALLBACK_S, took * 20), max(options.rescan_s, took * REST))
+        else:
+            wait = max(options.full_rescan_s, took * REST)
+        self._next[root.alias] = time.monotonic() + wait
+
+    def _reachable(self, root: Root) -> bool:
+        """Whether a root is there, and is not the empty place where its disk was mounted."""
+        try:
+            stat = root.path.stat()
+            before = self._catalog.device(root)
+            empty = before not in (None, stat.st_dev) and root.path.is_dir() and not any(os.scandir(root.path))
+        except OSError:
+            self._lose(root)
+            return False
+        if empty and self._trees[root.alias].items:
+            self._lose(root)
+            return False
+        self._missing.discard(root.alias)
+        self._catalog.reached(root, stat.st_dev)
+        return True
+
+    def _lose(self, root: Root) -> None:
+        if root.alias not in self._missing:
+            self._missing.add(root.alias)
+            self._catalog.missing(root)
+        self._schedule(root)
+
+    def _tick(self) -> None:
+        """What is due without anything having been heard."""
+        now = time.monotonic()
+        again = [r for r in self._roots if self._moved(r) or now >= self._next.get(r.alias, now + 1)]
+        if again:
+            with self._wake:
+                self._working = True
+            self._scan(again)
+            for root in again:
+                if not self._local[root.alias] or now >= self._next.get(root.alias, now):
+                    self._catalog.verify(root)
+            self._uncovered = True
+        if self._watch is not None and self._watch.lost:
+            self._give_up("it failed")
+        if self._uncovered and now >= self._next_cover:
+            self._cover()
+
+    def _moved(self, root: Root) -> bool:
+        """Whether a root came, went, or is another one than it was."""
+        if self._local[root.alias] is False and root.alias not in self._missing:
+            return False
+        tree = self._trees[root.alias]
+        try:
+            stat = root.path.stat()
+        except OSError:
+            return root.alias not in self._missing
+        if root.alias in self._missing:
+            return True
+        return "" in tree.folders and tree.folders[""] != (stat.st_dev, stat.st_ino)
+
+    def _cover(self) -> None:
+        """Watch the folders there are now, and look again at those that were not watched before."""
+        if self._watch is None or self._ending.is_set():
+            self._uncovered = False
+            return
+        started, again = time.monotonic(), self._covered_once
+        try:
+            new = self._watch.cover(self._folders())
+        except OSError as error:
+            self._give_up(str(error))
+            return
+        self._uncovered = False
+        self._covered_once = True
+        self._next_cover = time.monotonic() + max(COVER_S, REST * (time.monotonic() - started))
+        if again:
+            self._look({(MODIFIED + 1, f"{path}/.") for path in new})
+
+    def _give_up(self, reason: str) -> None:
+        """Look for changes from now on instead of listening."""
+        LOG.warning("Changes are looked for every few seconds, the system cannot tell of them: %s", reason)
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = None
+        for root in self._roots:
+            self._schedule(root)
+
+    def _folders(self) -> dict[str, Key]:
+        found: dict[str, Key] = {}
+        for root in self._roots:
+            if not self._local[root.alias] or root.alias in self._missing:
+                continue
+            tree = self._trees[root.alias]
+            found |= {str(root.full(path)): key for path, key in tree.folders.items()}
+            for item in tree.items.values():
+                if item.folder:
+                    found |= inner_folders(str(root.full(item.path)))
+                elif not item.path:
+                    stat = root.path.parent.stat()
+                    found[str(root.path.parent)] = (stat.st_dev, stat.st_ino)
+        return found
+
+    def _look(self, changes: Changes) -> None:
+        """Look where something happened."""
+        for root in self._roots:
+            if root.alias in self._missing:
+                continue
+            base = str(root.path)
+            below = [(c, p) for c, p in changes if p == base or p.startswith(f"{base.rstrip('/')}/")]
+            if below:
+                self._look_below(root, [(c, p[len(base) :].strip("/")) for c, p in below])
+
+    def _look_below(self, root: Root, changes: list[tuple[int, str]]) -> None:
+        tree = self._trees[root.alias]
+        folders, files, dirty = _targets(tree, changes)
+        if not (folders or files or dirty):
+            return
+        if not root.path.exists():
+            self._lose(root)
+            return
+        before, inodes = dict(tree.folders), {item.inode for item in tree.items.values()}
+        for path in sorted(folders):
+            tree.look(path)
+        for path in sorted(files):
+            tree.refresh(path)
+        self._catalog.publish(tree, None, {path for path in dirty if path in tree.items}, hot=True)
+        if tree.folders != before or dirty:
+            self._uncovered = True
+        lost = inodes - {item.inode for item in tree.items.values()}
+        if lost & {inode for _, inode in self._seen.shadowed}:  # another name for it may be there still
+            self._seen.shadowed.clear()
+            self._scan(self._roots)
+
+    def _tell_omitted(self) -> None:
+        total = Omitted()
+        for tree in self._trees.values():
+            for name, count in vars(tree.omitted).items():
+                setattr(total, name, getattr(total, name) + count)
+        for count, what in (
+            (total.links_outside, "links lead outside of what is offered and are not followed"),
+            (total.in_cloud, "files are in a cloud and not on this disk"),
+            (total.closed_folders, "folders may not be read"),
+        ):
+            if count:
+                LOG.warning("%d %s.", count, what)
+
+
+def _targets(tree: Tree, changes: list[tuple[int, str]]) -> tuple[set[str], set[str], set[str]]:
+    """Folders and files to look at again, and claimed folders in which something changed."""
+    folders: set[str] = set()
+    files: set[str] = set()
+    dirty: set[str] = set()
+    for change, path in changes:
+        home = tree.home(path)
+        if home is not None and tree.items[home].folder:
+            dirty.add(home)
+            folders.add(home)
+        elif path.endswith("/."):  # a folder that is watched from now on
+            folders.add(tree.nearest(path[:-2]))
+        elif any(part.startswith(".") for part in path.split("/")):
+            continue
+        elif change == MODIFIED and (home is not None or tree.passed(path)):
+            files.add(home if home is not None else path)
+        else:
+            folders.add(tree.nearest(parent(path)))
+    return folders, files, dirty

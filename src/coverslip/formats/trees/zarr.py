@@ -96,7 +96,7 @@ class ZarrGroup(Group):
             start = f"{self.path}/" if self.path else ""
             below = (key[len(start) :] for key in self._known if key.startswith(start) and key != self.path)
             return iter(sorted({name for name in below if name and "/" not in name}))
-        return (name for name in self.store.folders(self.path) if _document(self.store, self._join(name)) is not None)
+        return (name for name in self.store.folders(self.path) if _present(self.store, self._join(name)))
 
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str) or not name or "/" in name:
@@ -114,7 +114,7 @@ class ZarrGroup(Group):
     def holds(self, path: str) -> bool:
         """Whether there is a node at a path of several names below this group."""
         full = self._join(safe_path(path))
-        return (self._known is not None and full in self._known) or _document(self.store, full) is not None
+        return (self._known is not None and full in self._known) or _present(self.store, full)
 
     def at(self, path: str) -> Node:
         """The node at a path of several names below this group.
@@ -150,6 +150,12 @@ def open_hierarchy(store: Store) -> Node:
     if found is None:
         raise Damaged("There is no Zarr metadata here", REWRITE)
     return _node(store, "", found, _consolidated(store, found))
+
+
+def _present(store: Store, path: str) -> bool:
+    """Whether there is a node."""
+    start = f"{path}/" if path else ""
+    return any(store.size(start + name) is not None for name in ("zarr.json", ".zarray", ".zgroup", ".zattrs"))
 
 
 def _document(store: Store, path: str) -> dict[str, Any] | None:

@@ -22,16 +22,22 @@ CHROMIUM_FLAGS = [
 ]
 
 
-def peer_command() -> Path:
-    """The command of the peer's PyPI release, installed once."""
-    folder = CACHE / "peers" / f"{PEER.replace('==', '-')}-py{sys.version_info[0]}{sys.version_info[1]}"
+def environment(requirement: str) -> Path:
+    """The Python of an environment of its own that holds a PyPI release, installed once."""
+    name = requirement.replace("==", "-").replace("[", "-").replace("]", "")
+    folder = CACHE / "peers" / f"{name}-py{sys.version_info[0]}{sys.version_info[1]}"
     done = folder / "installed"
     if not done.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", PEER], check=True)
+        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", requirement], check=True)
         done.touch()
-    return folder / "bin" / "cellucid"
+    return folder / "bin" / "python"
+
+
+def peer_command() -> Path:
+    """The command of the peer's PyPI release."""
+    return environment(PEER).parent / "cellucid"
 
 
 def free_port() -> int:

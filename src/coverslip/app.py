@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,37 +18,93 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from coverslip import __version__
+from coverslip.core.node import Source
+from coverslip.domains.cells import Cells, Options
+from coverslip.domains.images import Images
+from coverslip.domains.tissue import cells_root
 from coverslip.engine.access import Access, is_loopback
 from coverslip.engine.cache import ByteCache
-from coverslip.engine.library import Library
+from coverslip.engine.catalog import Catalog
+from coverslip.engine.indexer import Description
+from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
+from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
 from coverslip.formats import open_source, recognise
 from coverslip.fronts.cellucid.front import CellsFront
 from coverslip.fronts.guard import Guard
 from coverslip.fronts.http import Body
+from coverslip.fronts.tensors.answers import Answer
+from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.viewer.front import ViewerFront
+from coverslip.fronts.zarr.front import ZarrFront
 from coverslip.settings import Settings
 
+MOST_DESCRIBED = 2000
+"""Images of one source that the catalog lists; a plate has thousands, and its wells are found through it."""
+METADATA_BYTES = 16 << 20
 
-def library_of(data: Any) -> Library:
+
+def catalog_of(data: Any, options: Options | None = None) -> Catalog:
     """What can be served of ``data``: a path, several of them, or an AnnData object.
 
     Raises
     ------
     CoverslipError
-        When a path is missing or of no known format.
+        When a path is missing, or a file of no known format.
     """
-    library = Library()
     items = data if isinstance(data, Sequence) and not isinstance(data, str) else [data]
+    roots = [Root.at(Path(item)) for item in items if isinstance(item, (str, Path))]
+    catalog = Catalog(roots, recognise, open_source, partial(describe, options or Options()), edition=__version__)
     for item in items:
-        if isinstance(item, (str, Path)):
-            path = Path(item)
-            library.add(path.stem, recognise(path).name, partial(open_source, path), file_name=path.name)
-        else:
+        if not isinstance(item, (str, Path)):
             from coverslip.formats.trees.anndata_memory import AnnDataSource
 
-            library.add("AnnData", "in-memory", partial(AnnDataSource, item), id="anndata")
-    return library
+            catalog.add("AnnData", "in-memory", "cells", partial(AnnDataSource, item), id="anndata")
+    return catalog
+
+
+def describe(options: Options, source: Source) -> Description:
+    """What the catalog tells of a source: its images, and that its cells can be read."""
+    images = Images(source)
+    root = cells_root(source.root)
+    kind = None
+    if root.attrs.get("encoding-type") == "anndata" or "obsm" in root or "obs" in root:
+        Cells(root, options)
+        kind = "cells"
+    tensors: list[dict[str, Any]] = []
+    words: list[str] = []
+    for path in images.paths[:MOST_DESCRIBED]:
+        image = images[path]
+        spec = image.array.spec
+        words += [channel.label for channel in image.channels]
+        tensors.append(
+            {
+                "path": path,
+                "name": image.name,
+                "dim_labels": list(image.dims),
+                "shape": list(spec.shape),
+                "chunk_shape": list(spec.chunks or spec.shape),
+                "dtype": spec.dtype.name,
+            }
+        )
+    return Description(tensors, words=tuple(dict.fromkeys(words)), kind=kind)
+
+
+def check(catalog: Catalog, options: Options) -> None:
+    """Open every file that was named by itself, so that what cannot be served is said at the start.
+
+    Raises
+    ------
+    CoverslipError
+        With the reason.
+    """
+    for root in catalog.roots:
+        if root.path.is_file():
+            source = (root.open_source or open_source)(root.path)
+            try:
+                describe(options, source)
+            finally:
+                source.close()
 
 
 def with_token(settings: Settings) -> Settings:
@@ -62,30 +119,38 @@ def viewer_built() -> bool:
     return ViewerFront().built
 
 
-def create_app(library: Library, settings: Settings, port: int) -> Starlette:
-    """The application that serves ``library`` on ``port``; opens every source once to see that it can be served.
+def create_app(catalog: Catalog, settings: Settings, port: int) -> Starlette:
+    """The application that serves ``catalog`` on ``port``.
 
     Raises
     ------
     CoverslipError
-        When a source cannot be opened.
+        When a file that was named by itself cannot be opened.
     """
+    check(catalog, settings.cells)
     reader = Reader(settings.read_threads)
-    cache: ByteCache[Body] = ByteCache(settings.cache_bytes)
-    cells = CellsFront(library, reader, cache, settings.cells, __version__, (settings.host, port))
-    cells.check()
+    shelf = Shelf(Sidecar(cache_folder() / "levels", settings.disk_bytes))
+    tiles: ByteCache[Answer] = ByteCache(settings.cache_bytes)
+    answers: ByteCache[Body] = ByteCache(settings.cache_bytes)
+    images = ImagesFront(catalog, reader, tiles, __version__, settings.slice_bytes, shelf, settings.cells)
+    zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
+    cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port))
     viewer = ViewerFront()
 
     async def answer(request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
-        return await viewer(request, path) if viewer.has(path) else await cells(request)
+        for front in (images, zarr, viewer):
+            if front.has(path):
+                return await front(request, path)
+        return await cells(request)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await asyncio.to_thread(catalog.start)
         yield
         reader.close()
-        library.close()
+        await asyncio.to_thread(catalog.close)
 
     access = Access.create(settings.host, settings.token, settings.allow_hosts, settings.allow_origins)
-    routes = [Route("/{path:path}", answer, methods=["GET", "HEAD"])]
+    routes = [Route("/{path:path}", answer, methods=["GET", "HEAD", "POST"])]
     return Starlette(routes=routes, middleware=[Middleware(Guard, access=access, port=port)], lifespan=lifespan)

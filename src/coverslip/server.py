@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverslip.app import create_app, library_of, viewer_built, with_token
+from coverslip.app import catalog_of, create_app, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
 from coverslip.settings import DEFAULT_PORT, Settings
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from coverslip.domains.cells import Options
+    from coverslip.engine.catalog import Catalog
 
 BACKLOG = 2048
 GRACE_S = 1
@@ -91,7 +92,8 @@ class Server:
     """
 
     def __init__(self, data: Any, settings: Settings, open_browser: bool = False) -> None:
-        self._library = library_of(data)
+        self._data = data
+        self._catalog: Catalog | None = catalog_of(data, settings.cells)  # a wrong path is told at once
         self._settings = with_token(settings)
         self._open_browser = open_browser
         self._port = settings.port
@@ -125,7 +127,9 @@ class Server:
         sock = listen(self._settings.host, self._settings.port)
         try:
             self._port = sock.getsockname()[1]
-            app = create_app(self._library, self._settings, self._port)
+            catalog = self._catalog or catalog_of(self._data, self._settings.cells)
+            self._catalog = None  # a catalog lives as long as one run
+            app = create_app(catalog, self._settings, self._port)
             config = uvicorn.Config(
                 app,
                 log_level="info" if verbose else "critical",

@@ -8,6 +8,8 @@ from coverslip.domains.cells import Options
 
 DEFAULT_PORT = 8765
 CACHE_BYTES = 128 << 20
+SLICE_BYTES = 1 << 30
+DISK_BYTES = 10 << 30
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class Settings:
         Further web origins whose pages may read its answers (``COVERSLIP_ALLOW_ORIGIN``).
     cache_bytes
         Memory for answers kept ready.
+    slice_bytes
+        The largest slice that is answered.
+    disk_bytes
+        Disk space for levels of images that their files do not store.
     read_threads
         How many reads run at once.
     cells
@@ -40,5 +46,7 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     cache_bytes: int = CACHE_BYTES
+    slice_bytes: int = SLICE_BYTES
+    disk_bytes: int = DISK_BYTES
     read_threads: int = 4
     cells: Options = field(default_factory=Options)

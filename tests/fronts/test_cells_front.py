@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from scipy import sparse
 from starlette.testclient import TestClient
 
 import make
-from coverslip.app import create_app, library_of
+from coverslip.app import catalog_of, create_app
 from coverslip.settings import Settings
 
 Serve = Callable[..., TestClient]
@@ -27,7 +28,7 @@ def serve() -> Iterator[Serve]:
     clients = []
 
     def begin(data: object, settings: Settings | None = None) -> TestClient:
-        app = create_app(library_of(data), settings or Settings(), 8765)
+        app = create_app(catalog_of(data), settings or Settings(), 8765)
         client = TestClient(app, base_url="http://127.0.0.1:8765", headers={"accept-encoding": "identity"})
         client.__enter__()
         clients.append(client)
@@ -223,7 +224,11 @@ def test_several_data_sets_one_of_them_spoilt(serve: Serve, tmp_path: Path) -> N
     for dataset, n in zip(listed, (4, 6), strict=True):
         assert client.get(f"{dataset['path']}dataset_identity.json").json()["stats"]["n_cells"] == n
     (tmp_path / "b" / "x.npy").write_bytes(b"no")
-    second = client.get("/_cellucid/datasets").json()["datasets"][1]
+    for _ in range(200):  # the catalog sees it within two seconds
+        second = client.get("/_cellucid/datasets").json()["datasets"][1]
+        if second["status"] != "ok":
+            break
+        time.sleep(0.05)
     assert second["status"] == "error"
     assert "x.npy" in second["message"]
     assert client.get("/x/points_2d.bin").status_code == 200

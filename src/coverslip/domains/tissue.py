@@ -61,6 +61,13 @@ def tables(root: Group) -> Iterator[tuple[str, Group]]:
             yield f"tables/{name}", table
 
 
+def cells_root(root: Group) -> Group:
+    """The AnnData tree of a source: its root, or the first table of a SpatialData store."""
+    if holds_cells(root):
+        return root
+    return next((table for _, table in tables(root)), root)
+
+
 def tissues(root: Group) -> list[Tissue]:
     """The pictures of a source that holds cells, best first."""
     if holds_cells(root):

@@ -216,6 +216,14 @@ class Catalog:
     def __contains__(self, id: object) -> bool:
         return id in self._rows
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def kind(self, id: str) -> str | None:
+        """What kind of source this is, or None when there is none."""
+        row = self._rows.get(id)
+        return row.kind if row is not None else None
+
     def metadata(self, id: str) -> str | None:
         """A source's own metadata as JSON text; None before it was opened."""
         self.get(id)

@@ -17,9 +17,12 @@ from coverslip.core.errors import CoverslipError, NotFound, Unreadable
 from coverslip.core.node import Source
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Options
+from coverslip.domains.tissue import cells_root, tissues
 from coverslip.engine.cache import ByteCache
-from coverslip.engine.library import Entry, Library
+from coverslip.engine.catalog import Catalog
+from coverslip.engine.library import Entry
 from coverslip.engine.read import Reader
+from coverslip.engine.store import Row
 from coverslip.fronts.cellucid import arrays, manifests
 from coverslip.fronts.cellucid.paths import Wanted, parse
 from coverslip.fronts.errors import answering
@@ -29,6 +32,7 @@ GZIP_FILE_LEVEL = 1
 """Coordinates and expression hardly compress; the least effort keeps the server free."""
 
 TRIES = 3
+CELLS = "cells"
 PARAMETERS = ("columns", "expression")
 """What a query may say; the rest of it changes nothing and is no part of a key."""
 
@@ -46,8 +50,8 @@ class CellsFront:
 
     Parameters
     ----------
-    library
-        What is on offer.
+    catalog
+        What is on offer; its sources of cells are the data sets.
     reader, cache
         Threads to read in, and where answers are kept.
     options
@@ -60,28 +64,33 @@ class CellsFront:
 
     def __init__(
         self,
-        library: Library,
+        catalog: Catalog,
         reader: Reader,
         cache: ByteCache[Body],
         options: Options,
         version: str,
         address: tuple[str, int],
     ) -> None:
-        self._library = library
+        self._catalog = catalog
+        self._listed_at = -1
+        self._rows: list[Row] = []
         self._reader = reader
         self._cache = cache
         self._version = version
         self._address = address
 
         def recognise(source: Source) -> Cells:
-            return Cells(source.root, options)
+            return Cells(cells_root(source.root), options)
 
         self._recognise = recognise
 
-    def check(self) -> None:
-        """Open every source, so that what cannot be served is said at the start."""
-        for entry in self._library:
-            self._cells(entry)
+    def _data_sets(self) -> list[Row]:
+        """The sources of cells, in the order of their names."""
+        revision = self._catalog.revision
+        if revision != self._listed_at:
+            self._rows = self._catalog.entries(kind=CELLS)[0]
+            self._listed_at = revision
+        return self._rows
 
     def _cells(self, entry: Entry) -> tuple[Cells, str]:
         return entry.view(self._recognise)
@@ -96,7 +105,7 @@ class CellsFront:
         path = path.removeprefix(root).lstrip("/")
         if path.startswith("_cellucid/"):
             return await self._about(request, path.removeprefix("_cellucid/"))
-        entry, wanted, path = self._wanted(path)
+        entry, wanted, path = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), quick=True)
         started = time.perf_counter()
         body = await self._body(entry, wanted, path, dict(request.query_params))
         response = reply(request.method, request.headers, body)
@@ -106,13 +115,13 @@ class CellsFront:
     def _wanted(self, path: str) -> tuple[Entry, Wanted, str]:
         """Which data set and which answer; a data set may be called like one of our folders (``cells.h5ad``)."""
         first, _, rest = path.partition("/")
-        if first in self._library and rest:
+        if rest and self._catalog.kind(first) == CELLS:
             with suppress(NotFound):
-                return self._library[first], parse(rest), rest
-        only = next(iter(self._library), None)
+                return self._catalog.open(first), parse(rest), rest
+        only = next(iter(self._data_sets()), None)
         if only is None:
-            raise NotFound("No data set is on offer", "Start the server with a file.", "dataset_not_found")
-        return only, parse(path), path
+            raise NotFound("No data set of cells is on offer", "GET /api/sources lists what is.", "dataset_not_found")
+        return self._catalog.open(only.id), parse(path), path
 
     async def _body(self, entry: Entry, wanted: Wanted, path: str, query: dict[str, str]) -> Body:
         chosen: dict[str, str] = {name: value for name, value in sorted(query.items()) if name in PARAMETERS}
@@ -149,7 +158,8 @@ class CellsFront:
         match wanted.kind:
             case "identity":
                 modified_s = entry.source().modified_s
-                return manifests.identity(cells, entry.id, entry.name, entry.kind, entry.file_name, modified_s, stop)
+                told = manifests.identity(cells, entry.id, entry.name, entry.kind, entry.file_name, modified_s, stop)
+                return {**told, "tissue": self._tissue(entry)}
             case "obs_manifest":
                 return manifests.obs_manifest(cells, stop)
             case "var_manifest":
@@ -163,13 +173,19 @@ class CellsFront:
             case _:
                 return manifests.connectivity_manifest(cells, stop)
 
+    def _tissue(self, entry: Entry) -> list[dict[str, Any]]:
+        """Pictures under the cells: which image, and from coordinates to its columns and rows."""
+        return [
+            {"array_id": f"{entry.id}/{t.path}", "name": t.name, "embedding": t.embedding, "matrix": list(t.matrix)}
+            for t in tissues(entry.source().root)
+        ]
+
     async def _about(self, request: Request, name: str) -> Response:
         """Who we are: ``health``, ``info`` and ``datasets``."""
-        entries = list(self._library)
         if name == "datasets":
-            content: Any = await self._reader.run("about datasets", lambda stop: self._list(entries), quick=True)
+            content: Any = await self._reader.run("about datasets", lambda stop: self._list(), quick=True)
         elif name in ("health", "info"):
-            content = await self._reader.run(f"about {name}", lambda stop: self._about_first(name, entries), quick=True)
+            content = await self._reader.run(f"about {name}", lambda stop: self._about_first(name), quick=True)
         else:
             raise NotFound(f"Not found: _cellucid/{name[:100]}", "There is health, info and datasets.")
         data = to_json(content)
@@ -178,19 +194,19 @@ class CellsFront:
             response.body = b""
         return response
 
-    def _list(self, entries: list[Entry]) -> dict[str, Any]:
-        return {"datasets": [self._listed(entry, alone=len(entries) == 1) for entry in entries]}
+    def _list(self) -> dict[str, Any]:
+        rows = self._data_sets()
+        return {"datasets": [self._listed(row, alone=len(rows) == 1) for row in rows]}
 
-    def _listed(self, entry: Entry, alone: bool) -> dict[str, str]:
-        listed = {"id": entry.id, "path": "/" if alone else f"/{entry.id}/", "name": entry.name, "status": "ok"}
-        try:
-            self._cells(entry)
-        except CoverslipError as error:
-            listed |= {"status": "error", "message": error.message, "hint": error.hint}
+    def _listed(self, row: Row, alone: bool) -> dict[str, str]:
+        listed = {"id": row.id, "path": "/" if alone else f"/{row.id}/", "name": row.name, "status": "ok"}
+        if row.error is not None:
+            listed |= {"status": "error", "message": row.error["message"], "hint": row.error["hint"]}
         return listed
 
-    def _about_first(self, name: str, entries: list[Entry]) -> dict[str, Any]:
-        first = entries[0] if entries else None
+    def _about_first(self, name: str) -> dict[str, Any]:
+        row = next(iter(self._data_sets()), None)
+        first = self._catalog.open(row.id) if row is not None else None
         about: dict[str, Any] = {"type": "anndata", "version": self._version}
         if name == "health":
             about = {"status": "ok", **about}

@@ -20,6 +20,7 @@ from coverslip.domains.cells import Cells, Options
 from coverslip.domains.images import Images
 from coverslip.domains.render import FORMATS, encode
 from coverslip.domains.thumbnails import cells_thumbnail, image_thumbnail, no_thumbnail
+from coverslip.domains.tissue import cells_root
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.read import Reader
@@ -79,7 +80,7 @@ class ImagesFront:
             return Images(source, shelf.sub(source.etag))
 
         def cells_of(source: Source) -> Cells:
-            return Cells(source.root, options)
+            return Cells(cells_root(source.root), options)
 
         self.images_of = images_of
         self._cells_of = cells_of
@@ -111,7 +112,7 @@ class ImagesFront:
             case "sources":
                 return await self._sources(request, rest)
             case "catalog":
-                return _json(method, await self._quick(lambda: sources.summary(self._catalog)))
+                return _json(method, await self._quick(self._catalog.counts))
             case "tile_info" | "tile" | "statistics":
                 return await self._about_image(request, what, rest)
             case "thumbnail":
@@ -131,7 +132,7 @@ class ImagesFront:
                 "service": "coverslip",
                 "version": self._version,
                 "backend_health": {"status": "SERVING"},
-                "source_count": self._catalog.count,
+                "source_count": len(self._catalog),
             }
         return Response(to_json(about), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
@@ -165,7 +166,7 @@ class ImagesFront:
         if not isinstance(sql, str) or not sql.strip():
             raise BadRequest("The body has no sql", 'Send {"sql": "SELECT …"}.')
         rows, truncated = await self._reader.run(f"sql {id(content)}", lambda stop: self._catalog.query(sql))
-        return _with(_json(request.method, rows), sources.counts(self._catalog.count, len(rows), truncated))
+        return _with(_json(request.method, rows), sources.counts(len(self._catalog), len(rows), truncated))
 
     # -- images ------------------------------------------------------------------------------------------------------
 
@@ -213,7 +214,7 @@ class ImagesFront:
         query = request.query_params
         size = integer(query.get("size", "256"), "size", 16, 1024)
         form = picture_format(query.get("fmt", "webp"), tuple(FORMATS))
-        kind = (await self._quick(lambda: self._catalog.get(source))).kind
+        kind = self._catalog.kind(source)
 
         def make(images: Images, etag: str, stop: Stop) -> Answer:
             if kind == "cells" and not path:

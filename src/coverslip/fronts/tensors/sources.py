@@ -18,8 +18,8 @@ class Listing:
     """Which rows of the catalog are wanted."""
 
     search: str
-    kind: str | None
-    status: str | None
+    kind: str
+    status: str
     sort: str
     limit: int | None
     offset: int
@@ -29,8 +29,8 @@ def wanted(query: QueryParams) -> Listing:
     """From a query string."""
     return Listing(
         query.get("search", "")[:500],
-        query.get("kind") or None,
-        query.get("status") or None,
+        query.get("kind", ""),
+        query.get("status", ""),
         query.get("sort", "name"),
         integer(query["limit"], "limit") if "limit" in query else None,
         integer(query.get("offset", "0"), "offset"),
@@ -80,7 +80,3 @@ def source(row: Row) -> dict[str, Any]:
         "tensors": row.tensors,
     }
 
-
-def summary(catalog: Catalog) -> dict[str, Any]:
-    """``GET /api/catalog``."""
-    return catalog.summary()

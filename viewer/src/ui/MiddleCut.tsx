@@ -2,8 +2,8 @@
 
 const TAIL = 8;
 
-export function MiddleCut({ text }: { text: string }) {
-  const cut = text.length > 2 * TAIL ? text.length - TAIL : text.length;
+export function MiddleCut({ text, tail = TAIL }: { text: string; tail?: number }) {
+  const cut = text.length > 2 * tail ? text.length - tail : text.length;
   return (
     <span className="name">
       <span className="head">{text.slice(0, cut)}</span>

@@ -15,6 +15,7 @@ import {
   partsOf,
   pictureOf,
   routeAt,
+  tailOf,
 } from "./model";
 import { OpenLink } from "./OpenLink";
 import { itemId, type LineProps, placed, spotsOf } from "./parts";
@@ -68,6 +69,7 @@ function SourceCard({
 }: CardProps & { source: Source; isOpen: boolean }) {
   const id = pictureOf(source);
   const failed = source.status === "failed";
+  const kind = kindOf(source);
   const folder = folderOf(source);
   const whole = folder === "" ? source.name : `${source.name}\nin ${folder}`;
   return (
@@ -85,11 +87,12 @@ function SourceCard({
     >
       <span className="picture">
         <Thumbnail key={id ?? source.source_id} source={source} id={id} />
-        <span className="kind-tag">{KIND_NAMES[kindOf(source)]}</span>
+        {failed ? <span className="why-not">{source.error?.message}</span> : null}
+        {kind === "images" ? null : <span className="kind-tag">{KIND_NAMES[kind]}</span>}
         <StatusBadge source={source} />
       </span>
       <OpenLink route={routeAt(source, null)} choose={choose} title={whole}>
-        <MiddleCut text={source.name} />
+        <MiddleCut text={source.name} tail={tailOf(source.name)} />
       </OpenLink>
       <SecondLine source={source} isOpen={isOpen} />
     </div>
@@ -101,7 +104,7 @@ function SecondLine({ source, isOpen }: { source: Source; isOpen: boolean }) {
   if (source.error !== null && source.status === "failed") {
     return (
       <span className="facts warn-text" title={`${source.error.message}\n${source.error.hint}`}>
-        {source.error.message}
+        {source.error.hint}
       </span>
     );
   }

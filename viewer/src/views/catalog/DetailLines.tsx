@@ -1,7 +1,8 @@
 /** Lines below a source that is opened up: the name over its arrays, or why it could not be read. */
 
+import { MiddleCut } from "../../ui/MiddleCut";
 import { toggle } from "./live";
-import { arraysWord } from "./model";
+import { arraysWord, tailOf } from "./model";
 import { type DetailProps, placed } from "./parts";
 
 export function ArraysHeading(props: DetailProps) {
@@ -9,7 +10,10 @@ export function ArraysHeading(props: DetailProps) {
   return (
     <div className="line heading" role="row" aria-rowindex={props.number} style={placed(props)}>
       <span role="gridcell">
-        <strong>{source.name}</strong> <span className="quiet">{arraysWord(source)}</span>
+        <strong title={source.name}>
+          <MiddleCut text={source.name} tail={tailOf(source.name)} />
+        </strong>
+        <span className="quiet">{arraysWord(source)}</span>
         <button type="button" tabIndex={-1} onClick={() => toggle(source.source_id)}>
           Close
         </button>
@@ -31,8 +35,8 @@ export function FailureLine(props: DetailProps) {
     >
       <span role="gridcell">
         <span className="words">
-          <strong title={name}>{error?.message ?? "This file could not be read"}</strong>
-          <span>{error?.hint}</span>
+          <strong title={error?.message}>{error?.message ?? `${name} could not be read`}</strong>
+          <span title={error?.hint}>{error?.hint}</span>
           <span className="quiet">Code: {error?.code ?? "unknown"}. It is tried again when the file changes.</span>
         </span>
         <button type="button" tabIndex={-1} onClick={() => toggle(source_id)}>

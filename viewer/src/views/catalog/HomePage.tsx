@@ -100,8 +100,8 @@ function keysOf(search: React.RefObject<HTMLInputElement>): PageKeys {
     lines: [
       ["/", "Search"],
       ["Arrows", "Move over the sources"],
-      ["Enter", "Open; list the arrays of a file; say why one failed"],
-      ["→ and ←", "List the arrays of a file, and close (table)"],
+      ["Enter", "Open, list what is inside, or say why it failed"],
+      ["→ and ←", "List what is inside, and close (table)"],
       ["Home and End", "First and last source"],
     ],
     actions: {

@@ -9,15 +9,15 @@ import { ArraysHeading, FailureLine } from "./DetailLines";
 import { useKeyboard } from "./keyboard";
 import { Layout, type Line, type Spot } from "./layout";
 import { activate, sourceAt, toggle, useHome } from "./live";
-import { COLUMNS, type Look, opensUp, routeAt } from "./model";
+import { COLUMNS, type Look, opensUp, partsOf, routeAt } from "./model";
 import { itemId } from "./parts";
 import { type Kept, useAnchor, useScroll, useSight, useWidth } from "./sight";
 import { TableHead, TableLine } from "./TableLine";
 
 const CARD = { least: 168, gap: 12, words: 54, edge: 16 };
 const PHONE_CARD = { least: 150, gap: 8, words: 54, edge: 8 };
-const HEIGHTS = { row: 34, phoneRow: 56, head: 32, heading: 40, failure: 72 };
-const OVERSCAN = 6;
+const HEIGHTS = { row: 34, phoneRow: 56, head: 32, heading: 44, failure: 76, phoneFailure: 128 };
+const OVERSCAN = { cards: 2, table: 10 };
 
 interface Props {
   look: Look;
@@ -50,16 +50,21 @@ export function Listing({ look, phone, query, onSort, startAt, onPlace }: Props)
 
   const heightOf = (line: Line): number => {
     if (line.kind === "heading") return HEIGHTS.heading;
-    if (line.kind === "failure") return HEIGHTS.failure;
+    if (line.kind === "failure") return (phone ? HEIGHTS.phoneFailure : HEIGHTS.failure) + spaceAfter(line);
     if (look === "table") return phone ? HEIGHTS.phoneRow : HEIGHTS.row;
-    return Math.round(cardWidth * 0.75) + card.words + card.gap;
+    return Math.round(cardWidth * 0.75) + card.words + card.gap + spaceAfter(line);
+  };
+  /** What belongs to one source stands apart from the cards that follow. */
+  const spaceAfter = (line: Line): number => {
+    const last = line.kind === "failure" || (line.kind === "arrays" && line.to === partsOf(line.source).length);
+    return look === "cards" && last ? card.gap : 0;
   };
 
   const list = useVirtualizer({
     count: width === 0 ? 0 : layout.length,
     getScrollElement: () => box.current,
     estimateSize: (i) => heightOf(layout.at(i)),
-    overscan: OVERSCAN,
+    overscan: OVERSCAN[look],
     paddingStart: head + (look === "cards" ? card.gap : 0),
     scrollPaddingStart: head,
     initialOffset: startAt,
@@ -118,7 +123,11 @@ export function Listing({ look, phone, query, onSort, startAt, onPlace }: Props)
       <div className="lines" role="presentation" style={{ height: list.getTotalSize() }}>
         {head > 0 ? <TableHead sort={query.sort} onSort={onSort} /> : null}
         {lines.map(({ item, line }) => {
-          const place = { top: item.start, height: item.size, number: item.index + (head > 0 ? 2 : 1) };
+          const place = {
+            top: item.start,
+            height: item.size - spaceAfter(line),
+            number: item.index + (head > 0 ? 2 : 1),
+          };
           if (line.kind === "heading") return <ArraysHeading key={item.key} source={line.source} {...place} />;
           if (line.kind === "failure") return <FailureLine key={item.key} source={line.source} {...place} />;
           if (look === "table") return <TableLine key={item.key} line={line} phone={phone} {...place} {...common} />;

@@ -24,7 +24,7 @@ export function SearchBox({ box, query, change }: Props) {
     timer.current = window.setTimeout(() => change({ search: text }), TYPING_MS);
   }
   return (
-    <search className="search-box">
+    <div role="search" className="search-box">
       <input
         ref={box}
         type="search"
@@ -46,6 +46,6 @@ export function SearchBox({ box, query, change }: Props) {
           document.querySelector<HTMLElement>("[data-testid=listing]")?.focus();
         }}
       />
-    </search>
+    </div>
   );
 }

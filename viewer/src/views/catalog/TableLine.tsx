@@ -22,6 +22,7 @@ import {
   partsOf,
   pictureOf,
   routeAt,
+  tailOf,
   when,
   wholeTime,
 } from "./model";
@@ -119,7 +120,7 @@ function SourceCells(props: { source: Source; isOpen: boolean; phone: boolean; c
   const picture = pictureOf(source);
   const failed = source.status === "failed";
   const under = [KIND_NAMES[kindOf(source)], source.source_type, bytes(source.size_bytes)].join(" · ");
-  const why = failed ? `${source.error?.message ?? ""} ${source.error?.hint ?? ""}`.trim() : "";
+  const why = failed ? [source.error?.message, source.error?.hint].filter(Boolean).join(". ") : "";
   return (
     <>
       <span role="gridcell" className="name-cell">
@@ -131,7 +132,7 @@ function SourceCells(props: { source: Source; isOpen: boolean; phone: boolean; c
             choose={choose}
             title={folder === "" ? source.name : `${source.name}\nin ${folder}`}
           >
-            <MiddleCut text={source.name} />
+            <MiddleCut text={source.name} tail={tailOf(source.name)} />
           </OpenLink>
           {phone ? <span className={failed ? "facts warn-text" : "facts"}>{failed ? why : under}</span> : null}
         </span>

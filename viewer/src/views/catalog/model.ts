@@ -59,8 +59,8 @@ export function narrowed(query: Query): boolean {
 export const KIND_NAMES: Record<Kind, string> = { cells: "Cells", images: "Images", arrays: "Arrays" };
 export const STATUS_NAMES: Record<Status, string> = { ready: "Ready", live: "Live", failed: "Failed" };
 export const SORT_NAMES: Record<Sort, string> = {
-  name: "Name, A to Z",
-  "-name": "Name, Z to A",
+  name: "Name A–Z",
+  "-name": "Name Z–A",
   kind: "Kind",
   size: "Smallest first",
   "-size": "Largest first",
@@ -229,6 +229,15 @@ export function pictureOf(source: Source): string | null {
 export function isPicture(tensor: Tensor): boolean {
   const plane = tensor.dim_labels.slice(-2).join("") === "yx";
   return plane && !tensor.shape.includes(0) && /^(bool|u?int|float)/.test(tensor.dtype);
+}
+
+const NUMBER = 4;
+const LONGEST_TAIL = 14;
+
+/** How much of a file's name must stay at its end: its extensions, and the number that is often before them. */
+export function tailOf(name: string): number {
+  const extensions = /(\.[a-z0-9]{1,6}){1,2}$/i.exec(name)?.[0].length ?? NUMBER;
+  return Math.min(LONGEST_TAIL, extensions + NUMBER);
 }
 
 /** The folders between what is served and the file, without either: `plate 3/day 2`. */

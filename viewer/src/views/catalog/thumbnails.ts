@@ -1,4 +1,4 @@
-/** Small pictures: a few at a time, the latest wanted first, none for what has left the screen. */
+/** Small pictures: a few at a time, from the top, none for what has left the screen. */
 
 import { ApiError, getResponse } from "../../api/client";
 
@@ -47,7 +47,7 @@ export function hasNone(url: string): boolean {
 
 function next(): void {
   while (running < AT_ONCE) {
-    const wish = waiting.pop();
+    const wish = waiting.shift();
     if (!wish) return;
     running += 1;
     fetchPicture(wish.url, wish.signal)

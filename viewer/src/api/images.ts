@@ -112,8 +112,10 @@ export function tileUrl(info: TileInfo, at: TileAddress): string {
   return `api/tile/${arrayPath(info.array_id)}?${query}`;
 }
 
-export function blockUrl(info: TileInfo, level: number, start: number[], stop: number[]): string {
+/** `scale` elements of each axis become one. */
+export function blockUrl(info: TileInfo, level: number, start: number[], stop: number[], scale: number[]): string {
   const query = new URLSearchParams({ level: String(level), start: start.join(","), stop: stop.join(",") });
+  if (scale.some((factor) => factor > 1)) query.set("scale", scale.join(","));
   query.set("v", info.version);
   return `api/block/${arrayPath(info.array_id)}?${query}`;
 }
@@ -137,6 +139,18 @@ export async function getStatistics(
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-export function getMetadata(sourceId: string, signal?: AbortSignal): Promise<Json> {
-  return getJson<Json>(`api/sources/${arrayPath(sourceId)}/metadata`, signal);
+/** The file or folder that holds an image. */
+export function getSource(sourceId: string, signal?: AbortSignal): Promise<{ name: string }> {
+  return getJson<{ name: string }>(`api/sources/${arrayPath(sourceId)}`, signal);
+}
+
+/** What the file says of itself; of one image when `path` names it within its source. */
+export function getMetadata(sourceId: string, path: string, signal?: AbortSignal): Promise<Json> {
+  const query = path === "" ? "" : `?${new URLSearchParams({ path })}`;
+  return getJson<Json>(`api/sources/${arrayPath(sourceId)}/metadata${query}`, signal);
+}
+
+/** Where an image is in its source: the array's id without the source's. */
+export function pathIn(sourceId: string, arrayId: string): string {
+  return arrayId === sourceId ? "" : arrayId.slice(sourceId.length + 1);
 }

@@ -97,9 +97,10 @@ export function scaleBar(perPixel: number, unit: string | null, longest: number)
   return { px: length / (perPixel * metres), label: inBestUnit(length, unit) };
 }
 
-/** Ångström only for what was measured in it, or is too small for nanometres. */
+/** Ångström for what was measured in it, up to a thousand of them. */
 function inBestUnit(metres: number, unit: string): string {
-  const steps = LADDER.filter(([name]) => name !== "Å" || (unit === "angstrom" && metres < 1e-8));
+  const small = unit === "angstrom" && metres >= 1e-10 && metres < 1e-7;
+  const steps = small ? LADDER.filter(([name]) => name === "Å") : LADDER.filter(([name]) => name !== "Å");
   let best = steps[0] as [string, number];
   for (const step of steps) if (step[1] <= metres * (1 + 1e-9)) best = step;
   return `${number(Number((metres / best[1]).toPrecision(6)))} ${best[0]}`;

@@ -12,7 +12,7 @@ import { Channels } from "./Channels";
 import { IMAGE_KEYS } from "./keys";
 import { linkOf } from "./link";
 import { Metadata } from "./Metadata";
-import { dimensions } from "./model";
+import { extent, titleOf } from "./model";
 import { ImagePanel } from "./Panel";
 import { picture, save } from "./picture";
 import { Words, Work } from "./States";
@@ -55,7 +55,7 @@ const linkedParts = ["plane", "settings", "shown", "mode", "labels", "camera", "
 
 export default function ImagePage({ image = imageInUrl() }: { image?: string }) {
   const sheet = useModel((s) => s.sheet);
-  const info = useImage((s) => s.info);
+  const { info, source } = useImage();
   const bench = useRef<Bench | null>(null);
   const onBench = useCallback((own: Bench) => {
     bench.current = own;
@@ -69,8 +69,8 @@ export default function ImagePage({ image = imageInUrl() }: { image?: string }) 
     };
   }, [image]);
   useEffect(() => {
-    if (info) setPlace(info.name, dimensions(info));
-  }, [info]);
+    if (info) setPlace(titleOf(info, source), extent(info));
+  }, [info, source]);
   useLink();
   useKeysOf(KEYS);
   const onPicture = useCallback(() => void takePicture(bench.current), []);

@@ -1,9 +1,10 @@
 /** "What to show": which image, how its planes are put together, labels over it. */
 
 import * as Slider from "@radix-ui/react-slider";
+import { pathIn } from "../../api/images";
 import { chooseLabels, chooseMode } from "./actions";
 import { newLabels } from "./link";
-import { axisSize, dimensions, type Mode, positionOf } from "./model";
+import { axisSize, dimensions, type Mode, positionOf, titleOf } from "./model";
 import { Plate } from "./Plate";
 import { Scenes } from "./Scenes";
 import { useImage } from "./state";
@@ -26,14 +27,14 @@ export function ImagePanel({ onPicture }: { onPicture: () => void }) {
 }
 
 function Which() {
-  const info = useImage((s) => s.info);
+  const { info, source } = useImage();
   if (!info) return null;
   const { siblings, plate } = info;
   const width = positionOf({ ...info, axes: info.axes.map((a) => ({ ...a, origin: 0 })) }, "x", axisSize(info, "x"));
   const height = positionOf({ ...info, axes: info.axes.map((a) => ({ ...a, origin: 0 })) }, "y", axisSize(info, "y"));
   return (
     <section className="group">
-      <h2>{info.name}</h2>
+      <h2>{titleOf(info, source)}</h2>
       <p className="note" data-testid="dimensions">
         {dimensions(info)}
       </p>
@@ -87,13 +88,7 @@ function ModeChoice() {
 function LabelsChoice() {
   const { info, labels } = useImage();
   if (!info) return null;
-  const names = info.labels.map(
-    (id) =>
-      id
-        .slice(info.source_id.length + 1)
-        .split("/")
-        .at(-1) || id,
-  );
+  const names = info.labels.map((id) => pathIn(info.source_id, id).split("/").at(-1) || id);
   return (
     <section className="group">
       <h2>Labels</h2>

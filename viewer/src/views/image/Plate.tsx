@@ -1,20 +1,15 @@
 /** A plate as it lies on the bench: a grid of wells, then the fields of one. */
 
-import type { PlateInfo, Sibling, TileInfo } from "../../api/images";
+import { type PlateInfo, pathIn, type Sibling, type TileInfo } from "../../api/images";
 import { goTo, Scenes } from "./Scenes";
 import { useImage } from "./state";
-
-/** Where an image is in its source: the array's id without the source's. */
-export function pathIn(info: TileInfo, arrayId: string): string {
-  return arrayId === info.source_id ? "" : arrayId.slice(info.source_id.length + 1);
-}
 
 /** The images of each well, by the well's path. */
 export function fieldsByWell(info: TileInfo, plate: PlateInfo): Map<string, Sibling[]> {
   const found = new Map<string, Sibling[]>();
   const paths = new Set(plate.wells.map(({ path }) => path));
   for (const sibling of info.siblings) {
-    const parts = pathIn(info, sibling.array_id).split("/");
+    const parts = pathIn(info.source_id, sibling.array_id).split("/");
     for (let n = parts.length - 1; n > 0; n -= 1) {
       const path = parts.slice(0, n).join("/");
       if (!paths.has(path)) continue;

@@ -3,7 +3,7 @@
 import { count } from "../../data/format";
 import { linkTo } from "../../state/route";
 import { chooseMode, openImage, retry } from "./actions";
-import { MOST_VOXELS } from "./model";
+import { MOST_READ } from "./model";
 import { setImage, useImage } from "./state";
 
 export function Work() {
@@ -106,7 +106,7 @@ function VolumeState() {
         <p>
           {flat
             ? "A volume needs at least two planes in z."
-            : `Even its coarsest level has ${count(volume.voxels)} voxels; the 3D view takes up to ${count(MOST_VOXELS)}.`}
+            : `Even its coarsest level has ${count(volume.voxels)} voxels; the 3D view takes up to ${count(MOST_READ)}.`}
         </p>
       </div>
       <div className="buttons">

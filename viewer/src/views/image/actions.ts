@@ -5,11 +5,13 @@ import {
   blockUrl,
   type ChannelStatistics,
   getMetadata,
+  getSource,
   getStatistics,
   getTileInfo,
+  pathIn,
   type TileInfo,
 } from "../../api/images";
-import { bytesOf, drawable } from "../../data/pixels";
+import { bytesOf, drawable, typeRange } from "../../data/pixels";
 import type { Voxels } from "../../data/voxels";
 import { type LabelChoice, newLabels, readLink } from "./link";
 import {
@@ -134,9 +136,17 @@ export async function openImage(arrayId: string): Promise<void> {
     }
     setImage({ ...viewOf(info), tiles: new Tiles(info), info, phase: "ready", error: null });
     void findWindows();
+    void findSource(info.source_id);
     const { labels, mode } = getImage();
     if (labels) void chooseLabels(labels);
     if (mode === "volume") void loadVolume();
+  });
+}
+
+async function findSource(sourceId: string): Promise<void> {
+  await latest("source", async (signal) => {
+    const { name } = await getSource(sourceId, signal);
+    setImage({ source: name });
   });
 }
 
@@ -169,6 +179,14 @@ async function findWindows(): Promise<void> {
   const { shown, settings } = getImage();
   const missing = shown.filter((i) => settings[i]?.window === null);
   await Promise.all(missing.map((channel) => findStatistics(channel)));
+  // Where the figures could not be had (the page says why), what the type can hold is better than nothing.
+  setImage((state) => {
+    const { info } = state;
+    const open = (channel: number) => state.settings[channel]?.window === null && !running.has(`statistics ${channel}`);
+    const left = info && !state.offline ? missing.filter(open) : [];
+    const window = typeRange(info?.dtype ?? "") ?? [0, 1];
+    return { settings: left.reduce((all, channel) => patched(all, channel, { window: [...window] }), state.settings) };
+  });
 }
 
 async function findStatistics(channel: number): Promise<ChannelStatistics | null> {
@@ -205,7 +223,8 @@ function refreshHistograms(): void {
 /** Statistics of every shown channel, when the panel that draws them asks. */
 export function wantHistograms(): void {
   const { shown, statistics } = getImage();
-  for (const channel of shown) if (!statistics[channel]) void findStatistics(channel);
+  const asked = (channel: number) => statistics[channel] !== undefined || running.has(`statistics ${channel}`);
+  for (const channel of shown) if (!asked(channel)) void findStatistics(channel);
 }
 
 function patched(settings: ChannelSetting[], channel: number, change: Partial<ChannelSetting>): ChannelSetting[] {
@@ -381,7 +400,8 @@ export async function loadMetadata(): Promise<void> {
   const { info, metadata } = getImage();
   if (!info || metadata !== undefined) return;
   await latest("metadata", async (signal) => {
-    setImage({ metadata: await getMetadata(info.array_id, signal) });
+    const path = pathIn(info.source_id, info.array_id);
+    setImage({ metadata: await getMetadata(info.source_id, path, signal) });
   });
 }
 
@@ -422,13 +442,14 @@ async function fetchVolume(
   onProgress: (part: number) => void,
   signal: AbortSignal,
 ): Promise<Volume> {
-  const { level, width, height, depth } = choice;
+  const { level, width, height, planes, factor, depth } = choice;
   const { plane } = getImage();
-  const sizes: Record<string, number> = { x: width, y: height, z: depth };
+  const sizes: Record<string, number> = { x: width, y: height, z: planes };
   const start = info.dim_labels.map((axis) => (axis in sizes ? 0 : axis === "c" ? channel : (plane[axis] ?? 0)));
   const stop = info.dim_labels.map((axis, i) => sizes[axis] ?? (start[i] as number) + 1);
   const expected = width * height * depth * bytesOf(info.dtype);
-  const url = blockUrl(info, level, start, stop);
+  const scale = info.dim_labels.map((axis) => (axis === "z" ? factor : 1));
+  const url = blockUrl(info, level, start, stop, scale);
   const bytes = await getBytes(url, expected, signal, (got, all) => onProgress(got / all));
   return { channel, voxels: await converted(bytes, info.dtype), width, height, depth };
 }

@@ -190,28 +190,51 @@ export function volumeSides(info: TileInfo): [number, number, number] {
 
 /** Voxels of one channel that a volume may have; 32 MB as half floats. */
 export const MOST_VOXELS = 2 ** 24;
+/** Voxels of one channel that the server may have to read for it. */
+export const MOST_READ = 2 ** 29;
 
 export interface VolumeChoice {
   level: number;
   width: number;
   height: number;
+  /** Planes read, and how many of them become one. */
+  planes: number;
+  factor: number;
   depth: number;
 }
 
-/** The finest level that fits, or why there is none. */
+/** The finest level that fits, else the coarsest with planes put together; or why there is none. */
 export function volumeLevel(info: TileInfo): VolumeChoice | "flat" | "too_large" {
   const at = ["x", "y", "z"].map((name) => info.dim_labels.indexOf(name));
-  const sizes = info.levels.map(({ level, shape }) => {
-    const [width, height, depth] = at.map((axis) => (axis < 0 ? 1 : (shape[axis] ?? 1))) as [number, number, number];
-    return { level, width, height, depth };
+  const choices = info.levels.map(({ level, shape }) => {
+    const [width, height, planes] = at.map((axis) => (axis < 0 ? 1 : (shape[axis] ?? 1))) as [number, number, number];
+    return { level, width, height, planes, factor: 1, depth: planes };
   });
-  if ((sizes[0]?.depth ?? 1) < 2) return "flat";
-  return sizes.find(({ width, height, depth }) => width * height * depth <= MOST_VOXELS) ?? "too_large";
+  if ((choices[0]?.planes ?? 1) < 2) return "flat";
+  const fits = choices.find(({ width, height, depth }) => width * height * depth <= MOST_VOXELS);
+  if (fits) return fits;
+  const last = choices.at(-1) as VolumeChoice;
+  const voxels = last.width * last.height * last.planes;
+  if (voxels > MOST_READ) return "too_large";
+  const factor = Math.ceil(voxels / MOST_VOXELS);
+  return { ...last, factor, depth: Math.ceil(last.planes / factor) };
+}
+
+/** "2,048 × 2,048 px" */
+export function extent(info: TileInfo): string {
+  return `${count(axisSize(info, "x"))} × ${count(axisSize(info, "y"))} px`;
+}
+
+/** The name of the source, and of the image in it when there are several or the source's is not known. */
+export function titleOf(info: TileInfo, source: string | null): string {
+  if (source === null) return info.name;
+  const own = info.siblings.find(({ array_id }) => array_id === info.array_id)?.name ?? info.name;
+  return info.siblings.length > 1 && own ? `${source} / ${own}` : source;
 }
 
 /** "2,048 × 2,048 px · 3 channels · 20 z · uint16" */
 export function dimensions(info: TileInfo): string {
-  const parts = [`${count(axisSize(info, "x"))} × ${count(axisSize(info, "y"))} px`];
+  const parts = [extent(info)];
   if (info.rgb) parts.push("RGB");
   else if (axisSize(info, "c") > 1) parts.push(counted(axisSize(info, "c"), "channel"));
   for (const axis of sliderAxes(info)) parts.push(`${count(axisSize(info, axis))} ${axis}`);

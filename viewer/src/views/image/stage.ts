@@ -33,7 +33,7 @@ export class Stage {
   private scene: Scene | null = null;
   private camera: Camera;
   private base: { key: string; tiles: Tile[] } | null = null;
-  private basing: AbortController | null = null;
+  private basing: { key: string; controller: AbortController } | null = null;
   private stacks: TileStack[] = [];
   private moving = false;
   private timer = 0;
@@ -113,18 +113,21 @@ export class Stage {
 
   /** The coarsest level in whole, which is one tile. */
   private async findBase(plane: PlaneScene, key: string): Promise<void> {
-    if (this.base?.key === key || plane.selections.length === 0) return;
-    this.basing?.abort();
-    const own = new AbortController();
+    if (this.base?.key === key || this.basing?.key === key || plane.selections.length === 0) return;
+    this.basing?.controller.abort();
+    const own = { key, controller: new AbortController() };
     this.basing = own;
+    const { signal } = own.controller;
     const last = plane.tiles.pyramid.levels.length - 1;
     try {
-      const tiles = await plane.tiles.getAll(last, 0, 0, plane.selections, own.signal);
-      if (own.signal.aborted) return;
+      const tiles = await plane.tiles.getAll(last, 0, 0, plane.selections, signal);
+      if (signal.aborted) return;
       this.base = { key, tiles };
       this.render();
     } catch (error) {
-      if (!own.signal.aborted) this.events.onError(error instanceof Error ? error : new Error(String(error)));
+      if (!signal.aborted) this.events.onError(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      if (this.basing === own) this.basing = null;
     }
   }
 
@@ -191,7 +194,7 @@ export class Stage {
 
   destroy(): void {
     clearTimeout(this.timer);
-    this.basing?.abort();
+    this.basing?.controller.abort();
     this.deck.finalize();
   }
 }

@@ -43,6 +43,8 @@ export interface ImageModel {
   progress: Record<string, Progress>;
   arrayId: string;
   info: TileInfo | null;
+  /** Name of the file or folder that holds the image. */
+  source: string | null;
   tiles: Tiles | null;
   plane: Plane;
   settings: ChannelSetting[];
@@ -73,6 +75,7 @@ const BLANK: ImageModel = {
   progress: {},
   arrayId: "",
   info: null,
+  source: null,
   tiles: null,
   plane: {},
   settings: [],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import sqlite3
 import threading
@@ -323,9 +324,9 @@ class Catalog:
         root = tree.root
         items = list(tree.items.values()) if found is None else found
         with self._lock:
-            gone = self._gone(root, tree) if found is None else {}
+            gone = self._gone(root, tree)
             rows = [row for item in items if (row := self._row(root, item, gone, item.path in dirty, hot))]
-            lost = [row.id for row in gone.values()]
+            lost = [row.id for row in gone.values()] if found is None else []
         self._write(rows, lost)
         for row in rows:
             if row.status in ("pending", "live"):
@@ -342,9 +343,17 @@ class Catalog:
             self._indexer.verify(id)
 
     def _gone(self, root: Root, tree: Tree) -> dict[tuple[int, int, int], Row]:
-        """Rows whose files are no longer where they were, by what a renamed file keeps."""
+        """Rows of what the scan has not met (yet), by what a renamed file keeps."""
         lost = [row for row in self._rows.values() if row.root == root.alias and row.path not in tree.items]
         return {(row.inode, 0 if row.folder else row.size, 0 if row.folder else row.modified_ns): row for row in lost}
+
+    def _renamed(self, root: Root, item: Found, gone: dict[tuple[int, int, int], Row]) -> Row | None:
+        """The row of what was found, under the name it had before."""
+        row = gone.get(item.identity)
+        if row is None or row.format != item.format or os.path.lexists(root.full(row.path)):
+            return None
+        self._ids.pop((root.alias, row.path), None)
+        return replace(gone.pop(item.identity), path=item.path, name=_name(root, item))
 
     def _row(
         self, root: Root, item: Found, gone: dict[tuple[int, int, int], Row], dirty: bool, hot: bool
@@ -352,10 +361,8 @@ class Catalog:
         """The row of what was found, or None when nothing changed."""
         id = self._ids.get((root.alias, item.path))
         old = self._rows.get(id) if id is not None else None
-        moved = None if old is not None else gone.pop(item.identity, None)
-        if old is None and moved is not None:
-            self._ids.pop((root.alias, moved.path), None)
-            old = replace(moved, path=item.path, name=_name(root, item))
+        moved = self._renamed(root, item, gone) if old is None else None
+        old = old or moved
         if old is not None and not dirty and _same(old, item):
             if moved is None and not (hot and old.code == "unreadable"):
                 return None
@@ -455,7 +462,8 @@ class Catalog:
             return error
         root = self._root(row)
         message, hint = error.message, error.hint
-        for path, shown in ((root.full(row.path), row.name), (root.path, root.alias), (root.path.parent, "…")):
+        own = root.full(row.path)
+        for path, shown in ((own, shown_path(own.name)), (root.path, root.alias), (root.path.parent, "…")):
             if str(path) != "/":
                 message, hint = message.replace(str(path), shown), hint.replace(str(path), shown)
         return CoverslipError(shown_path(message), shown_path(hint), error.name)

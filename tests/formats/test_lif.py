@@ -6,6 +6,7 @@ was written; where ``liffile`` puts an array together itself, its array must be 
 
 from __future__ import annotations
 
+import io
 import random
 import struct
 from collections.abc import Sequence
@@ -316,16 +317,18 @@ def test_entities_are_refused(tmp_path: Path) -> None:
         open_source(tmp_path / "a.lif")
 
 
-def test_no_other_file_is_opened(tmp_path: Path) -> None:
-    """A header may name files anywhere; the library would open them when it closes its own, and fail on this one."""
-    secret = quoteattr(str(tmp_path / "secret.lif"))
-    inside = f'<Element Name="p"><Children><Reference File={secret}/></Children></Element>'
+def test_no_other_file_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header may name files anywhere; releases of the library open them when they close their own."""
+    secret = one(tmp_path / "secret.lif")
+    inside = f'<Element Name="p"><Children><Reference File={quoteattr(str(secret))}/></Children></Element>'
     xml = f'<LMSDataContainerHeader Version="2">{inside}</LMSDataContainerHeader>'
     (tmp_path / "a.lif").write_bytes(chunk(xml))
-    with pytest.raises(FileNotFoundError), liffile.LifFile(tmp_path / "a.lif"):
-        pass
+    opened: list[str] = []
+    original = io.open
+    monkeypatch.setattr("builtins.open", lambda path, *a, **k: opened.append(str(path)) or original(path, *a, **k))
     with pytest.raises(Unsupported, match="no images"):
         open_source(tmp_path / "a.lif")
+    assert str(secret) not in opened
 
 
 def test_damaged_files_give_one_clear_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +50,15 @@ class NdTiff:
         opened: list[Files] = []
         try:
             root, parts = _open(path, opened)
-            return PathSource(path, root, lambda: [files.close() for files in opened] and None, parts)
+            return PathSource(path, root, partial(_close, opened), parts)
         except BaseException:
-            for files in opened:
-                files.close()
+            _close(opened)
             raise
+
+
+def _close(opened: list[Files]) -> None:
+    for files in opened:
+        files.close()
 
 
 def _open(path: Path, opened: list[Files]) -> tuple[Group, list[Path]]:

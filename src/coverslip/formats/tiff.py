@@ -90,8 +90,7 @@ def _series(path: Path, files: Files, more: dict[str, Any]) -> tuple[dict[str, G
             raise Damaged(f"{path.name} holds no image", "It may still be being written; copy it again.")
         if more:
             tif.is_ome = False
-        named, raw = series_images(tif, files)
-        return named, {**raw, **more}
+        return series_images(tif, files, more), {}
 
 
 FORMAT: Format = Tiff()

@@ -415,7 +415,8 @@ def _decoded(segments: Segments, index: int) -> tuple[npt.NDArray[Any] | None, t
         tables = segments.tables if segments.tables is not None else page.jpegtables
         options = {"jpegtables": tables, "jpegheader": page.jpegheader}
     piece, at, _ = page.decode(data, index, **options)
-    _kept.put(key, piece)
+    if piece is not None:
+        _kept.put(key, piece)
     return piece, at
 
 

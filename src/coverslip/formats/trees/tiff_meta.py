@@ -309,8 +309,8 @@ def _perkin_elmer_channels(tif: tifffile.TiffFile, series: tifffile.TiffPageSeri
     found = []
     for i in range(count):
         try:
-            root = parse(series[i].description)
-        except (CoverslipError, AttributeError):
+            root = parse(str(getattr(series[i], "description", "")))
+        except CoverslipError:
             return []
         name, color = root.first("Name"), root.first("Color")
         parts = [int(p) for p in (color.text if color else "").split(",") if p.strip().isdigit()]

@@ -31,6 +31,7 @@ INDEX = "NDTiff.index"
 FULL, COARSE = "Full resolution", "Downsampled_x"
 MOST_INDEX_BYTES = 1 << 30
 MOST_JSON_BYTES = 64 << 20
+MAGIC, MARK = 483729, 2355492
 FIXED = struct.Struct("<8I")
 KINDS = {0: "u1", 1: "u2", 2: "u1", 3: "u2", 4: "u2", 5: "u2", 6: "u2"}
 RGB = 2
@@ -95,10 +96,11 @@ def _entries(data: bytes) -> Iterator[Plane]:
 
 def summary(file: FileBytes) -> dict[str, Any]:
     """The summary metadata at the start of a file; empty when there is none."""
-    _, magic, major, _, mark, length = struct.unpack("<4xIIIIII", file.read(0, 28))
-    if magic != 483729 or mark != 2355492 or major < 2 or length > MOST_JSON_BYTES:
+    magic, major, *rest = struct.unpack("<8x5I", file.read(0, 28))
+    at = 28 if rest[0] != MARK else 24  # version 3 has a minor version before the mark
+    if magic != MAGIC or major < 2 or (rest[1] if at == 28 else rest[0]) != MARK:
         return {}
-    return read_json(file, 28, length)
+    return read_json(file, at, rest[2] if at == 28 else rest[1])
 
 
 def read_json(file: FileBytes, offset: int, length: int) -> dict[str, Any]:

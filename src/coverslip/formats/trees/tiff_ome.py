@@ -49,7 +49,7 @@ def read_set(path: Path, text: bytes) -> Ome:
                 f"{ome.master}, which holds the metadata of {path.name}, is missing",
                 "Copy all files of the set into one folder.",
             )
-        ome = read_ome(description(master))
+        ome = replace(read_ome(description(master)), uuid=None)
     if not ome.images:
         raise Damaged(f"{path.name} has OME-XML without an image", COPY_AGAIN)
     return ome
@@ -223,7 +223,7 @@ def _smaller(shape: tuple[int, ...], than: tuple[int, ...]) -> bool:
 def _own_names(ome: Ome, files: Files) -> set[str]:
     """Names by which the metadata means the file it was opened with, which may have been renamed since."""
     names = {files.main.name}
-    if files.main.name.lower().endswith(COMPANION) or ome.master:
+    if files.main.name.lower().endswith(COMPANION):
         return names
     mentioned = ome.files()
     for pixels in ome.images:

@@ -9,7 +9,7 @@ Source: tifffile's documentation of ``TiffFile.series``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,8 @@ SPECIAL = (
     "shaped", "lsm", "mmstack", "ndtiff", "imagej", "fluoview", "stk", "sis", "svs", "scn", "qpi", "ndpi", "bif", "avs",
     "eer", "philips", "scanimage", "nih", "mdgel",
 )  # fmt: skip
+COUNTED = ("imagej", "shaped", "stk")
+"""Series whose number of pages stands in the file."""
 BESIDE = ("Thumbnail", "Label", "Macro", "Map")
 """What lies beside a slide, at another scale."""
 SPARE_LETTERS = "qnruvwbdefghjklmopa"
@@ -57,20 +59,20 @@ class Stack:
     keyframe: tifffile.TiffPage
 
 
-def series_images(tif: tifffile.TiffFile, files: Files) -> tuple[dict[str, Group], dict[str, Any]]:
-    """Every image of an opened file, by name, and the file's metadata."""
+def series_images(tif: tifffile.TiffFile, files: Files, more: Mapping[str, Any]) -> dict[str, Group]:
+    """Every image of an opened file, by name; ``more`` is put to their metadata."""
     name = files.main.name
     check_xml(tif.pages.first.description)
     tif.__dict__["is_ndtiff"] = False  # its index may name any file; the folder is read by its own format
     found: dict[str, Group] = {}
     lazily = _alike(tif, files)
-    series = [lazily] if lazily else _listed(tif, name)
+    series: Sequence[Stack | tifffile.TiffPageSeries] = [lazily] if lazily else _listed(tif, name)
     if not series:
         raise Damaged(f"{name} holds no image", COPY_AGAIN)
     titles = unique_names([_title(s) for s in series])
     for title, one in zip(titles, series, strict=True):
-        found[title] = _image(tif, one, title if len(series) > 1 else "", files)
-    return found, {}
+        found[title] = _image(tif, one, title if len(series) > 1 else "", files, more)
+    return found
 
 
 def _alike(tif: tifffile.TiffFile, files: Files) -> Stack | None:
@@ -87,7 +89,10 @@ def _alike(tif: tifffile.TiffFile, files: Files) -> Stack | None:
 
 def _listed(tif: tifffile.TiffFile, name: str) -> list[tifffile.TiffPageSeries]:
     with damage(name):
-        return [s for s in tif.series if math.prod(s.shape)]
+        found = [s for s in tif.series if math.prod(s.shape)]
+    if found and tif.is_imagej and found[0].kind != "imagej":
+        raise Damaged(f"{name} holds fewer pixels than ImageJ's metadata says", COPY_AGAIN)
+    return found
 
 
 def _title(series: Stack | tifffile.TiffPageSeries) -> str:
@@ -95,7 +100,9 @@ def _title(series: Stack | tifffile.TiffPageSeries) -> str:
     return name.lower() if name in ("Baseline", *BESIDE) else name
 
 
-def _image(tif: tifffile.TiffFile, one: Stack | tifffile.TiffPageSeries, title: str, files: Files) -> Group:
+def _image(
+    tif: tifffile.TiffFile, one: Stack | tifffile.TiffPageSeries, title: str, files: Files, more: Mapping[str, Any]
+) -> Group:
     stacks = [one] if isinstance(one, Stack) else [_stack(level, files) for level in one.levels]
     base = stacks[0]
     page = base.keyframe
@@ -112,7 +119,7 @@ def _image(tif: tifffile.TiffFile, one: Stack | tifffile.TiffPageSeries, title: 
     axes = [replace(sizes.get(n, Axis(n)), name=n) for n in _letters(letters)]
     levels, axes, given = _coloured(page, levels, axes)
     meta = ImageMeta(axes, given, title or str(one.name or ""), _is_rgb(page, axes, levels[0]))
-    meta = replace(meta, raw=raw_metadata(tif, page))
+    meta = replace(meta, raw={**raw_metadata(tif, page), **more})
     levels, meta = in_order(levels, meta)
     count = next((n for n, a in zip(levels[0].spec.shape, meta.axes, strict=True) if a.name == "c"), 1)
     named = (
@@ -125,7 +132,11 @@ def _image(tif: tifffile.TiffFile, one: Stack | tifffile.TiffPageSeries, title: 
 
 def _stack(level: tifffile.TiffPageSeries, files: Files) -> Stack:
     shape, axes, page = tuple(level.get_shape(False)), level.get_axes(False), level.keyframe
-    if level.dataoffset is not None:
+    in_one = level.dataoffset is not None
+    # tifffile stops without a word where a truncated file ends; NDPI lays its directories out in a way of its own.
+    if not page.parent.is_ndpi and not (in_one and level.kind in COUNTED):
+        len(files.chain(files.main))
+    if in_one:
         if page.dataoffsets[0] + math.prod(shape) * level.dtype.itemsize > files.main.size:
             raise files.main.short()
         pages: Pages = OnePiece(files.main, page)
@@ -193,4 +204,5 @@ class Converted(Array):
             return self._array.read(box).astype(self._spec.dtype)
         found = self._array.read(Box(box.start[:-1], box.stop[:-1]))
         table = self._table[:, box.start[-1] : box.stop[-1]]
-        return table[np.minimum(found, len(table) - 1)]
+        colors: npt.NDArray[Any] = table[np.minimum(found, len(table) - 1)]
+        return colors

@@ -275,7 +275,7 @@ class Tree:
     def _settle(self, files: Iterable[Place]) -> Iterator[list[Found]]:
         """List files, sets of them once."""
         batch: list[Found] = []
-        for path, stat in files:
+        for path, stat in sorted(files, key=lambda file: file[0] not in self._known):  # a set keeps its name
             item = None if self._principal.get(path, path) != path else self._file(path, stat)
             if item is None or not self._absorb(item):
                 continue

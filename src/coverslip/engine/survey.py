@@ -124,6 +124,7 @@ class Survey:
         except Exception:  # the top of a thread
             LOG.exception("the first scan failed")
         self.first.set()
+        self._working = False
         while not self._ending.is_set():
             changes = self._wait()
             started = time.monotonic()

@@ -43,7 +43,7 @@ from coverslip.formats.trees.vendor_nd2 import (
 # What the library raises for bytes that make no sense: it unpacks, indexes and looks up without checking.
 NONSENSE = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError, MemoryError,
-    RecursionError, StopIteration, RuntimeError, SyntaxError, ArithmeticError, struct.error, zlib.error,
+    RecursionError, StopIteration, RuntimeError, SyntaxError, ArithmeticError, NameError, struct.error, zlib.error,
 )  # fmt: skip
 LETTERS = {"TimeLoop": "t", "NETimeLoop": "t", "ZStackLoop": "z", "XYPosLoop": "p"}
 SPARE_LETTERS = "lmnoqruvw"
@@ -66,11 +66,10 @@ class Facts:
                 int(a.heightPx), int(a.widthPx or 0), components // samples, samples, np.dtype(file.dtype),
                 int(a.widthBytes or 0),
             )  # fmt: skip
-            self.metadata = file.metadata
-            self.voxel = [float(v) for v in file.voxel_size()]
+            self.metadata, self.voxel = _metadata(file)
             self.raw = {
                 "attributes": plain(_plain(a)),
-                "metadata": plain(_plain(file.metadata)),
+                "metadata": plain(_plain(self.metadata)),
                 "experiment": plain([_plain(loop) for loop in self.experiment]),
                 "text_info": plain(dict(file.text_info)),
             }
@@ -118,6 +117,14 @@ class Facts:
     def _calibrated(self) -> bool:
         found = self.metadata.channels if self.metadata else None
         return bool(found and found[0].volume.axesCalibrated[0])
+
+
+def _metadata(file: Any) -> tuple[Any, list[float]]:
+    """Names, colours and sizes; none where the library stumbles over them, for the pixels are there all the same."""
+    try:
+        return file.metadata, [float(v) for v in file.voxel_size()]
+    except NONSENSE:
+        return None, [1.0, 1.0, 1.0]
 
 
 class Position:

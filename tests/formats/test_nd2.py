@@ -51,7 +51,8 @@ def variant(value: Mapping) -> bytes:
 
 def write_nd2(
     path: Path, frames: np.ndarray, loops: list[dict], channels: list[tuple[str, int]], samples: int = 1,
-    pitch: int = 0, zipped: bool = False, missing: tuple[int, ...] = (), compression: int | None = None, tail: bytes = b"",
+    pitch: int = 0, zipped: bool = False, missing: tuple[int, ...] = (),
+    compression: int | None = None, tail: bytes = b"",
 ) -> None:  # fmt: skip
     """``frames``: shape (n, height, width, components). ``channels``: names and colours (0xBBGGRR)."""
     n, height, width, components = frames.shape

@@ -2,8 +2,8 @@
 
 A folder that directly holds at least two DICOM files and little else is a source of all its series: slices are sorted
 by their positions along the normal of the slices; slices of other shapes or orientations are images of their own; a
-slide's levels make up a pyramid. Values come as they are stored: rescale slope and intercept are in the metadata. YBR and
-palette colours become RGB.
+slide's levels make up a pyramid. Values come as they are stored; rescale slope and intercept are in the metadata. YBR
+and palettes become RGB.
 
 Names, identifiers, dates, institutions and free text are left out of metadata and image names, and so are pictures of a
 slide's label. Whoever wants them says so: ``FORMAT.open(path, identifiers=True)``.

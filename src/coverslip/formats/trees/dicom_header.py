@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -39,10 +40,17 @@ COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "YBR_PARTIAL_
 MOST_INFLATED = 1 << 30
 LARGE = 1 << 26
 """Values of the header that are longer are read when somebody asks for them."""
-# What pydicom raises for bytes that make no sense, depending on where it meets them.
+# What pydicom raises beside its own errors, depending on where it meets what makes no sense.
 NONSENSE = (EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error, RuntimeError,
             AssertionError, MemoryError, zlib.error)  # fmt: skip
 _quiet = threading.RLock()
+
+
+@cache
+def nonsense() -> tuple[type[Exception], ...]:
+    """Everything that pydicom raises for bytes that make no sense."""
+    errors = need("pydicom.errors", "DICOM")
+    return (*NONSENSE, errors.BytesLengthException, errors.InvalidDicomError)
 
 
 @contextmanager
@@ -52,7 +60,9 @@ def damage(name: str) -> Iterator[None]:
         with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except NONSENSE as error:
+    except (OSError, *nonsense()) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not pydicom's
+            raise
         text = str(error).splitlines()[0][:200] if str(error) else error.__class__.__name__
         raise Damaged(f"{name} cannot be read: {text}", "The file is damaged or truncated; copy it again.") from error
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from coverslip.formats.trees.dicom_header import NONSENSE
+from coverslip.formats.trees.dicom_header import nonsense
 from coverslip.formats.trees.vendor_names import plain
 
 NUMBERS = {"US", "SS", "UL", "SL", "SV", "UV", "FL", "FD", "DS", "IS"}
@@ -65,7 +65,7 @@ def _tags(dataset: Any, identifiers: bool, inside: str, depth: int) -> dict[str,
                 value = _value(element, identifiers, inside, depth)
                 if value not in (None, "", [], {}):
                     found[element.keyword] = value
-        except NONSENSE:  # one element that makes no sense hides no other
+        except nonsense():  # one element that makes no sense hides no other
             continue
     return found
 
@@ -111,7 +111,7 @@ def numbers(dataset: Any, keyword: str, count: int = 0) -> list[float]:
     """The numbers of an element; none where it is missing, makes no sense, or holds fewer than ``count``."""
     try:
         found = _each(dataset.get(keyword), _number)
-    except NONSENSE:
+    except nonsense():
         return []
     values = found if isinstance(found, list) else [] if found is None else [found]
     finite: list[float] = [v for v in values if v == v and abs(v) != float("inf")]

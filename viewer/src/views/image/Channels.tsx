@@ -47,7 +47,7 @@ function Channel({ index, whole }: { index: number; whole: boolean }) {
   const { info, settings, statistics } = useImage();
   const setting = settings[index];
   if (!info || !setting) return null;
-  const name = whole ? "Brightness" : info.channels[index]?.label || `Channel ${index}`;
+  const name = whole ? "Brightness" : info.channels[index]?.label || `Channel ${index + 1}`;
   const [from, to] = setting.window ?? [0, 1];
   const commit = (low: number, high: number) => {
     if (low < high) changeChannel(index, { window: [low, high] });
@@ -81,7 +81,7 @@ function Channel({ index, whole }: { index: number; whole: boolean }) {
           type="button"
           data-testid="channel-auto"
           aria-label={`Automatic contrast of ${name}`}
-          onClick={() => void autoContrast([index])}
+          onClick={() => void autoContrast(whole ? [0, 1, 2] : [index])}
         >
           Auto
         </button>
@@ -183,7 +183,7 @@ function Choice() {
   const [filter, setFilter] = useState("");
   if (!info) return null;
   const all = info.channels;
-  const found = all.filter((c) => (c.label || `Channel ${c.index}`).toLowerCase().includes(filter.toLowerCase()));
+  const found = all.filter((c) => (c.label || `Channel ${c.index + 1}`).toLowerCase().includes(filter.toLowerCase()));
   return (
     <details className="choice" data-testid="channel-choice">
       <summary>
@@ -201,7 +201,7 @@ function Choice() {
       ) : null}
       <ul>
         {found.map(({ index, label }) => {
-          const name = label || `Channel ${index}`;
+          const name = label || `Channel ${index + 1}`;
           return (
             <li key={index}>
               <label title={name}>

@@ -241,9 +241,16 @@ export function changeChannel(channel: number, change: Partial<ChannelSetting>):
 
 export async function autoContrast(channels: readonly number[]): Promise<void> {
   const found = await Promise.all(channels.map((channel) => findStatistics(channel)));
+  const windows = found.map((statistics) => (statistics ? autoWindow(statistics) : null));
+  const known = windows.filter((window) => window !== null);
+  if (getImage().info?.rgb && known.length > 0) {
+    const window: [number, number] = [Math.min(...known.map(([a]) => a)), Math.max(...known.map(([, b]) => b))];
+    changeChannel(0, { window });
+    return;
+  }
   channels.forEach((channel, i) => {
-    const statistics = found[i];
-    if (statistics) changeChannel(channel, { window: autoWindow(statistics) });
+    const window = windows[i];
+    if (window) changeChannel(channel, { window });
   });
 }
 

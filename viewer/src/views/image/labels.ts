@@ -36,7 +36,7 @@ layout(std140) uniform labelsUniforms {
   vec4 bounds;
   float opacity;
   float outlines;
-  uint chosen;
+  highp uint chosen;
 } labels;
 `;
 

@@ -243,7 +243,7 @@ export function dimensions(info: TileInfo): string {
 
 /** What a person who cannot see the picture is told. */
 export function summary(info: TileInfo, plane: Plane, mode: Mode, shown: number[], settings: ChannelSetting[]): string {
-  const names = shown.filter((i) => settings[i]?.visible).map((i) => info.channels[i]?.label || `channel ${i}`);
+  const names = shown.filter((i) => settings[i]?.visible).map((i) => info.channels[i]?.label || `channel ${i + 1}`);
   const what = mode === "volume" ? "Volume" : "Image";
   const channels = info.rgb ? "colours as recorded" : names.length > 0 ? names.join(", ") : "no channel shown";
   const places = sliderAxes(info)

@@ -118,7 +118,11 @@ def catalog(*paths: Path, options: CatalogOptions = QUICK, **more: object) -> Ca
 
 
 def paths(made: Catalog) -> list[str]:
-    return [row.path for row in made.entries()[0]]
+    return sorted(row.path for row in made.entries()[0])
+
+
+def names_on_disk(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*.toy")]
 
 
 def statuses(made: Catalog) -> dict[str, str]:

@@ -315,6 +315,7 @@ class Catalog:
         )
         with self._lock:
             rows = [row.failing(error) for row in self._rows.values() if row.root == root.alias]
+            self._rows.update((row.id, row) for row in rows)
         for row in rows:
             self._indexer.forget(row.id)
         self._write(rows)

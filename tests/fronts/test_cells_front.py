@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,26 +17,9 @@ from scipy import sparse
 from starlette.testclient import TestClient
 
 import make
-from coverslip.app import catalog_of, create_app
 from coverslip.settings import Settings
 
 Serve = Callable[..., TestClient]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    clients = []
-
-    def begin(data: object, settings: Settings | None = None) -> TestClient:
-        app = create_app(catalog_of(data), settings or Settings(), 8765)
-        client = TestClient(app, base_url="http://127.0.0.1:8765", headers={"accept-encoding": "identity"})
-        client.__enter__()
-        clients.append(client)
-        return client
-
-    yield begin
-    for client in clients:
-        client.__exit__()
 
 
 @pytest.fixture

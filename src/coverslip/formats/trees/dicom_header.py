@@ -56,11 +56,12 @@ def nonsense() -> tuple[type[Exception], ...]:
 @contextmanager
 def damage(name: str) -> Iterator[None]:
     """Call what pydicom cannot read damaged, and name it; its warnings say nothing to whoever looks at images."""
+    caught: tuple[type[Exception], ...] = (OSError, *nonsense())
     try:
         with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (OSError, *nonsense()) as error:
+    except caught as error:
         if isinstance(error, OSError) and error.errno is not None:  # the system's, not pydicom's
             raise
         text = str(error).splitlines()[0][:200] if str(error) else error.__class__.__name__

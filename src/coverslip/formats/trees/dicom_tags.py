@@ -20,16 +20,22 @@ BINARY = {"OB", "OW", "OD", "OF", "OL", "OV", "UN", "OB or OW", "AT"}
 TECHNICAL = {
     "Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "SequenceName", "PulseSequenceName", "ImagedNucleus",
     "ResonantNucleus", "ReceiveCoilName", "TransmitCoilName", "FilterType", "RescaleType", "SegmentLabel",
-    "OpticalPathIdentifier", "DerivationCodeSequence", "SpecimenPreparationStepContentItemSequence",
+    "OpticalPathIdentifier",
 }  # fmt: skip
 """Texts that describe the picture."""
 PERSONAL = {
     "PatientSex", "PatientSexNeutered", "PatientSize", "PatientWeight", "PatientBodyMassIndex", "PregnancyStatus",
     "SmokingStatus", "TypeOfPatientID", "ResponsiblePersonRole", "QualityControlSubject", "PatientAgeInYears",
     "LongitudinalTemporalOffsetFromEvent", "GenderIdentityCodeSequence", "PatientGestationalAge",
-    "PersonIdentificationCodeSequence", "InstitutionCodeSequence", "PatientSizeCodeSequence",
+    "PersonIdentificationCodeSequence", "InstitutionCodeSequence", "PatientSizeCodeSequence", "LensSpecification",
+    "ModifyingDeviceID", "ReasonForTheAttributeModification", "InstanceOriginStatus", "OriginalAttributesSequence",
+    "ModifiedAttributesSequence", "NonconformingModifiedAttributesSequence", "ContentSequence", "UDISequence",
+    "AcquisitionContextSequence", "RequestAttributesSequence", "SpecimenPreparationSequence", "ParticipantSequence",
+    "WaveformAnnotationSequence", "GraphicAnnotationSequence", "DigitalSignaturesSequence", "FlowIdentifierSequence",
+    "TransducerIdentificationSequence", "ReferencedStudySequence", "ReferencedPatientSequence",
+    "OtherPatientIDsSequence", "ReferencedImageSequence", "SourceImageSequence", "PrescriptionNotesSequence",
 }  # fmt: skip
-"""Numbers and codes of a person."""
+"""Numbers, codes and sequences that tell of a person, a place or an event; and everything that begins with ``GPS``."""
 CODED = {
     "AnatomicRegionSequence", "PrimaryAnatomicStructureSequence", "ViewCodeSequence", "IlluminationTypeCodeSequence",
     "IlluminationColorCodeSequence", "SegmentedPropertyTypeCodeSequence", "SegmentedPropertyCategoryCodeSequence",
@@ -72,7 +78,7 @@ def _tags(dataset: Any, identifiers: bool, inside: str, depth: int) -> dict[str,
 
 def _value(element: Any, identifiers: bool, inside: str, depth: int) -> Any:
     vr, keyword = str(element.VR), str(element.keyword)
-    if vr in BINARY or (keyword in PERSONAL and not identifiers):
+    if vr in BINARY or ((keyword in PERSONAL or keyword.startswith("GPS")) and not identifiers):
         return None
     if vr == "SQ":
         if depth >= MOST_DEPTH:

@@ -33,7 +33,8 @@ def pixels(shape: tuple[int, ...], order: str, blocks: str, more: str = "", name
     sizes = " ".join(f'Size{a}="{n}"' for a, n in zip("TCZYX", shape, strict=True))
     channels = "".join(f'<Channel ID="Channel:0:{c}" SamplesPerPixel="1"/>' for c in range(shape[1]))
     return (
-        f'<Image ID="Image:0" Name="{name}"><Pixels ID="Pixels:0" DimensionOrder="{order}" Type="uint16" {sizes} {more}>'
+        f'<Image ID="Image:0" Name="{name}"><Pixels ID="Pixels:0" DimensionOrder="{order}" Type="uint16" '
+        f"{sizes} {more}>"
         f"{channels}{blocks}</Pixels></Image>"
     )
 
@@ -336,6 +337,36 @@ def test_xml_that_speaks_of_other_pixels_is_not_believed(tmp_path: Path) -> None
     source.close()
 
 
+@pytest.mark.parametrize("unit", ["µm".encode(), b"\xb5m", b"&#181;m"])
+def test_a_micrometre_in_any_encoding(tmp_path: Path, unit: bytes) -> None:
+    data = noise((1, 1, 1, 8, 9))
+    body = pixels(data.shape, "XYZCT", "<TiffData/>", 'PhysicalSizeX="0.5" PhysicalSizeXUnit="UNIT"')
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, data[0, 0], metadata=None, description=ome(body).encode().replace(b"UNIT", unit))
+    source = open_source(path)
+    assert scale(source.root)["x"] == (0.5, "micrometer")
+    source.close()
+
+
+def test_xml_that_ends_early_hides_no_pixels(tmp_path: Path) -> None:
+    data = noise((1, 1, 1, 8, 9))
+    write(tmp_path / "a.ome.tif", data[0, 0], ome("<Image><Pixels"))
+    source = open_source(tmp_path / "a.ome.tif")
+    np.testing.assert_array_equal(source.root.array("0").read_all(), data[0, 0, 0])
+    source.close()
+
+
+def test_bits_become_bytes(tmp_path: Path) -> None:
+    data = noise((1, 1, 2, 8, 9)) > 30_000
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, data, metadata={"axes": "TCZYX"}, photometric="minisblack")
+    source = open_source(path)
+    found = source.root.array("0").read_all()
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, data)
+    source.close()
+
+
 def test_raw_metadata_leaves_out_what_repeats_for_each_plane() -> None:
     blocks = '<TiffData IFD="0"/>' * 50 + '<Plane TheZ="0" TheT="0" TheC="0" DeltaT="1"/>' * 70
     raw = read_ome(ome(pixels((1, 1, 50, 8, 9), "XYZCT", blocks))).raw
@@ -365,16 +396,17 @@ class TestMicroManagerStack(FormatTests):
     def sample(self, tmp_path: Path) -> Path:
         path = tmp_path / "cells_MMStack_Pos0.tif"
         summary = (
-            b'{"MicroManagerVersion": "2.0", "Frames": 2, "Slices": 3, "Channels": 1, "Positions": 1, "PixelSize_um": 0.65,'
-            b' "z-step_um": 2.0, "Interval_ms": 100, "ChNames": ["GFP"], "TimeFirst": true, "SlicesFirst": true}'
+            b'{"MicroManagerVersion": "2.0", "Frames": 2, "Slices": 3, "Channels": 1, "Positions": 1,'
+            b' "PixelSize_um": 0.65, "z-step_um": 2.0, "Interval_ms": 100, "ChNames": ["GFP"],'
+            b' "TimeFirst": true, "SlicesFirst": true}'
         )
         start = 40 + len(summary) + (len(summary) % 2)
         body, entries, at = b"", [], start
         for index in range(6):
             size, following = 16 * 20 * 2, at + 162 + 16 * 20 * 2
             tags = [
-                (256, 4, 1, 20), (257, 4, 1, 16), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, at + 162),
-                (277, 3, 1, 1), (278, 4, 1, 16), (279, 4, 1, size), (51123, 2, 9, at + 140),
+                (256, 4, 1, 20), (257, 4, 1, 16), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1),
+                (273, 4, 1, at + 162), (277, 3, 1, 1), (278, 4, 1, 16), (279, 4, 1, size), (51123, 2, 9, at + 140),
             ]  # fmt: skip
             head = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags)
             head += struct.pack("<I", following if index < 5 else 0)

@@ -457,7 +457,7 @@ def _refused(path: Path) -> bool:
             shape = array.spec.shape
             array.read(Box((0,) * len(shape), tuple(min(n, 64) for n in shape)))
     except CoverslipError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017
         return True
     finally:
         if source is not None:

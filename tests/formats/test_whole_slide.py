@@ -84,7 +84,8 @@ class TestQpTiff(FormatTests):
     def sample(self, tmp_path: Path) -> Path:
         path = tmp_path / "slide.qptiff"
         common: dict[str, Any] = {
-            "metadata": None, "software": "PerkinElmer-QPI", "resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER",
+            "metadata": None, "software": "PerkinElmer-QPI", "resolution": (20_000, 20_000),
+            "resolutionunit": "CENTIMETER",
         }  # fmt: skip
         with tifffile.TiffWriter(path) as writer:
             for level, step in enumerate((1, 2, 4)):
@@ -155,8 +156,9 @@ class TestLsm(FormatTests):
         path = tmp_path / "stack.lsm"
         info = np.zeros((), [(name, "<" + kind) for name, kind in tifffile.TIFF.CZ_LSMINFO])
         values = {
-            "MagicNumber": 0x0400494C, "StructureSize": info.nbytes, "DimensionX": 50, "DimensionY": 40, "DimensionZ": 3,
-            "DimensionChannels": 3, "DimensionTime": 1, "DataType": 1, "ThumbnailX": 12, "ThumbnailY": 10,
+            "MagicNumber": 0x0400494C, "StructureSize": info.nbytes, "DimensionX": 50, "DimensionY": 40,
+            "DimensionZ": 3, "DimensionChannels": 3, "DimensionTime": 1, "DataType": 1, "ThumbnailX": 12,
+            "ThumbnailY": 10,
             "VoxelSizeX": 0.2e-6, "VoxelSizeY": 0.3e-6, "VoxelSizeZ": 1.5e-6, "ScanType": 0,
         }  # fmt: skip
         for name, value in values.items():

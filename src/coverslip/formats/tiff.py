@@ -63,8 +63,8 @@ class Tiff:
 
 
 def _images(path: Path, files: Files) -> tuple[dict[str, Group], dict[str, Any]]:
-    from coverslip.formats.trees.ome_xml import check_xml
-    from coverslip.formats.trees.tiff_ome import Unfit, ome_images, read_set
+    from coverslip.formats.trees.ome_xml import Unfit, check_xml
+    from coverslip.formats.trees.tiff_ome import ome_images, read_set
     from coverslip.formats.trees.tiff_sets import description, is_ome
 
     text = description(path)
@@ -74,7 +74,7 @@ def _images(path: Path, files: Files) -> tuple[dict[str, Group], dict[str, Any]]
     try:
         return ome_images(read_set(path, text), files)
     except (Unfit, Unsupported) as error:
-        if error.name == "unsafe_xml" or not files.main.path.name.lower().endswith((".tif", ".tiff")):
+        if error.name == "unsafe_xml" or path.name.lower().endswith(".companion.ome"):
             raise
         return _series(path, files, {"ome_ignored": error.message})
 

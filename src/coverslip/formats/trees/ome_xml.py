@@ -58,15 +58,31 @@ def parse(xml: str | bytes) -> Element:
     ------
     Unsupported
         When it declares a document type or entities, or is very large or deep.
-    Damaged
+    Unfit
         When it is no XML.
     """
     data = xml.encode("utf-8", "surrogateescape") if isinstance(xml, str) else xml
     data = data.strip(b"\0 \t\r\n")
     if len(data) > MOST_BYTES:
         raise refused(f"of {len(data)} bytes")
+    try:
+        return _parsed(data)
+    except expat.ExpatError as error:
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:  # µ as one byte, which many writers put into what they call UTF-8
+            data = data.decode("cp1252", "replace").encode()
+        else:
+            raise Unfit(f"The XML is damaged: {error}", WRITE_AGAIN) from error
+    try:
+        return _parsed(data)
+    except expat.ExpatError as error:
+        raise Unfit(f"The XML is damaged: {error}", WRITE_AGAIN) from error
+
+
+def _parsed(data: bytes) -> Element:
     builder = _Builder()
-    parser = expat.ParserCreate("utf-8" if isinstance(xml, str) else None)
+    parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = builder.doctype
     parser.EntityDeclHandler = builder.entity
@@ -74,10 +90,7 @@ def parse(xml: str | bytes) -> Element:
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.characters
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise Damaged(f"The OME-XML is damaged: {error}", WRITE_AGAIN) from error
+    parser.Parse(data, True)
     assert builder.root is not None
     return builder.root
 
@@ -85,6 +98,10 @@ def parse(xml: str | bytes) -> Element:
 def refused(what: str) -> Unsupported:
     """The error for XML that is not read."""
     return Unsupported(f"The file holds XML {what}, which is not read", WRITE_AGAIN, "unsafe_xml")
+
+
+class Unfit(Damaged):
+    """Metadata that makes no sense, or says one thing while the pages say another."""
 
 
 class _Builder:
@@ -177,18 +194,18 @@ def read_ome(xml: str | bytes) -> Ome:
 
     Raises
     ------
-    Damaged
+    Unfit
         When it is no OME-XML.
     """
     root = parse(xml)
     if root.name != "OME":
-        raise Damaged(f"The XML is {root.name[:40]!r}, not OME", WRITE_AGAIN)
+        raise Unfit(f"The XML is {root.name[:40]!r}, not OME", WRITE_AGAIN)
     only = root.first("BinaryOnly")
     master = safe_name(only.attrs.get("MetadataFile")) if only is not None else None
     try:
         images = tuple(_pixels(image, pixels) for image in root.all("Image") for pixels in image.all("Pixels")[:1])
     except (ValueError, KeyError, OverflowError) as error:
-        raise Damaged(f"The OME-XML is incomplete: {str(error)[:100]}", WRITE_AGAIN) from error
+        raise Unfit(f"The OME-XML is incomplete: {str(error)[:100]}", WRITE_AGAIN) from error
     return Ome(root.attrs.get("UUID"), master, images, to_json(root))
 
 
@@ -322,7 +339,7 @@ def short_path(text: str) -> str:
     return _PATH.sub("", text)
 
 
-def check_xml(text: str) -> None:
+def check_xml(text: object) -> None:
     """Refuse XML that other libraries should not be given.
 
     Raises
@@ -330,7 +347,7 @@ def check_xml(text: str) -> None:
     Unsupported
         When it has a document type or entities, or is huge.
     """
-    if text.lstrip("\ufeff \t\r\n\0").startswith("<"):
+    if isinstance(text, str) and text.lstrip("\ufeff \t\r\n\0").startswith("<"):
         head: Sequence[str] = ("<!DOCTYPE", "<!ENTITY")
         if len(text) > MOST_BYTES or any(mark in text for mark in head):
             raise refused("with a document type")

@@ -46,7 +46,7 @@ NONSENSE = (
 )
 
 MOST_SEGMENT_BYTES = 1 << 31
-KEPT_BYTES, KEPT_FROM_BYTES = 64 << 20, 256 << 10
+KEPT_BYTES, KEPT_FROM_BYTES = 128 << 20, 256 << 10
 """Large decoded segments are kept, up to so many bytes for all files: a tile is often a small part of one."""
 SLACK_BYTES = 12 << 10
 """Reading this many bytes too many costs about as much as one more system call."""
@@ -174,7 +174,7 @@ class _Kept:
             return found
 
     def put(self, key: tuple[int, str, int], value: npt.NDArray[Any]) -> None:
-        if not KEPT_FROM_BYTES <= value.nbytes <= KEPT_BYTES // 2:
+        if not KEPT_FROM_BYTES <= value.nbytes <= KEPT_BYTES:
             return
         with self._lock:
             old = self._values.pop(key, None)
@@ -185,6 +185,7 @@ class _Kept:
 
 
 _kept = _Kept()
+_making = [threading.Lock() for _ in range(64)]
 
 
 def check_page(page: tifffile.TiffPage, name: str) -> None:
@@ -230,6 +231,8 @@ class PageArray(Array):
         self._pages = pages
         self._keyframe = keyframe
         self._dtype = np.dtype(keyframe.dtype).newbyteorder("=")
+        if self._dtype == np.bool_:  # single bits become bytes of 0 and 1
+            self._dtype = np.dtype(np.uint8)
         size, split = math.prod(keyframe.shaped), len(shape)
         while split > 0 and math.prod(shape[split:]) < size:
             split -= 1
@@ -368,9 +371,7 @@ def _read_parts(
 ) -> None:
     """Rows so wide that each is read on its own."""
     found = np.empty((*target.shape[:2], samples), target.dtype)
-    with file.opened():
-        for y in range(len(found)):
-            file.read_into(at + y * row_bytes, memoryview(found[y].reshape(-1).view(np.uint8).data))
+    file.read_strided(at, row_bytes, memoryview(found.reshape(-1).view(np.uint8).data), len(found))
     target[...] = found[:, :, chosen[0] : chosen[1]]
 
 
@@ -400,23 +401,34 @@ def _decoded(segments: Segments, index: int) -> tuple[npt.NDArray[Any] | None, t
     if index >= len(segments.offsets) or index >= len(segments.counts):
         raise Damaged(f"{file.name} lacks piece {index + 1} of a page", COPY_AGAIN)
     offset, count = int(segments.offsets[index]), int(segments.counts[index])
+    at: tuple[int, ...]
     if not count or not offset:
         _, at, shape = page.decode(None, index)
         if not page.nodata:
             return None, (*at, *shape)
         return np.full(shape, page.nodata, page.dtype), at
     key = (id(file), file.version, offset)
-    kept = _kept.get(key)
-    if kept is not None:
-        return kept, page.decode(None, index)[1]
-    data = file.read(offset, count)
+    large = math.prod(page.chunks) * np.dtype(page.dtype).itemsize >= KEPT_FROM_BYTES
+    if not large:
+        return _decode(segments, index)
+    with _making[hash(key) % len(_making)]:  # who wants a part of the same piece waits instead of decoding it too
+        kept = _kept.get(key)
+        if kept is not None:
+            return kept, page.decode(None, index)[1]
+        piece, at = _decode(segments, index)
+        if piece is not None:
+            _kept.put(key, piece)
+        return piece, at
+
+
+def _decode(segments: Segments, index: int) -> tuple[npt.NDArray[Any] | None, tuple[int, ...]]:
+    page = segments.page
+    data = segments.file.read(int(segments.offsets[index]), int(segments.counts[index]))
     options: dict[str, Any] = {}
     if page.compression in (6, 7, 34892, 33007):
         tables = segments.tables if segments.tables is not None else page.jpegtables
         options = {"jpegtables": tables, "jpegheader": page.jpegheader}
     piece, at, _ = page.decode(data, index, **options)
-    if piece is not None:
-        _kept.put(key, piece)
     return piece, at
 
 

@@ -149,6 +149,16 @@ class FileBytes:
                     raise self.short()
                 done += got
 
+    def read_strided(self, offset: int, stride: int, target: memoryview, count: int) -> None:
+        """Fill ``target`` with ``count`` equal parts of the file, the first at ``offset``, ``stride`` bytes apart."""
+        size = len(target) // count
+        if offset < 0 or offset + (count - 1) * stride + size > self.size:
+            raise self.short()
+        with self.opened() as fd:
+            for i in range(count):
+                if self._fill(fd, target[i * size : (i + 1) * size], offset + i * stride) != size:
+                    raise self.short()
+
     def _pread(self, fd: int, count: int, offset: int) -> bytes:
         try:
             if hasattr(os, "pread"):

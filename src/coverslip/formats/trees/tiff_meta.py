@@ -26,7 +26,7 @@ PRINT_DPI = 1200
 MOST_TEXT = 20_000
 VENDORS = (
     "imagej", "shaped", "lsm", "stk", "metaseries", "fluoview", "sis", "fei", "sem", "micromanager", "scanimage",
-    "andor", "tvips", "nuvu", "streak", "astrotiff", "gdal", "geotiff", "nih", "epics", "mdgel",
+    "andor", "tvips", "nuvu", "streak", "astrotiff", "geotiff", "nih", "epics", "mdgel",
 )  # fmt: skip
 Sizes = dict[str, Axis]
 

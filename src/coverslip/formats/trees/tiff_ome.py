@@ -20,7 +20,7 @@ from coverslip.core.errors import Damaged, UnsafeLink, Unsupported
 from coverslip.core.ngff import Channel, ImageMeta
 from coverslip.core.node import Array, Group
 from coverslip.formats.trees.image import image, in_order
-from coverslip.formats.trees.ome_xml import Ome, Pixels, TiffData, plain, read_ome
+from coverslip.formats.trees.ome_xml import Ome, Pixels, TiffData, Unfit, plain, read_ome
 from coverslip.formats.trees.tiff import PageArray
 from coverslip.formats.trees.tiff_bytes import COPY_AGAIN, Directory, FileBytes
 from coverslip.formats.trees.tiff_files import DirectoryPages, Files
@@ -51,7 +51,7 @@ def read_set(path: Path, text: bytes) -> Ome:
             )
         ome = replace(read_ome(description(master)), uuid=None)
     if not ome.images:
-        raise Damaged(f"{path.name} has OME-XML without an image", COPY_AGAIN)
+        raise Unfit(f"{path.name} has OME-XML without an image", COPY_AGAIN)
     return ome
 
 
@@ -72,10 +72,6 @@ def ome_images(ome: Ome, files: Files) -> tuple[dict[str, Group], dict[str, Any]
         found[name] = one.group(pixels.name, raw)
     shared = {k: v for k, v in ome.raw["OME"].items() if k != "Image"}
     return found, {"ome": {"OME": shared}} if len(found) > 1 else {}
-
-
-class Unfit(Damaged):
-    """The metadata says one thing and the pages another."""
 
 
 def _raws(ome: Ome) -> list[dict[str, Any]]:

@@ -62,7 +62,9 @@ class Stack:
 def series_images(tif: tifffile.TiffFile, files: Files, more: Mapping[str, Any]) -> dict[str, Group]:
     """Every image of an opened file, by name; ``more`` is put to their metadata."""
     name = files.main.name
-    check_xml(tif.pages.first.description)
+    tags = tif.pages.first.tags
+    for text in (tif.pages.first.description, tags.valueof(65000), tags.valueof(700)):
+        check_xml(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
     tif.__dict__["is_ndtiff"] = False  # its index may name any file; the folder is read by its own format
     found: dict[str, Group] = {}
     lazily = _alike(tif, files)
@@ -108,15 +110,13 @@ def _image(
     page = base.keyframe
     for stack in stacks:
         check_page(stack.keyframe, files.main.name)
-    kept = [i for i, (n, a) in enumerate(zip(base.shape, base.axes, strict=True)) if n > 1 or a in "YX"]
-    letters = "".join(base.axes[i] for i in kept)
     levels: list[Array] = []
     for stack in stacks:
-        if len(stack.shape) != len(base.shape) or (levels and stack.shape == stacks[len(levels) - 1].shape):
+        if stack.axes != base.axes or (levels and stack.shape == stacks[len(levels) - 1].shape):
             break
-        levels.append(PageArray([stack.shape[i] for i in kept], stack.pages, stack.keyframe))
+        levels.append(PageArray(stack.shape, stack.pages, stack.keyframe))
     sizes = {} if str(one.name) in BESIDE else pixel_sizes(tif, page)
-    axes = [replace(sizes.get(n, Axis(n)), name=n) for n in _letters(letters)]
+    axes = [replace(sizes.get(n, Axis(n)), name=n) for n in _letters(base.axes)]
     levels, axes, given = _coloured(page, levels, axes)
     meta = ImageMeta(axes, given, title or str(one.name or ""), _is_rgb(page, axes, levels[0]))
     meta = replace(meta, raw={**raw_metadata(tif, page), **more})
@@ -131,7 +131,9 @@ def _image(
 
 
 def _stack(level: tifffile.TiffPageSeries, files: Files) -> Stack:
-    shape, axes, page = tuple(level.get_shape(False)), level.get_axes(False), level.keyframe
+    page = level.keyframe
+    kept = [i for i, (n, a) in enumerate(zip(level.shape, level.axes, strict=True)) if n > 1 or a in "YX"]
+    shape, axes = tuple(level.shape[i] for i in kept), "".join(level.axes[i] for i in kept)
     in_one = level.dataoffset is not None
     # tifffile stops without a word where a truncated file ends; NDPI lays its directories out in a way of its own.
     if not page.parent.is_ndpi and not (in_one and level.kind in COUNTED):
@@ -167,9 +169,7 @@ def _is_rgb(page: tifffile.TiffPage, axes: Sequence[Axis], array: Array) -> bool
 def _coloured(
     page: tifffile.TiffPage, levels: list[Array], axes: list[Axis]
 ) -> tuple[list[Array], list[Axis], tuple[Channel, ...]]:
-    """Palettes and single bits as what they show."""
-    if levels[0].spec.dtype == np.bool_:
-        return [Converted(level, np.uint8) for level in levels], axes, ()
+    """Palettes as what they show."""
     table = page.colormap if page.photometric == PALETTE and levels[0].spec.dtype.kind == "u" else None
     if table is None or page.parent.is_imagej or "s" in [a.name for a in axes] or "c" in [a.name for a in axes]:
         return levels, axes, ()
@@ -178,30 +178,27 @@ def _coloured(
         return levels, axes, (Channel("", color),) if color else ()
     wide = np.asarray(table).T
     lut = np.ascontiguousarray(wide >> 8 if wide.max() > 255 else wide, np.uint8)
-    return [Converted(level, np.uint8, lut) for level in levels], [*axes, Axis("s")], ()
+    return [Looked(level, lut) for level in levels], [*axes, Axis("s")], ()
 
 
-class Converted(Array):
-    """An array whose values are converted when read: cast, or looked up in a table of colours (a new last axis)."""
+class Looked(Array):
+    """An array whose values are looked up in a table of colours, shape ``(n, samples)``: a new last axis."""
 
-    def __init__(self, array: Array, dtype: npt.DTypeLike, table: npt.NDArray[Any] | None = None) -> None:
+    def __init__(self, array: Array, table: npt.NDArray[Any]) -> None:
         self._array = array
         self._table = table
-        spec = array.spec
-        more = () if table is None else (table.shape[1],)
-        chunks = None if spec.chunks is None else (*spec.chunks, *more)
-        self._spec = ArraySpec((*spec.shape, *more), np.dtype(dtype), chunks)
+        spec, samples = array.spec, table.shape[1]
+        chunks = None if spec.chunks is None else (*spec.chunks, samples)
+        self._spec = ArraySpec((*spec.shape, samples), table.dtype, chunks)
         self.attrs = array.attrs
 
     @property
     def spec(self) -> ArraySpec:
-        """As the array's, converted."""
+        """As the array's, with the samples."""
         return self._spec
 
     def read(self, box: Box) -> npt.NDArray[Any]:
         """The elements of ``box``."""
-        if self._table is None:
-            return self._array.read(box).astype(self._spec.dtype)
         found = self._array.read(Box(box.start[:-1], box.stop[:-1]))
         table = self._table[:, box.start[-1] : box.stop[-1]]
         colors: npt.NDArray[Any] = table[np.minimum(found, len(table) - 1)]

@@ -10,9 +10,13 @@ from typing import Any
 from coverslip.core.ngff import Axis, ImageMeta
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.tree import MemoryGroup
-from coverslip.formats.trees.image import image
+from coverslip.formats.trees.image import ORDER, image, in_order
 
-NUMBERS = "biufc"
+NUMBERS = frozenset(
+    ["bool", "complex64", "complex128", "float16", "float32", "float64"]
+    + [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+)
+"""The dtypes of arrays that are offered, by name: those that Zarr v3 has, too."""
 MOST_ARRAYS = 20_000
 """How many arrays of one source are offered."""
 ABSOLUTE = re.compile(r"(file://|/(?:[^/]+/)+|[A-Za-z]:[\\/])[^/\\]*")
@@ -38,7 +42,10 @@ def array_image(
     step = list(steps) if steps and len(steps) == n else [1.0] * n
     unit = list(units) if units and len(units) == n else [None] * n
     axes = [Axis(a, s, u) for a, s, u in zip(used, step, unit, strict=True)]
-    return image([array], ImageMeta(axes=axes, name=name, raw=plain(dict(array.attrs))))
+    meta = ImageMeta(axes=axes, name=name, raw=plain(dict(array.attrs)))
+    if set(used) <= set(ORDER):  # the letters of images: then in their order, too
+        return image(*in_order([array], meta))
+    return image([array], meta)
 
 
 def default_names(n: int) -> list[str]:
@@ -50,7 +57,7 @@ def default_names(n: int) -> list[str]:
 def offered(node: object) -> bool:
     """Whether an array is one of numbers that can be looked at: of one axis at least, and not empty."""
     return (
-        isinstance(node, Array) and node.spec.dtype.kind in NUMBERS and bool(node.spec.shape) and all(node.spec.shape)
+        isinstance(node, Array) and node.spec.dtype.name in NUMBERS and bool(node.spec.shape) and all(node.spec.shape)
     )
 
 

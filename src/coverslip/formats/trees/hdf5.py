@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.core.errors import Damaged, NotFound, Unreadable, UnsafeLink, Unsupported
+from coverslip.core.errors import CoverslipError, Damaged, NotFound, Unreadable, UnsafeLink, Unsupported
 from coverslip.core.format import file_etag
 from coverslip.core.node import Array, Attrs, Group, Node, Source
 from coverslip.core.spec import ArraySpec, Box
@@ -68,6 +68,10 @@ class H5Source(Source):
         """Descriptor of the same file, for ``pread``."""
         return self._fd
 
+    def fill(self, target: memoryview, at: int) -> int:
+        """Read into ``target`` from a position of the file, beside HDF5's lock; returns how many bytes there were."""
+        return os.preadv(self._fd, [target], at)
+
     def fresh(self) -> bool:
         """Whether the path still leads to the bytes that were opened."""
         try:
@@ -103,7 +107,8 @@ class H5Group(Group):
     def __iter__(self) -> Iterator[str]:
         with damage(self._name):
             names = list(self._group)
-        return iter(names)
+        # A name that is no text (in a damaged file) is told as not found when it is asked for.
+        return (n.decode("utf-8", "replace") if isinstance(n, bytes) else n for n in names)
 
     def __contains__(self, name: object) -> bool:
         with damage(self._name):
@@ -128,6 +133,34 @@ class H5Group(Group):
             if isinstance(item, h5py.Dataset):
                 return H5Array(item, self._source)
         raise Unsupported(f"{name!r} is neither a group nor an array")
+
+    def walk(self) -> Iterator[tuple[str, Node | CoverslipError]]:
+        """Everything below by its path, or why it cannot be opened; each object once, by its hard links only."""
+        seen, stack = {_identity(self._group)}, [("", self)]
+        while stack:
+            path, group = stack.pop()
+            for name in group:
+                here = f"{path}/{name}".lstrip("/")
+                try:
+                    node: Any = group[name]
+                    with damage(f"{name!r}"):
+                        hard = isinstance(group._group.get(name, getlink=True), h5py.HardLink)
+                        found = _identity(node.dataset if isinstance(node, H5Array) else node._group)
+                except CoverslipError as error:
+                    yield here, error
+                    continue
+                if not hard or found in seen:
+                    continue
+                seen.add(found)
+                yield here, node
+                if isinstance(node, H5Group):
+                    stack.append((here, node))
+
+
+def _identity(item: h5py.HLObject) -> tuple[int, int]:
+    with damage(str(item.name)):
+        info = h5py.h5o.get_info(item.id)
+    return info.fileno, info.addr
 
 
 def outside(name: str) -> UnsafeLink:
@@ -154,6 +187,16 @@ class H5Array(Array):
     def spec(self) -> ArraySpec:
         """Shape, dtype and chunks."""
         return self._spec
+
+    @property
+    def dataset(self) -> h5py.Dataset:
+        """What h5py calls it."""
+        return self._dataset
+
+    @property
+    def source(self) -> H5Source:
+        """The file it is in."""
+        return self._source
 
     @property
     def attrs(self) -> Attrs:  # type: ignore[override]
@@ -192,7 +235,7 @@ class H5Array(Array):
         target = memoryview(result.reshape(-1).view(np.uint8).data)
         done, at = 0, self._offset + box.start[0] * row_bytes
         while done < len(target):
-            got = os.preadv(self._source.fd, [target[done : done + PREAD_BYTES]], at + done)
+            got = self._source.fill(target[done : done + PREAD_BYTES], at + done)
             if got == 0:
                 raise Damaged(f"{self._dataset.name} ends too early", "The file is truncated; copy it again.")
             done += got

@@ -204,7 +204,7 @@ def _base(said: Mapping[str, Any], n: int) -> tuple[list[float], list[str | None
         units = units if isinstance(units, list) and len(units) == n else [None] * n
         turn = 1 if transform.get("ordering", "C") == "C" else -1
         return scale[::turn], [_text(u) for u in units[::turn]], shift[::turn]
-    size = said.get("pixelResolution")
+    size: Any = said.get("pixelResolution")
     unit: Any = None
     if isinstance(size, Mapping):
         size, unit = size.get("dimensions"), size.get("unit")

@@ -15,7 +15,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ import tensorstore
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, Unreadable, Unsupported
 from coverslip.core.node import Array, Attrs
 from coverslip.core.spec import ArraySpec, Box
+from coverslip.formats.trees.grid import touched as touched
 
 CACHE_BYTES = 64 << 20
 """Decoded parts (and indexes of shards) kept by all arrays together; each is checked against the file when used."""
@@ -142,9 +142,3 @@ class PartArray(Array, ABC):
         if store.shape != self._spec.shape:
             raise Damaged(f"{self.name} does not say its shape", "Its metadata is damaged; write it again.")
         return store
-
-
-def touched(box: Box, grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Numbers of the parts of shape ``grid`` that a box touches."""
-    ranges = [range(a // n, -(-b // n)) for a, b, n in zip(box.start, box.stop, grid, strict=True)]
-    return product(*ranges)

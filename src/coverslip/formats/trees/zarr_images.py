@@ -128,7 +128,7 @@ def _levels(group: ZarrGroup, paths: Sequence[str]) -> tuple[list[Array], dict[s
     for path in paths:
         try:
             node = group.at(path)
-            if not isinstance(node, Array) or node.spec.dtype.kind not in NUMBERS or not all(node.spec.shape):
+            if not isinstance(node, Array) or node.spec.dtype.name not in NUMBERS or not all(node.spec.shape):
                 raise Damaged(f"The level {path!r} is no array of numbers", BROKEN)
             if levels and not _coarser(node.spec.shape, levels[-1].spec.shape):
                 raise Damaged(f"The level {path!r} is not smaller than the one before", BROKEN)

@@ -14,12 +14,9 @@ import numpy as np
 
 from coverslip.core.ability import ChunkLayout
 from coverslip.core.errors import Damaged, Unsupported
+from coverslip.formats.trees.arrays import NUMBERS
 
 REWRITE = "Write it again with zarr-python."
-NUMBERS = {
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-    "float16", "float32", "float64", "complex64", "complex128",
-}  # fmt: skip
 BLOSC_SHUFFLE = {0: "noshuffle", 1: "shuffle", 2: "bitshuffle"}
 KEPT_V2 = ("zarr_format", "shape", "chunks", "dtype", "compressor", "fill_value", "order", "filters")
 

@@ -23,7 +23,8 @@ import tensorstore
 from coverslip.core.errors import Damaged, NotFound, Unsupported
 from coverslip.core.node import Array
 from coverslip.core.spec import ArraySpec, Box
-from coverslip.formats.trees.tensorstore import LARGEST_PART, context, told, touched
+from coverslip.formats.trees.grid import meeting, touched
+from coverslip.formats.trees.tensorstore import LARGEST_PART, context, told
 from coverslip.formats.trees.zarr_meta import ArrayMeta
 from coverslip.formats.trees.zarr_store import Store
 
@@ -62,14 +63,8 @@ class TextArray(Array):
             stored = self._chunk(index)
             if stored is None:
                 continue
-            chunk = self._elements(stored)
-            corner = [i * n for i, n in zip(index, self._meta.chunks, strict=True)]
-            into, part = [], []
-            for a, b, c, n in zip(box.start, box.stop, corner, self._meta.chunks, strict=True):
-                low, high = max(a, c), min(b, c + n)
-                into.append(slice(low - a, high - a))
-                part.append(slice(low - c, high - c))
-            out[tuple(into)] = chunk[tuple(part)]
+            into, part = meeting(box, index, self._meta.chunks)
+            out[into] = self._elements(stored)[part]
         return out
 
     def _chunk(self, index: tuple[int, ...]) -> bytes | None:

@@ -1,0 +1,66 @@
+"""HDF5 files of any kind: every array of numbers is offered; netCDF 4 and ilastik's and ImageJ's HDF5 among them.
+
+Files of cells, networks and Imaris are left to their own formats. See `coverslip.formats.trees.hdf5_plain`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from coverslip.core.errors import CoverslipError
+from coverslip.core.format import Format
+from coverslip.core.node import Source
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+OTHERS = (".h5ad", ".ims")
+
+
+class Hdf5Arrays:
+    """Arrays of numbers in HDF5."""
+
+    name = "hdf5_arrays"
+    expects = "HDF5 file of arrays (.h5, .hdf5, .nc)"
+    kind = "arrays"
+    rank = 1
+
+    def claims(self, path: Path, head: bytes) -> bool:
+        """By HDF5's signature, unless what is inside follows a convention of its own."""
+        if not any(head[at : at + 8] == SIGNATURE for at in (0, 512, 1024, 2048)) or path.suffix.lower() in OTHERS:
+            return False
+        from coverslip.formats.trees.hdf5 import open_hdf5
+        from coverslip.formats.trees.hdf5_plain import is_foreign
+
+        try:
+            source = open_hdf5(path)
+        except CoverslipError:
+            return True  # a damaged one must be called damaged, not unknown
+        try:
+            return not is_foreign(source)
+        except CoverslipError:
+            return True
+        finally:
+            source.close()
+
+    def open(self, path: Path) -> Source:
+        """Find the arrays; reads none of them.
+
+        Raises
+        ------
+        Damaged
+            When the file is truncated.
+        Unsupported
+            When it holds no array of numbers.
+        """
+        from coverslip.formats.trees.hdf5 import open_hdf5
+        from coverslip.formats.trees.hdf5_plain import h5_tree
+
+        source = open_hdf5(path)
+        try:
+            source.root = h5_tree(source, path.name)
+        except CoverslipError:
+            source.close()
+            raise
+        return source
+
+
+FORMAT: Format = Hdf5Arrays()

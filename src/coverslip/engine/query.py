@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -63,6 +64,8 @@ class Query:
             text = sql.encode("utf-8", "replace").decode()
             limits = {"rows": self._options.query_rows, "seconds": self._options.query_s}
             answer = self._ask({"sql": text, **limits}, self._options.query_s + GRACE_S)
+            if answer.get("error") == "memory":
+                self.close()  # what it holds it would keep
         finally:
             self._lock.release()
         if "error" in answer:
@@ -77,11 +80,12 @@ class Query:
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+                with suppress(OSError):  # what was not sent cannot be sent any more
+                    if pipe is not None:
+                        pipe.close()
 
     def _load(self, revision: int, snapshot: Snapshot) -> None:
-        running = self._process is not None and self._process.poll() is None
+        running = self._process is not None and "ready" in self._ask({}, GRACE_S)  # it may have been ended meanwhile
         if running and (revision == self._revision or time.monotonic() - self._loaded < STALE_S):
             return
         if not running:

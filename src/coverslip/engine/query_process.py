@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import decimal
-import os
 import sys
 import threading
 import uuid
@@ -34,7 +33,8 @@ LOCKS = (
     "enable_external_access = false", "lock_configuration = true",
 )  # fmt: skip
 HEADROOM_MIB = 768
-"""Address space beside DuckDB's own limit: threads, and text that DuckDB does not count."""
+"""Memory beside DuckDB's own limit: threads, text that DuckDB does not count, and the answer."""
+FETCH_ROWS = 500
 MOST_ANSWER = 64 << 20
 
 
@@ -45,9 +45,10 @@ def main() -> None:
     while len(head := questions.read(8)) == 8:
         question = msgspec.json.decode(questions.read(int.from_bytes(head, "little")))
         try:
+            answer: dict[str, Any] = {"ready": True}
             if "load" in question:
-                db, answer = _load(question["load"], question["mib"]), {}
-            else:
+                db = _load(question["load"], question["mib"])
+            elif "sql" in question:
                 answer = _answer(db, question["sql"], question["rows"], question["seconds"])
             message = msgspec.json.encode(answer, enc_hook=str)
         except MemoryError:
@@ -75,16 +76,16 @@ def _load(rows: list[dict[str, Any]], mib: int) -> Any:
 
 
 def _limit(mib: int) -> None:
-    """Hold this process to what it uses now and ``mib`` more."""
+    """Hold this process to the memory it has now and ``mib`` more."""
     if sys.platform != "linux":
         return
     import resource
 
-    with open("/proc/self/statm") as file:  # noqa: PTH123
-        used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    wanted = used + (mib << 20)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == -1 else min(wanted, hard), hard))
+    with open("/proc/self/status") as file:  # noqa: PTH123
+        used_kib = next(int(line.split()[1]) for line in file if line.startswith("VmData:"))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = (used_kib << 10) + (mib << 20)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == -1 else min(wanted, hard), hard))
 
 
 def _answer(db: Any, sql: str, most: int, seconds: float) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def _answer(db: Any, sql: str, most: int, seconds: float) -> dict[str, Any]:
         cursor.execute("BEGIN TRANSACTION READ ONLY")  # a WITH may hold an INSERT
         cursor.execute(sql)
         names = [column[0] for column in cursor.description or ()]
-        found = cursor.fetchmany(most + 1)
+        return _rows(_distinct(names), cursor, most)
     except duckdb.InterruptException:
         return {"error": "time"}
     except (duckdb.OutOfMemoryException, MemoryError):
@@ -115,19 +116,19 @@ def _answer(db: Any, sql: str, most: int, seconds: float) -> dict[str, Any]:
         with contextlib.suppress(duckdb.Error):
             cursor.rollback()
         cursor.close()
-    return _rows(_distinct(names), found, most)
 
 
-def _rows(names: list[str], found: list[tuple[Any, ...]], most: int) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = []
+def _rows(names: list[str], cursor: Any, most: int) -> dict[str, Any]:
+    rows: list[msgspec.Raw] = []
     size = 0
-    for values in found[:most]:
-        row = {name: _plain(value) for name, value in zip(names, values, strict=True)}
-        size += len(msgspec.json.encode(row))
-        if size > MOST_ANSWER:
-            return {"rows": rows, "truncated": True}
-        rows.append(row)
-    return {"rows": rows, "truncated": len(found) > most}
+    while found := cursor.fetchmany(FETCH_ROWS):
+        for values in found:
+            row = {name: _plain(value) for name, value in zip(names, values, strict=True)}
+            rows.append(msgspec.Raw(msgspec.json.encode(row, enc_hook=str)))
+            size += len(rows[-1])
+            if len(rows) > most or size > MOST_ANSWER:
+                return {"rows": rows[:-1], "truncated": True}
+    return {"rows": rows, "truncated": False}
 
 
 def _plain(value: Any) -> Any:

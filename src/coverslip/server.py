@@ -94,6 +94,7 @@ class Server:
     def __init__(self, data: Any, settings: Settings, open_browser: bool = False) -> None:
         self._data = data
         self._catalog: Catalog | None = catalog_of(data, settings.cells)  # a wrong path is told at once
+        self._serving: Catalog | None = None
         self._settings = with_token(settings)
         self._open_browser = open_browser
         self._port = settings.port
@@ -114,6 +115,14 @@ class Server:
         """The address to open in a browser; with the token, where one is needed."""
         return f"{self.url}/?token={self._settings.token}" if self._settings.token else f"{self.url}/"
 
+    def counts(self) -> dict[str, Any] | None:
+        """What was found so far, as ``GET /api/catalog`` tells it; None when not serving."""
+        catalog = self._serving
+        try:
+            return catalog.counts() if catalog is not None else None
+        except CoverslipError:  # it ended this very moment
+            return None
+
     def run(self, on_ready: Callable[[], None] | None = None, verbose: bool = False) -> None:
         """Serve until interrupted or stopped.
 
@@ -128,7 +137,7 @@ class Server:
         try:
             self._port = sock.getsockname()[1]
             catalog = self._catalog or catalog_of(self._data, self._settings.cells)
-            self._catalog = None  # a catalog lives as long as one run
+            self._catalog, self._serving = None, catalog  # a catalog lives as long as one run
             app = create_app(catalog, self._settings, self._port)
             config = uvicorn.Config(
                 app,
@@ -146,7 +155,7 @@ class Server:
             if getattr(self._uvicorn, "interrupted", False):  # also where SIGINT was ignored when we were started
                 raise KeyboardInterrupt
         finally:
-            self._uvicorn = None
+            self._uvicorn = self._serving = None
             self._done.set()
             sock.close()
 

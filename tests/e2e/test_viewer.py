@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -100,6 +101,14 @@ def test_nothing_is_asked_of_another_origin(server: Running, look: Open) -> None
     watched.ready()
     origins = {urllib.parse.urlsplit(u).netloc for u in watched.requests if not u.startswith(("data:", "blob:"))}
     assert origins == {urllib.parse.urlsplit(server.url).netloc}
+
+
+def test_the_page_of_cells_stays_small(server: Running, look: Open) -> None:
+    seen = look(server.url)
+    seen.ready()
+    scripts = {asked for asked in seen.requests if asked.endswith(".js")}
+    assert len(scripts) >= 2, "the page and its worker"
+    assert sum(len(gzip.compress(fetch(script))) for script in scripts) <= 260_000
 
 
 def test_a_gene_is_found_and_shown_with_the_keyboard_only(server: Running, look: Open, pbmc: Path) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from coverslip.settings import DEFAULT_PORT
+
+if TYPE_CHECKING:
+    from coverslip.server import Server
+
+LOOK_S = 0.2
+CLEAR = "\r\x1b[K"
 
 
 @click.command()
@@ -41,7 +50,7 @@ def serve(
     latent_key: str | None,
     gene_id_column: str,
 ) -> None:
-    """Serve PATH (an .h5ad file, say) to a browser tab.
+    """Serve PATH to a browser tab: files of cells or images, or folders of them.
 
     Data is served in place: nothing is converted, copied or sent anywhere else.
     """
@@ -63,7 +72,32 @@ def serve(
         if not is_loopback(host):
             click.echo("  Anyone on the network who has this URL can read the data. The connection is not encrypted.\n")
         click.echo("Press Ctrl+C to stop.")
+        if any(path.is_dir() for path in paths):
+            threading.Thread(target=tell_found, args=(server,), daemon=True).start()
         if verbose:
             click.echo(f"Ready after {time.perf_counter() - started:.2f} s.")
 
     server.run(announce, verbose)
+
+
+def tell_found(server: Server) -> None:
+    """Print how many sources were found once everything was looked at; on a terminal also while that goes on."""
+    terminal = sys.stdout.isatty()
+    while (counts := server.counts()) is not None:
+        waiting = counts["by_status"].get("pending", 0)
+        if counts["scanned"] and not counts["scanning"] and not waiting:
+            click.echo(f"{CLEAR if terminal else ''}{summary(counts)}")
+            return
+        if terminal:
+            click.echo(f"{CLEAR}Looking: {counts['sources']:,} found, {waiting:,} to be opened", nl=False)
+        time.sleep(LOOK_S)
+
+
+def summary(counts: dict[str, Any]) -> str:
+    """``5 sources: 2 cells, 3 images; 1 could not be read.``"""
+    total = counts["sources"]
+    if not total:
+        return "Nothing that can be shown was found yet; new files appear by themselves."
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(counts["by_kind"].items()))
+    failed = f"; {counts['failed']:,} could not be read" if counts["failed"] else ""
+    return f"{total:,} source{'' if total == 1 else 's'}: {kinds}{failed}."

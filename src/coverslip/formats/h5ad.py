@@ -10,6 +10,7 @@ from pathlib import Path
 from coverslip.core.errors import Damaged
 from coverslip.core.format import Format
 from coverslip.core.node import Source
+from coverslip.core.ranges import Ranges
 
 
 class H5ad:
@@ -23,7 +24,7 @@ class H5ad:
         """By the suffix: a damaged ``.h5ad`` must be called damaged, not unknown."""
         return path.suffix.lower() == ".h5ad" and path.is_file()
 
-    def open(self, path: Path) -> Source:
+    def open(self, path: Path | Ranges) -> Source:
         """Open the file and see that it is AnnData."""
         from coverslip.formats.trees.hdf5 import open_hdf5  # h5py is loaded when first needed
 
@@ -35,6 +36,10 @@ class H5ad:
                 "It has neither 'obs' nor 'X'; write it with AnnData.write_h5ad.",
             )
         return source
+
+    def open_ranges(self, file: Ranges) -> Source:
+        """The same for a file elsewhere, of which only what is needed is read."""
+        return self.open(file)
 
 
 FORMAT: Format = H5ad()

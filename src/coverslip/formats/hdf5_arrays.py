@@ -10,6 +10,7 @@ from pathlib import Path
 from coverslip.core.errors import CoverslipError
 from coverslip.core.format import Format
 from coverslip.core.node import Source
+from coverslip.core.ranges import Ranges
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 OTHERS = (".h5ad", ".ims")
@@ -41,7 +42,7 @@ class Hdf5Arrays:
         finally:
             source.close()
 
-    def open(self, path: Path) -> Source:
+    def open(self, path: Path | Ranges) -> Source:
         """Find the arrays; reads none of them.
 
         Raises
@@ -61,6 +62,10 @@ class Hdf5Arrays:
             source.close()
             raise
         return source
+
+    def open_ranges(self, file: Ranges) -> Source:
+        """The same for a file elsewhere, of which only what is needed is read."""
+        return self.open(file)
 
 
 FORMAT: Format = Hdf5Arrays()

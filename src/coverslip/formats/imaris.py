@@ -7,6 +7,7 @@ from pathlib import Path
 from coverslip.core.errors import CoverslipError
 from coverslip.core.format import Format
 from coverslip.core.node import Source
+from coverslip.core.ranges import Ranges
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -22,7 +23,7 @@ class Imaris:
         """By the suffix and HDF5's signature."""
         return path.suffix.lower() == ".ims" and any(head[at : at + 8] == SIGNATURE for at in (0, 512, 1024, 2048))
 
-    def open(self, path: Path) -> Source:
+    def open(self, path: Path | Ranges) -> Source:
         """Find levels, time points and channels; reads no pixel.
 
         Raises
@@ -40,6 +41,10 @@ class Imaris:
             source.close()
             raise
         return source
+
+    def open_ranges(self, file: Ranges) -> Source:
+        """The same for a file elsewhere, of which only what is needed is read."""
+        return self.open(file)
 
 
 FORMAT: Format = Imaris()

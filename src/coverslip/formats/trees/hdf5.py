@@ -23,6 +23,7 @@ import numpy.typing as npt
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, Unreadable, UnsafeLink, Unsupported
 from coverslip.core.format import file_etag
 from coverslip.core.node import Array, Attrs, Group, Node, Source
+from coverslip.core.ranges import Ranges
 from coverslip.core.spec import ArraySpec, Box
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -71,6 +72,9 @@ class H5Source(Source):
     def fill(self, target: memoryview, at: int) -> int:
         """Read into ``target`` from a position of the file, beside HDF5's lock; returns how many bytes there were."""
         return os.preadv(self._fd, [target], at)
+
+    def ahead(self, dataset: h5py.Dataset, box: Box) -> None:
+        """Told what is read next; a file on this machine needs no more."""
 
     def fresh(self) -> bool:
         """Whether the path still leads to the bytes that were opened."""
@@ -213,6 +217,7 @@ class H5Array(Array):
             and box.stop[1:] == self._spec.shape[1:]
         ):
             return self._pread(box)
+        self._source.ahead(self._dataset, box)
         with damage(str(self._dataset.name)):
             if self._spec.text:
                 return np.asarray(self._dataset.asstr(errors="replace")[box.slices], dtype=object)
@@ -270,8 +275,8 @@ def _plain(value: Any) -> Any:
     return NotImplemented
 
 
-def open_hdf5(path: Path) -> H5Source:
-    """Open an HDF5 file for reading.
+def open_hdf5(path: Path | Ranges) -> H5Source:
+    """Open an HDF5 file for reading, here or elsewhere.
 
     Raises
     ------
@@ -280,6 +285,10 @@ def open_hdf5(path: Path) -> H5Source:
     Unreadable
         When the system will not let us read it.
     """
+    if not isinstance(path, Path):
+        from coverslip.formats.remote.hdf5 import open_ranged_hdf5
+
+        return open_ranged_hdf5(path)
     try:
         return H5Source(path)
     except PermissionError as error:

@@ -188,7 +188,13 @@ def _node(store: Store, path: str, found: Any, known: Mapping[str, Any] | None) 
         return ZarrGroup(store, path, attrs, known)
     else:
         raise Damaged(f"{name} is neither a group nor an array", REWRITE)
-    return TextArray(store, path, meta) if meta.text else ZarrArray(store, path, meta)
+    if meta.text:
+        return TextArray(store, path, meta)
+    if store.fetched:
+        from coverslip.formats.remote.arrays import fetched_array  # which is built on this module
+
+        return fetched_array(store, path, meta)
+    return ZarrArray(store, path, meta)
 
 
 def _nested(store: Store, path: str, meta: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from coverslip.core.errors import CoverslipError, Damaged, Unreadable, UnsafeLink, Unsupported
 from coverslip.formats.trees.source import PathSource, path_etag
@@ -45,6 +45,9 @@ def safe_path(path: str) -> str:
 
 class Store(ABC):
     """Named bytes."""
+
+    fetched = False
+    """Whether stored chunks are fetched from another machine, where TensorStore does not reach."""
 
     @abstractmethod
     def size(self, key: str) -> int | None:
@@ -153,12 +156,12 @@ class FolderStore(Store):
 class ZipStore(Store):
     """A zip file; entries are read where they lie, nothing is unpacked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | IO[bytes]) -> None:
         self._path = path
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
-            raise Damaged(f"{path.name} is not a whole zip file: {error}", "Copy it again.") from error
+            raise Damaged(f"{Path(path.name).name} is not a whole zip file: {error}", "Copy it again.") from error
         self._entries = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
         self._below: dict[str, set[str]] = {}
         for name in self._entries:
@@ -200,7 +203,7 @@ class ZipStore(Store):
 
     def kvstore(self, path: str) -> dict[str, Any]:
         """TensorStore's zip driver."""
-        base = {"driver": "file", "path": os.path.realpath(self._path)}
+        base = {"driver": "file", "path": os.path.realpath(str(self._path))}
         return {"driver": "zip", "base": base, "path": f"{path}/" if path else ""}
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ INDEX, FULL = "NDTiff.index", "Full resolution"
 LETTERS = {"time": "t", "channel": "c", "z": "z", "row": "r", "column": "k"}
 SMALLEST = 16
 """Coarser levels than this many pixels are not worth having."""
-MOST_NAMED = 64
+MOST_NAMED = 32
 
 
 class NdTiff:

@@ -25,7 +25,7 @@ SUFFIXES = (
     ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".ome.tif", ".ome.tiff", ".qptiff", ".svs", ".ndpi", ".scn", ".bif",
     ".lsm", ".stk", ".flex", ".qpi", ".companion.ome",
 )  # fmt: skip
-MOST_WATCHED = 100
+MOST_WATCHED = 32
 """How many files of a set are looked at to see whether it changed; the catalog's watch sees the others."""
 
 

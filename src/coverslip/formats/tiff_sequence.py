@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from coverslip.formats.trees.tiff_files import Files
     from coverslip.formats.trees.tiff_numbered import Numbered
 
-MOST_WATCHED = 100
+MOST_WATCHED = 32
 """How many files are looked at to see whether the series changed; the catalog's watch sees the others."""
 MOST_NAMED = 1000
 """How many file names are given on as metadata."""

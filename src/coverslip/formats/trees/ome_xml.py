@@ -1,7 +1,7 @@
 """OME-XML: what a file says of its images, read without trusting it.
 
-A document type, entities and parameter entities are refused, as are huge and deep documents. ``TiffData`` and
-``Plane`` elements, of which there may be one for every plane, become tuples of numbers.
+A document type, entities and parameter entities are refused, as are huge and deep documents. Of
+elements that repeat for each plane no more is kept than where the planes lie.
 
 Source: OME Data Model, schema 2016-06, https://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd; the OME-TIFF
 specification, https://docs.openmicroscopy.org/ome-model/6.3.1/ome-tiff/specification.html.
@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from xml.parsers import expat
 
@@ -26,10 +27,8 @@ MOST_RAW = 5000
 """How many elements of the XML are given on as raw metadata."""
 MOST_TEXT = 4000
 WRITE_AGAIN = "Write the file again with a current writer of OME-TIFF."
-UNUSED = ("Plane", "BinData")
-"""Elements that are counted and not kept."""
-MANY = ("TiffData", "UUID")
-"""Further elements that repeat for each plane; they are not part of the raw metadata either."""
+REPEATED = ("Plane", "BinData", "TiffData")
+"""Elements of which there is one for each plane; they are counted, and of TiffData the attributes are kept."""
 
 
 @dataclass(slots=True)
@@ -41,6 +40,7 @@ class Element:
     children: list[Element] = field(default_factory=list)
     text: str = ""
     omitted: dict[str, int] = field(default_factory=dict)
+    blocks: list[dict[str, str]] = field(default_factory=list)
 
     def all(self, name: str) -> list[Element]:
         """The children of this name."""
@@ -49,6 +49,9 @@ class Element:
     def first(self, name: str) -> Element | None:
         """The first child of this name."""
         return next((child for child in self.children if child.name == name), None)
+
+
+_NOTHING = Element("", {})
 
 
 def parse(xml: str | bytes) -> Element:
@@ -108,6 +111,7 @@ class _Builder:
     def __init__(self) -> None:
         self.root: Element | None = None
         self._open: list[Element] = []
+        self._block: dict[str, str] | None = None
         self._count = 0
 
     def doctype(self, *_: Any) -> None:
@@ -120,23 +124,38 @@ class _Builder:
         self._count += 1
         if len(self._open) >= MOST_DEPTH or self._count > MOST_ELEMENTS:
             raise refused("that is too deep or too long")
-        element = Element(name.rpartition(":")[2], attrs)
-        if self._open:
-            parent = self._open[-1]
-            if element.name in UNUSED:
-                parent.omitted[element.name] = parent.omitted.get(element.name, 0) + 1
-            else:
-                parent.children.append(element)
+        name = name.rpartition(":")[2]
+        if not self._open:
+            element = self.root = Element(name, attrs)
+        elif name in REPEATED or self._open[-1] is _NOTHING:
+            element = _NOTHING
+            self._repeated(name, attrs)
         else:
-            self.root = element
+            element = Element(name, attrs)
+            self._open[-1].children.append(element)
         self._open.append(element)
 
-    def end(self, _: str) -> None:
+    def _repeated(self, name: str, attrs: dict[str, str]) -> None:
+        parent = self._open[-1]
+        if parent is not _NOTHING:
+            parent.omitted[name] = parent.omitted.get(name, 0) + 1
+        if name == "TiffData" and parent is not _NOTHING:
+            self._block = attrs
+            parent.blocks.append(attrs)
+        elif name == "UUID" and self._block is not None:
+            self._block["UUID.FileName"] = attrs.get("FileName", "")
+            self._block["UUID"] = ""
+
+    def end(self, name: str) -> None:
         self._open.pop()
+        if name.endswith("TiffData"):
+            self._block = None
 
     def characters(self, text: str) -> None:
-        if self._open[-1].name != "BinData":
+        if self._open[-1] is not _NOTHING:
             self._open[-1].text += text
+        elif self._block is not None and "UUID" in self._block:
+            self._block["UUID"] += text
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +228,7 @@ def read_ome(xml: str | bytes) -> Ome:
     return Ome(root.attrs.get("UUID"), master, images, to_json(root))
 
 
+@lru_cache(8192)
 def safe_name(name: str | None) -> str | None:
     """A file name that stays in the folder of the file that mentions it.
 
@@ -247,7 +267,7 @@ def _pixels(image: Element, pixels: Element) -> Pixels:
         samples.pop(),
         _axes(attrs),
         tuple(_channel(c.attrs) for c in described),
-        tuple(_block(d) for d in pixels.all("TiffData")),
+        tuple(_block(d) for d in pixels.blocks),
     )
 
 
@@ -292,16 +312,13 @@ def color(text: str | None) -> str | None:
     return f"{(value & 0xFFFFFFFF) >> 8:06X}"
 
 
-def _block(data: Element) -> TiffData:
-    attrs = data.attrs
-    first = tuple(int(attrs.get(f"First{axis}", 0)) for axis in "CZT")
-    ifd = attrs.get("IFD")
-    number = attrs.get("PlaneCount", attrs.get("NumPlanes"))
+def _block(attrs: Mapping[str, str]) -> TiffData:
+    get = attrs.get
+    first = (int(get("FirstC", 0)), int(get("FirstZ", 0)), int(get("FirstT", 0)))
+    ifd = get("IFD")
+    number = get("PlaneCount", get("NumPlanes"))
     count = int(number) if number is not None else (1 if ifd is not None else None)
-    uuid = data.first("UUID")
-    name = safe_name(uuid.attrs.get("FileName")) if uuid is not None else None
-    text = uuid.text.strip() if uuid is not None else None
-    return TiffData(first, int(ifd or 0), count, name, text)  # type: ignore[arg-type]
+    return TiffData(first, int(ifd or 0), count, safe_name(get("UUID.FileName")), get("UUID", "").strip() or None)
 
 
 def to_json(root: Element, most: int = MOST_RAW) -> dict[str, Any]:
@@ -319,7 +336,7 @@ def to_json(root: Element, most: int = MOST_RAW) -> dict[str, Any]:
             found["_"] = short_path(text[:MOST_TEXT])
         omitted = dict(element.omitted)
         for child in element.children:
-            if child.name in MANY or left[0] <= 0:
+            if left[0] <= 0:
                 omitted[child.name] = omitted.get(child.name, 0) + 1
                 continue
             left[0] -= 1

@@ -32,6 +32,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 # What tifffile and imagecodecs raise for bytes that make no sense, depending on where they meet them.
 NONSENSE = (
+    tifffile.TiffFileError,
     ValueError,
     RuntimeError,
     LookupError,

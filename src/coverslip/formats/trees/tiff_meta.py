@@ -136,7 +136,8 @@ def _fluoview(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Sizes:
 
 
 def _sis(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Sizes:
-    meta = vendor(tif, "sis")
+    own = page.tags.valueof(33560)  # of this page: the file's first may lack it
+    meta = own if isinstance(own, Mapping) else vendor(tif, "sis")
     um = "micrometer"
     return _sizes(x=(float(meta.get("pixelsizex") or 0) * 1e6, um), y=(float(meta.get("pixelsizey") or 0) * 1e6, um))
 
@@ -150,6 +151,9 @@ def _electron(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Sizes:
             y=(float(scan.get("PixelHeight") or 0) * 1e9, "nanometer"),
         )
     meta = vendor(tif, "sem")
+    exact = meta.get("")  # numbers without names; the fourth is the pixel size in metres, which the others round
+    if isinstance(exact, (tuple, list)) and len(exact) > 3 and isinstance(exact[3], float) and exact[3] > 0:
+        return _sizes(x=(exact[3] * 1e9, "nanometer"), y=(exact[3] * 1e9, "nanometer"))
     for key in ("ap_image_pixel_size", "ap_pixel_size"):
         value = meta.get(key)
         if isinstance(value, (tuple, list)) and len(value) >= 3:

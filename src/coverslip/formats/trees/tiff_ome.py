@@ -91,6 +91,7 @@ class _OmeImage:
         self._before = before
         self._own = _own_names(ome, files)
         self._parts: list[FileBytes | str] = [files.main]
+        self._part_of: dict[str, int] = {}
         self._samples = pixels.samples
         self._places()
         self._first = self._directory()
@@ -119,17 +120,17 @@ class _OmeImage:
             raise Unsupported(f"An image of {total} planes is more than is read here", "Split it.")
         which, numbers = np.full(total, -1, np.int32), np.zeros(total, np.int64)
         blocks = self._pixels.blocks or (TiffData((0, 0, 0), self._before, None, None, None),)
+        places = ["CZT".index(axis) for axis in slow]
         for block in blocks:
-            first = dict(zip("CZT", block.first, strict=True))
             at = 0
-            for axis, n in zip(slow, shape, strict=True):
-                if not 0 <= first[axis] < n:
+            for place, n in zip(places, shape, strict=True):
+                if not 0 <= block.first[place] < n:
                     break
-                at = at * n + first[axis]
+                at = at * n + block.first[place]
             else:
                 stop = total if block.count is None else min(total, at + max(block.count, 0))
                 which[at:stop] = self._part(block)
-                numbers[at:stop] = block.ifd + np.arange(stop - at)
+                numbers[at:stop] = block.ifd if stop - at == 1 else block.ifd + np.arange(stop - at)
         order = [slow.index(axis) for axis in "TCZ"]
         self._which = np.ascontiguousarray(which.reshape(shape).transpose(order)).ravel()
         self._numbers = np.ascontiguousarray(numbers.reshape(shape).transpose(order)).ravel()
@@ -138,9 +139,10 @@ class _OmeImage:
         name = block.file
         if name is None or name in self._own:
             return 0
-        if name not in self._parts:
+        if name not in self._part_of:
+            self._part_of[name] = len(self._parts)
             self._parts.append(name)
-        return self._parts.index(name)
+        return self._part_of[name]
 
     def _directory(self) -> Directory:
         """The first plane that is there."""

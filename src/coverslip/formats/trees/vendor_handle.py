@@ -18,7 +18,7 @@ import numpy.typing as npt
 from coverslip.core.errors import Damaged, Unreadable
 
 T = TypeVar("T")
-WHOLE_ROWS = 4
+WHOLE_ROWS = 8
 """Rows are read whole when at least one part in this many of their bytes is wanted: fewer calls cost less."""
 READ_BYTES = 1 << 30
 """One system call reads at most this much."""
@@ -122,5 +122,11 @@ class FileBytes:
             extent = (rows - 1) * pitch + length
             flat = np.frombuffer(self.read(offset, extent), np.uint8)
             return np.lib.stride_tricks.as_strided(flat, (rows, length), (pitch, 1), writeable=False)
-        flat = np.frombuffer(b"".join(self.read(offset + i * pitch, length) for i in range(rows)), np.uint8)
-        return flat.reshape(rows, length)
+        if offset < 0 or offset + (rows - 1) * pitch + length > self.size:
+            raise Damaged(f"{self._name} ends before byte {offset + (rows - 1) * pitch + length}", TRUNCATED)
+        with self._fd.use() as fd:
+            parts = [os.pread(fd, length, offset + i * pitch) for i in range(rows)]
+        whole = b"".join(parts)
+        if len(whole) != rows * length:
+            raise Damaged(f"{self._name} ended while it was read", TRUNCATED)
+        return np.frombuffer(whole, np.uint8).reshape(rows, length)

@@ -74,7 +74,8 @@ def _group(path: Path, found: Numbered, files: Files) -> Group:
     import tifffile
 
     from coverslip.core.ngff import Axis, ImageMeta
-    from coverslip.formats.trees.tiff import PageArray, check_page, damage
+    from coverslip.formats.trees.tiff import check_page, damage
+    from coverslip.formats.trees.tiff_array import PageArray
     from coverslip.formats.trees.tiff_files import DirectoryPages
     from coverslip.formats.trees.tiff_meta import pixel_sizes, raw_metadata
     from coverslip.formats.trees.tiff_series import RGB_KINDS, RGB_NAMES

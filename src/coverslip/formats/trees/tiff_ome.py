@@ -21,7 +21,7 @@ from coverslip.core.ngff import Channel, ImageMeta
 from coverslip.core.node import Array, Group
 from coverslip.formats.trees.image import image, in_order
 from coverslip.formats.trees.ome_xml import Ome, Pixels, TiffData, Unfit, plain, read_ome
-from coverslip.formats.trees.tiff import PageArray
+from coverslip.formats.trees.tiff_array import PageArray
 from coverslip.formats.trees.tiff_bytes import COPY_AGAIN, Directory, FileBytes
 from coverslip.formats.trees.tiff_files import DirectoryPages, Files
 from coverslip.formats.trees.tiff_series import RGB_KINDS, RGB_NAMES

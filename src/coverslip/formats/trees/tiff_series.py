@@ -23,7 +23,8 @@ from coverslip.core.node import Array, Group
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.formats.trees.image import image, in_order
 from coverslip.formats.trees.ome_xml import check_xml
-from coverslip.formats.trees.tiff import OnePiece, PageArray, PageList, Pages, check_page, damage
+from coverslip.formats.trees.tiff import OnePiece, PageList, Pages, check_page, damage
+from coverslip.formats.trees.tiff_array import PageArray
 from coverslip.formats.trees.tiff_bytes import COPY_AGAIN, Directories
 from coverslip.formats.trees.tiff_files import DirectoryPages, Files
 from coverslip.formats.trees.tiff_meta import channels, lut_color, pixel_sizes, raw_metadata

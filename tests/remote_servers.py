@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.server
-import json
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import obstore
 from obstore.store import S3Store
 
-ROOT_KEY, ROOT_SECRET = "test", "test-secret"  # noqa: S105
+ROOT_KEY, ROOT_SECRET = "test", "test-secret"
 
 
 @dataclass
@@ -47,7 +47,11 @@ class S3:
             bucket,
             endpoint=self.url,
             region="us-east-1",
-            credential_provider=lambda: {"access_key_id": self.key, "secret_access_key": self.secret, "expires_at": None},
+            credential_provider=lambda: {
+                "access_key_id": self.key,
+                "secret_access_key": self.secret,
+                "expires_at": None,
+            },
             client_options={"allow_http": True},
         )
 
@@ -63,13 +67,13 @@ class S3:
         self._ask(f"{self.url}/{bucket}/{key}", data, "PUT", {"x-amz-acl": "public-read", **ROOT})
 
     def put_tree(self, bucket: str, prefix: str, folder: Path) -> None:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                self.put(bucket, f"{prefix}/{file.relative_to(folder).as_posix()}", file)
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda f: self.put(bucket, f"{prefix}/{f.relative_to(folder).as_posix()}", f), files))
 
     def ask_for_keys(self) -> None:
         """From now on every request must be signed by the user, whose key is made here."""
-        call = {"Content-Type": "application/x-www-form-urlencoded", **ROOT_IAM}
+        call = {**ROOT_IAM, "Content-Type": "application/x-www-form-urlencoded"}
         self._ask(self.url, b"Action=CreateUser&UserName=u&Version=2010-05-08", "POST", call)
         policy = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
         body = f"Action=PutUserPolicy&UserName=u&PolicyName=p&PolicyDocument={policy}&Version=2010-05-08"
@@ -79,11 +83,9 @@ class S3:
         self.secret = re.search(r"<SecretAccessKey>(.*?)<", made)[1]  # type: ignore[index]
         self._ask(f"{self.url}/moto-api/reset-auth", b"0", "POST", {"Content-Type": "text/plain"})
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        if self.process.stderr is not None:
-            self.process.stderr.close()
 
     def _ask(self, url: str, data: bytes, method: str, headers: dict[str, str]) -> str:
         request = urllib.request.Request(url, data=data, method=method, headers=headers)
@@ -93,7 +95,8 @@ class S3:
 
 def _signed(service: str) -> dict[str, str]:
     scope = f"Credential={ROOT_KEY}/20260101/us-east-1/{service}/aws4_request"
-    return {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"}
+    signed = f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"
+    return {"Content-Type": "application/octet-stream", "Authorization": signed}
 
 
 ROOT, ROOT_IAM = _signed("s3"), _signed("iam")
@@ -104,27 +107,23 @@ def s3_server() -> Iterator[S3]:
     """moto's server on a free port of this machine."""
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    server = None
+    server = drain = None
+    assert process.stderr is not None
     try:
-        assert process.stderr is not None
         for line in process.stderr:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 server = S3(found[0], process)
                 break
         assert server is not None, "moto's server did not start"
-        threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
+        drain = threading.Thread(target=process.stderr.read, daemon=True)
+        drain.start()
         yield server
     finally:
         process.kill()
         process.wait()
-
-
-def _drain(pipe: Any) -> None:
-    try:
-        for _ in pipe:
-            pass
-    except ValueError:  # closed meanwhile
-        pass
+        if drain is not None:
+            drain.join()
+        process.stderr.close()
 
 
 @dataclass
@@ -147,8 +146,14 @@ class Web:
         What every address must carry, else 403.
     moved
         Addresses by path that it sends clients to.
+    down
+        Whether it hangs up without an answer.
     requests
         Method, path and range of every request.
+    sent
+        Bytes of all answers.
+    now, most
+        Requests that are answered now, and were answered at the same time at most.
     """
 
     folder: Path
@@ -160,8 +165,11 @@ class Web:
     query: str = ""
     authorization: str = ""
     moved: dict[str, str] = field(default_factory=dict)
+    down: bool = False
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     sent: int = 0
+    now: int = 0
+    most: int = 0
 
 
 @contextmanager
@@ -176,6 +184,7 @@ def web_server(folder: Path) -> Iterator[Web]:
     try:
         yield web
     finally:
+        web.down = True
         server.shutdown()
         server.server_close()
         thread.join()
@@ -196,10 +205,16 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         web = self.web
+        if web.down:
+            self.close_connection = True
+            return
         path, _, query = self.path.partition("?")
         asked = self.headers.get("Range", "")
         web.requests.append((self.command, self.path, asked))
+        web.now += 1
+        web.most = max(web.most, web.now)
         time.sleep(web.slow_s)
+        web.now -= 1
         file = web.folder / unquote(path).lstrip("/")
         if path in web.moved:
             self._send(302, b"", {"Location": web.moved[path]})
@@ -214,7 +229,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         data, stat = file.read_bytes(), file.stat()
         headers = {"Last-Modified": formatdate(stat.st_mtime, usegmt=True)}
         if self.web.etags:
-            headers["ETag"] = f'"{hashlib.md5(data).hexdigest()}"'  # noqa: S324
+            headers["ETag"] = f'"{hashlib.md5(data).hexdigest()}"'
         status, size = 200, len(data)
         if asked:
             first, _, last = asked.removeprefix("bytes=").partition("-")
@@ -244,5 +259,3 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.web.sent += len(data)
         if cut is not None and cut < len(data):
             self.close_connection = True
-
-

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 import time
+import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import anndata
 import h5py
-import make
 import nibabel
 import numpy as np
 import pytest
 import tifffile
 import zarr
-from remote_servers import S3, Web, s3_server, web_server
 
-from coverslip.core.errors import CoverslipError, Damaged, NotFound, Stopped, TooLarge, Unreadable
+import make
+from coverslip.core.errors import Damaged, NotFound, Unreadable
 from coverslip.core.node import Array, Group, Source
 from coverslip.core.spec import Box
-from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.images import Images
 from coverslip.formats import open_source
 from coverslip.formats.remote import file as remote_file
 from coverslip.formats.remote.credentials import Credentials, Profile
 from coverslip.formats.remote.place import Offer, Place, Places
+from remote_servers import S3, Web, s3_server, web_server
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +69,16 @@ def multiscales(version: str, levels: int = 2) -> dict:
     return {"ome": {"version": version, "multiscales": scales}} if version == "0.5" else {"multiscales": scales}
 
 
-def write_ome(folder: Path | str, version: str, shards: tuple[int, ...] | None = None, store: object = None) -> np.ndarray:
+def write_ome(folder: Path, version: str, shards: tuple[int, ...] | None = None) -> np.ndarray:
     data = np.random.default_rng(3).integers(0, 60000, (2, 200, 300)).astype(np.uint16)
     data[:, :64, :64] = 0  # chunks that are not stored
-    group = zarr.open_group(store or str(folder), mode="w", zarr_format=3 if version == "0.5" else 2)
+    group = zarr.open_group(str(folder), mode="w", zarr_format=3 if version == "0.5" else 2)
     group.attrs.update(multiscales(version))
     for level in range(2):
         part = data[:, :: 2**level, :: 2**level]
         keys = {} if version == "0.5" else {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
         made = group.create_array(
-            str(level), shape=part.shape, dtype=part.dtype, chunks=(1, 32, 32), shards=shards, fill_value=0, **keys
+            str(level), shape=part.shape, dtype=part.dtype, chunks=(1, 64, 64), shards=shards, fill_value=0, **keys
         )
         made[...] = part
     return data
@@ -117,7 +117,7 @@ BOXES = [Box((0, 0, 0), (2, 200, 300)), Box((1, 10, 20), (2, 70, 33)), Box((0, 1
 
 
 @pytest.mark.parametrize(
-    ("version", "shards"), [("0.4", None), ("0.5", None), ("0.5", (1, 128, 128)), ("0.5", (2, 224, 320))]
+    ("version", "shards"), [("0.4", None), ("0.5", None), ("0.5", (1, 128, 128)), ("0.5", (2, 256, 320))]
 )
 def test_ome_zarr_on_s3(s3: S3, places: Places, tmp_path: Path, version: str, shards: tuple[int, ...] | None) -> None:
     data = write_ome(tmp_path / "a.zarr", version, shards)
@@ -136,15 +136,16 @@ def test_ome_zarr_on_s3(s3: S3, places: Places, tmp_path: Path, version: str, sh
 
 
 def test_a_slice_fetches_no_more_than_it_needs(web: Web, places: Places) -> None:
-    write_ome(web.folder / "a.zarr", "0.5", (2, 224, 320))
+    write_ome(web.folder / "a.zarr", "0.5", (2, 256, 320))
     source = places.at(f"{web.url}/a.zarr").open()
     image = Images(source)[""]
     web.requests.clear()
     web.sent = 0
     image.array.read(Box((0, 100, 100), (1, 110, 110)))
-    assert [r[2][:7] for r in web.requests] == ["bytes=-", "bytes=" + web.requests[1][2][6]]
-    assert web.sent < 4000  # of a shard of 130 kB
-    image.array.read(Box((0, 100, 100), (1, 110, 110)))
+    assert [r[1] for r in web.requests] == ["/a.zarr/0/c/0/0/0"] * 2  # the index and the chunk
+    assert web.sent < 10_000
+    assert (web.folder / "a.zarr/0/c/0/0/0").stat().st_size > 100_000
+    image.array.read(Box((1, 100, 100), (2, 110, 110)))
     assert len(web.requests) == 3  # the index is kept
 
 
@@ -153,23 +154,20 @@ def test_consolidated_metadata_is_enough(s3: S3, places: Places, tmp_path: Path)
     for version in (2, 3):
         root = zarr.open_group(str(tmp_path / f"v{version}.zarr"), mode="w", zarr_format=version)
         root.create_group("deep").create_array("numbers", data=np.arange(60).reshape(6, 10), chunks=(4, 4))
-        with pytest.warns(UserWarning) if version == 3 else _nothing():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # consolidated metadata is no part of v3's specification yet
             zarr.consolidate_metadata(str(tmp_path / f"v{version}.zarr"), zarr_format=version)
         s3.put_tree(bucket, f"v{version}.zarr", tmp_path / f"v{version}.zarr")
         source = places.at(f"s3://{bucket}/v{version}.zarr/").open()
         same(open_source(tmp_path / f"v{version}.zarr"), source)
 
 
-def _nothing() -> object:
-    from contextlib import nullcontext
-
-    return nullcontext()
-
-
 def test_zipped_ome_zarr(s3: S3, web: Web, places: Places, tmp_path: Path) -> None:
     path = web.folder / "a.ozx"
-    with zarr.storage.ZipStore(path, mode="w") as store:
-        data = write_ome("", "0.5", (1, 128, 128), store)
+    data = write_ome(tmp_path / "a.zarr", "0.5", (1, 128, 128))
+    with zipfile.ZipFile(path, "w") as made:
+        for file in sorted((tmp_path / "a.zarr").rglob("*")):
+            made.write(file, file.relative_to(tmp_path / "a.zarr"))
     s3.make("zips")
     s3.put("zips", "a.ozx", path)
     for url in ("s3://zips/a.ozx", f"{web.url}/a.ozx"):
@@ -203,14 +201,14 @@ def test_hdf5_chunks_are_fetched_together(web: Web, places: Places) -> None:
     (offer,) = offers(places.at(f"{web.url}/a.h5"))
     assert offer.format == "hdf5_arrays"
     source = offer.open()
-    arrays = {name: array for name, array in walk(source.root)}
+    arrays = dict(walk(source.root))
     assert len(arrays) == 2
     web.requests.clear()
-    web.slow_s = 0.1
-    started = time.monotonic()
+    web.slow_s, web.most = 0.1, 0
     for array in arrays.values():
         np.testing.assert_array_equal(array.read(Box((8, 0, 0), (40, 64, 1024))), data[8:40])
-    assert time.monotonic() - started < 0.1 * len(web.requests)  # not one after the other
+    assert web.most > 1
+    assert len(web.requests) < 8
     source.close()
 
 
@@ -221,7 +219,7 @@ def test_other_files_are_copied_once(s3: S3, places: Places, tmp_path: Path, kin
     if kind == "nii.gz":
         nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), path)
     else:
-        tifffile.imwrite(path, data, ome=kind == "ome.tif", metadata={"axes": "ZYX"}, tile=(32, 32))
+        tifffile.imwrite(path, data, ome=kind == "ome.tif", metadata={"axes": "ZYX"}, photometric="minisblack")
     s3.make("files")
     s3.put("files", f"some folder/{path.name}", path)
     told: list[tuple[str, int, int]] = []
@@ -300,7 +298,7 @@ def test_without_keys_public_objects_are_read(s3: S3, tmp_path: Path, monkeypatc
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
     places = Places(Credentials(), tmp_path / "copies")
     same(open_source(tmp_path / "x.h5"), places.at("s3://public/numbers.h5").open())
-    with pytest.raises(Unreadable, match="Access to s3://private/numbers.h5 was denied"):
+    with pytest.raises(Unreadable, match=r"Access to s3://private/numbers\.h5 was denied"):
         places.at("s3://private/numbers.h5").open()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret)
@@ -316,7 +314,7 @@ def strict() -> Iterator[S3]:
         yield server
 
 
-@pytest.mark.parametrize("bad", ["key", "secret", "none"])
+@pytest.mark.parametrize("bad", ["key", "secret"])
 def test_wrong_keys(strict: S3, tmp_path: Path, bad: str) -> None:
     write_ome(tmp_path / "a.zarr", "0.4")
     strict.put_tree("lab", "a.zarr", tmp_path / "a.zarr")
@@ -325,7 +323,6 @@ def test_wrong_keys(strict: S3, tmp_path: Path, bad: str) -> None:
     wrong = {
         "key": Profile("wrong", "s3", "AKIAWRONGWRONG", "WRONGSECRET", endpoint_url=strict.url),
         "secret": Profile("wrong", "s3", strict.key, "WRONGSECRET", endpoint_url=strict.url),
-        "none": Profile("wrong", "s3", endpoint_url=strict.url),
     }[bad]
     places = Places(Credentials([right, wrong]), tmp_path / "copies")
     assert offers(places.at("s3://lab/a.zarr", "right"))[0].format == "ome_zarr"
@@ -373,7 +370,7 @@ def test_an_object_changed_while_it_is_open(s3: S3, web: Web, places: Places, tm
             s3.put("changing", "a.h5", web.folder / "a.h5")
             if run == 0:
                 source = places.at(url).open()
-                (_, array), = walk(source.root)
+                ((_, array),) = walk(source.root)
                 array.read_rows(0, 10)
                 etag = source.etag
                 assert source.fresh()
@@ -383,7 +380,7 @@ def test_an_object_changed_while_it_is_open(s3: S3, web: Web, places: Places, tm
         assert not source.fresh()
         again = places.at(url).open()
         assert again.etag != etag
-        (_, array), = walk(again.root)
+        ((_, array),) = walk(again.root)
         assert array.read_all()[5] == 6
 
 
@@ -426,12 +423,12 @@ def test_an_s3_server_killed_while_it_is_read(tmp_path: Path) -> None:
             tmp_path / "copies",
         )
         source = places.at("s3://lab/a.h5").open()
-        (_, array), = walk(source.root)
+        ((_, array),) = walk(source.root)
         assert array.read_rows(0, 3).tolist() == [0, 1, 2]
         server.process.kill()
         server.process.wait()
         started = time.monotonic()
-        with pytest.raises(Unreadable, match="cannot be reached|broke"):
+        with pytest.raises(Unreadable, match=r"cannot be reached|broke"):
             array.read_all()
         assert time.monotonic() - started < 30
         source.close()

@@ -24,8 +24,9 @@ from coverslip.core.spec import Box
 from coverslip.formats.remote.bucket import Stat, at_once
 from coverslip.formats.remote.failures import changed
 from coverslip.formats.remote.store import RemoteStore, RemoteZip
+from coverslip.formats.trees.grid import touched
 from coverslip.formats.trees.recent import Recent, new_key
-from coverslip.formats.trees.tensorstore import context, told, touched
+from coverslip.formats.trees.tensorstore import context, told
 from coverslip.formats.trees.zarr import ZarrArray
 from coverslip.formats.trees.zarr_meta import ArrayMeta
 from coverslip.formats.trees.zarr_store import Store

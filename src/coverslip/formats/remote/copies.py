@@ -156,7 +156,9 @@ class Copies:
                 yield folder.stat().st_mtime, size, folder
 
 
-def _fetch(file: RemoteFile, start: int, write: Callable[[bytes | bytearray], object], stop: Stop, progress: Progress) -> None:
+def _fetch(
+    file: RemoteFile, start: int, write: Callable[[bytes | bytearray], object], stop: Stop, progress: Progress
+) -> None:
     step = PIECE * ABREAST
     done = start
     progress(done, file.size)
@@ -175,7 +177,9 @@ def _fetch(file: RemoteFile, start: int, write: Callable[[bytes | bytearray], ob
     _stream(file, done, write, stop, progress)
 
 
-def _stream(file: RemoteFile, skip: int, write: Callable[[bytes | bytearray], object], stop: Stop, progress: Progress) -> None:
+def _stream(
+    file: RemoteFile, skip: int, write: Callable[[bytes | bytearray], object], stop: Stop, progress: Progress
+) -> None:
     """From a server that sends whole files only."""
     at = 0
     for part in file.bucket.stream(file.key, file.stat, PIECE):

@@ -18,8 +18,8 @@ from coverslip.core.node import Group
 from coverslip.core.ranges import Ranges
 from coverslip.core.spec import Box
 from coverslip.formats.remote.file import PIECE, RemoteFile
+from coverslip.formats.trees.grid import touched
 from coverslip.formats.trees.hdf5 import H5Group, H5Source, damage
-from coverslip.formats.trees.tensorstore import touched
 
 MOST_CHUNKS = 4096
 """Chunks that one read fetches before it begins; a longer one fetches the others as HDF5 asks for them."""
@@ -44,6 +44,10 @@ class RangedH5Source(H5Source):
         """Read into ``target``; all of it is there."""
         self._remote.read_into(at, target)
         return len(target)
+
+    def stored(self, offset: int, size: int) -> bytes:
+        """Bytes of the file, fewer where it ends."""
+        return self._remote.read(offset, max(0, min(size, self._remote.size - offset)))
 
     def ahead(self, dataset: h5py.Dataset, box: Box) -> None:
         """Fetch the stored chunks that a box touches."""

@@ -11,11 +11,12 @@ from coverslip.core.errors import CoverslipError, NotFound, UnknownFormat, Unsup
 from coverslip.core.node import Source
 from coverslip.core.stop import Stop
 from coverslip.formats.remote.address import Address
-from coverslip.formats.remote.bucket import Bucket, Stat
+from coverslip.formats.remote.bucket import Bucket, Stat, at_once
 from coverslip.formats.remote.copies import QUOTA_BYTES, Copies, Progress
 from coverslip.formats.remote.credentials import Credentials, Profile
 from coverslip.formats.remote.failures import DENIED
 from coverslip.formats.remote.source import (
+    HEAD_BYTES,
     Kind,
     file_kind,
     first_bytes,
@@ -30,6 +31,12 @@ MOST_SOURCES = 10_000
 MOST_FOLDERS = 2_000
 """Folders that one listing looks into; each is a request."""
 MOST_DEPTH = 16
+PLAIN = frozenset(
+    (".txt", ".csv", ".tsv", ".json", ".md", ".html", ".xml", ".log", ".py", ".pdf", ".yaml", ".yml", ".gif")
+)
+"""Suffixes of objects that are not looked into."""
+LATER = Kind("", "", False)
+"""In place of a kind that could not be found out now."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,7 @@ class Place:
         self.address = address
         self._places = places
         self._profile = profile
+        self._kinds: dict[tuple[str, str], Kind | None] = {}
 
     @property
     def name(self) -> str:
@@ -188,7 +196,7 @@ class Place:
                 denied = error if error.name == DENIED else None
             if not zarr_first and is_zarr(store):
                 return self._hierarchy("", store)
-            if denied is not None and self.address.web:
+            if denied is not None:
                 raise denied
         return None
 
@@ -251,17 +259,30 @@ class Place:
             return []
 
     def _in(self, folder: str, objects: list[Stat]) -> list[Offer] | None:
-        """Files of a known format directly in a folder, by their names; None when the folder is a Zarr hierarchy."""
+        """Files of a known format directly in a folder; None when the folder is a Zarr hierarchy."""
         names = {stat.key.rpartition("/")[2] for stat in objects}
         if names & set(ROOTS):
             return None
-        offers = []
-        for stat in sorted(objects, key=lambda stat: stat.key):
-            name = stat.key.rpartition("/")[2]
-            if name.startswith(".") or not stat.size:
-                continue
-            try:
-                offers.append(self._file(stat, file_kind(name, b"", stat.size)))
-            except UnknownFormat:
-                continue
-        return offers
+        shown = [stat for stat in objects if stat.size and not stat.key.rpartition("/")[2].startswith(".")]
+        unknown = [stat for stat in shown if (stat.key, stat.etag) not in self._kinds]
+        for stat, kind in zip(unknown, at_once(self._kind, unknown), strict=True):
+            if kind is not LATER:
+                self._kinds[stat.key, stat.etag] = kind
+        kinds = [(stat, self._kinds.get((stat.key, stat.etag))) for stat in sorted(shown, key=lambda stat: stat.key)]
+        return [self._file(stat, kind) for stat, kind in kinds if kind is not None]
+
+    def _kind(self, stat: Stat) -> Kind | None:
+        """What an object is, by its name, or else by its first bytes; None when no format claims it."""
+        name = stat.key.rpartition("/")[2]
+        try:
+            return file_kind(name, b"", stat.size)
+        except UnknownFormat:
+            if Path(name).suffix.lower() in PLAIN:
+                return None
+        try:
+            head, _ = self._bucket().get(stat.key, 0, HEAD_BYTES)
+            return file_kind(name, head, stat.size)
+        except UnknownFormat:
+            return None
+        except CoverslipError:  # it cannot be read now; the next listing asks again
+            return LATER

@@ -73,6 +73,10 @@ class H5Source(Source):
         """Read into ``target`` from a position of the file, beside HDF5's lock; returns how many bytes there were."""
         return os.preadv(self._fd, [target], at)
 
+    def stored(self, offset: int, size: int) -> bytes:
+        """Bytes of the file, fewer where it ends, read beside HDF5's lock."""
+        return os.pread(self._fd, size, offset)
+
     def ahead(self, dataset: h5py.Dataset, box: Box) -> None:
         """Told what is read next; a file on this machine needs no more."""
 

@@ -118,6 +118,7 @@ class H5Chunks(Array):
         chunks = self._spec.chunks
         assert chunks is not None
         if out.size:
+            self._array.source.ahead(self._dataset, box)
             for index in touched(box, chunks):
                 into, part = meeting(box, index, chunks)
                 out[into] = _recent.get((self._key, index), partial(self._chunk, index))[part]
@@ -135,7 +136,7 @@ class H5Chunks(Array):
             size = math.prod(chunks) * itemsize
             if info.size > 2 * size + (1 << 16):
                 raise ValueError("a chunk is larger than it can be")
-            stored = os.pread(self._array.source.fd, info.size, info.byte_offset)
+            stored = self._array.source.stored(info.byte_offset, info.size)
             for place in reversed(range(len(self._filters))):
                 if not info.filter_mask >> place & 1:
                     sums = self._filters[:place].count(FLETCHER32)  # of 4 bytes each, that earlier filters added

@@ -4,7 +4,9 @@ import json
 import os
 import random
 import shutil
+import struct
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -758,6 +760,51 @@ def test_a_huge_codestream_is_refused_before_it_is_decoded(tmp_path):
     with pytest.raises(Damaged, match="the header says"):
         source.root.array("0").read_all()
     source.close()
+
+
+def test_offsets_in_rle_are_not_trusted(tmp_path):
+    """Decoders of whole frames read outside their memory for such a header."""
+    values = ints((16, 16), "u2")
+    rng = random.Random(29)
+    for turn in range(50):
+        starts = [rng.choice((0, 64, 70, 2**31, 2**32 - 1)) for _ in range(2)]
+        frame = struct.pack("<16I", rng.choice((0, 1, 2, 3, 200)), *starts, *[0] * 13) + b"\x81\0" * 4
+        path = save(compressed(dataset(values), "1.2.840.10008.1.2.5", [frame]), tmp_path / f"{turn}.dcm")
+        source = open_source(path)
+        with pytest.raises(Damaged):
+            source.root.array("0").read_all()
+        source.close()
+
+
+def test_a_truncated_jpeg_ls_frame_is_refused_at_once(tmp_path):
+    values = np.arange(60 * 70 * 3).reshape(60, 70, 3).astype("u1")
+    frame = imagecodecs.jpegls_encode(values)
+    frame = frame[: len(frame) // 2 * 2 - 20]
+    path = save(compressed(dataset(values), "1.2.840.10008.1.2.4.80", [frame]), tmp_path / "a.dcm")
+    source = open_source(path)
+    began = time.perf_counter()
+    with pytest.raises(Damaged):
+        source.root.array("0").read_all()
+    assert time.perf_counter() - began < 5
+    source.close()
+
+
+def test_errors_quote_nothing_of_a_damaged_file(tmp_path):
+    ds = dataset(ints((4, 5)))
+    del ds.PixelData
+    ds.Modality = "CT"
+    path = save(ds, tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(b"CS\x02\0CT", b"CS\x08\0Zebediah"))
+    with pytest.raises(CoverslipError) as caught:
+        open_source(path)
+    assert "Zebediah" not in str(caught.value)
+    shown = save(dataset(ints((4, 5)), PatientName="Zebediah^Quux"), tmp_path / "b.dcm")
+    data = shown.read_bytes()
+    at = data.find(b"US\x02\0", data.find(b"\x28\0\x10\0"))
+    shown.write_bytes(data[:at] + b"US\x03\0" + data[at + 4 :])  # Rows of three bytes
+    with pytest.raises(Damaged) as caught:
+        open_source(shown)
+    assert "Zebediah" not in str(caught.value)
 
 
 FUZZED = ["CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jpeg_ls_lossless.dcm",

@@ -142,7 +142,8 @@ def _check(header: Codestream, shape: tuple[int, ...]) -> None:
 
 def _jpeg(codecs: Any, data: bytes, syntax: str, header: Codestream, ybr: bool) -> npt.NDArray[Any]:
     if syntax in JPEG_LS:
-        found: npt.NDArray[Any] = codecs.jpegls_decode(data)
+        # CharLS needs seconds to see that a truncated stream has no end; with one it sees it at once.
+        found: npt.NDArray[Any] = codecs.jpegls_decode(data + b"\xff\xd9")
     elif header.samples == 1:
         found = codecs.jpeg8_decode(data)
     else:
@@ -153,11 +154,24 @@ def _jpeg(codecs: Any, data: bytes, syntax: str, header: Codestream, ybr: bool) 
 
 
 def _rle(codecs: Any, data: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], stored: int) -> npt.NDArray[Any]:
-    little = dtype.newbyteorder("<")
-    flat = np.frombuffer(codecs.dicomrle_decode(data, little), little)
-    if shape[2:]:
-        flat = np.moveaxis(flat[: int(np.prod(shape))].reshape(shape[2], *shape[:2]), 0, -1)
-    return sign_extended(flat[: int(np.prod(shape))].reshape(shape).astype(dtype), stored)
+    """Segments of packed bytes, the highest byte of each sample first.
+
+    imagecodecs has a codec for whole frames, too, but it trusts the offsets in the header.
+    """
+    size, count = dtype.itemsize, shape[0] * shape[1]
+    samples = shape[2] if shape[2:] else 1
+    number, *starts = struct.unpack_from("<16I", data)
+    ends = [*starts[1:number], len(data)]
+    if number != samples * size or any(not 64 <= a <= b <= len(data) for a, b in zip(starts, ends, strict=False)):
+        raise ValueError("its segments do not lie where it says")
+    planes = np.empty((samples, size, count), np.uint8)
+    for i, (first, last) in enumerate(zip(starts, ends, strict=False)):
+        unpacked = codecs.packbits_decode(data[first:last])[:count]
+        if len(unpacked) != count:
+            raise ValueError("a segment ends too early")
+        planes[divmod(i, size)] = np.frombuffer(unpacked, np.uint8)
+    values = np.ascontiguousarray(planes.transpose(2, 0, 1)).view(dtype.newbyteorder(">")).astype(dtype)
+    return sign_extended(values.reshape(shape), stored)
 
 
 def _fitted(found: npt.NDArray[Any], header: Codestream, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:

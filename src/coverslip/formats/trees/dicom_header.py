@@ -37,6 +37,7 @@ KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x
 LONG_VRS = (b"OB", b"OW", b"OD", b"OF", b"OL", b"OV", b"UN", b"UC", b"UR", b"UT", b"SQ", b"SV", b"UV")
 GREY = {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}
 COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "YBR_PARTIAL_420", "YBR_PARTIAL_422"}
+CODED_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")
 MOST_INFLATED = 1 << 30
 LARGE = 1 << 26
 """Values of the header that are longer are read when somebody asks for them."""
@@ -64,8 +65,16 @@ def damage(name: str) -> Iterator[None]:
     except caught as error:
         if isinstance(error, OSError) and error.errno is not None:  # the system's, not pydicom's
             raise
-        text = str(error).splitlines()[0][:200] if str(error) else error.__class__.__name__
+        # What pydicom says may quote the file, and with it a person.
+        missing = isinstance(error, AttributeError) and str(error.name or "")
+        text = f"{missing} is missing" if missing else f"its header makes no sense ({error.__class__.__name__})"
         raise Damaged(f"{name} cannot be read: {text}", "The file is damaged or truncated; copy it again.") from error
+
+
+def code(dataset: Any, keyword: str) -> str:
+    """A coded string (CS) of at most 16 capitals, digits, blanks and underscores; empty when it is none."""
+    value = str(dataset.get(keyword) or "")
+    return value if CODED_STRING.fullmatch(value) else ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:
         )
         implicit, little = dataset.original_encoding
         guess = IMPLICIT if implicit else EXPLICIT if little else BIG
-        syntax = str(dataset.file_meta.get("TransferSyntaxUID") or guess)
+        syntax = re.sub(r"[^0-9.]", "", str(dataset.file_meta.get("TransferSyntaxUID") or guess))[:64]
         element = _element(file, implicit, little)
         return Header(path, dataset, syntax, element, stat.st_size, file_etag(stat))
 
@@ -195,7 +204,7 @@ def pixels_of(header: Header) -> Pixels:
     name, element = header.path.name, header.element
     with damage(name):
         if element is None:
-            kind = header.dataset.get("Modality") or "of another kind"
+            kind = code(header.dataset, "Modality") or "of another kind"
             raise Unsupported(f"{name} holds no pixels ({kind})", "Open an image of the same study.", "no_pixels")
         layout = _layout(name, header, element)
         _check(name, header, element, layout)
@@ -218,7 +227,7 @@ def _layout(name: str, header: Header, element: Element) -> Layout:
         stored=stored if 0 < stored <= allocated else allocated,
         dtype=_dtype(name, element.keyword, allocated, bool(dataset.get("PixelRepresentation"))),
         planar=samples > 1 and int(dataset.get("PlanarConfiguration") or 0) == 1,
-        photometric=str(dataset.get("PhotometricInterpretation") or ("MONOCHROME2" if samples == 1 else "RGB")),
+        photometric=code(dataset, "PhotometricInterpretation") or ("MONOCHROME2" if samples == 1 else "RGB"),
         syntax=header.syntax,
         big=big,
         words=big and allocated == 8 and element.vr == b"OW",

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from coverslip.core.ngff import Axis, Channel, ImageMeta
 from coverslip.core.node import Array, Group
 from coverslip.core.spec import Box
+from coverslip.formats.trees.dicom_header import code
 from coverslip.formats.trees.dicom_planes import Arrangement, Plane, functional
 from coverslip.formats.trees.dicom_tags import number_of, numbers, tags
 from coverslip.formats.trees.image import PlaneArray, image, in_order
@@ -30,7 +31,7 @@ def name_of(dataset: Any, identifiers: bool) -> str:
     """What a series is called: modality and number, or its description where free text is wanted."""
     description = str(dataset.get("SeriesDescription") or "") if identifiers else ""
     number = number_of(dataset, "SeriesNumber")
-    modality = str(dataset.get("Modality") or "image")
+    modality = code(dataset, "Modality") or "image"
     return description or (modality if number is None else f"{modality} {number:.0f}")
 
 
@@ -101,7 +102,7 @@ def _rescale(dataset: Any) -> tuple[float, float, str] | None:
     """Slope, intercept and type of what turns stored values into meant ones."""
     dose = number_of(dataset, "DoseGridScaling")
     if dose:
-        return dose, 0.0, str(dataset.get("DoseUnits") or "")
+        return dose, 0.0, code(dataset, "DoseUnits")
     holder = (
         dataset if dataset.get("RescaleSlope") is not None else functional(dataset, "PixelValueTransformationSequence")
     )

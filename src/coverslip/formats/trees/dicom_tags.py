@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from coverslip.formats.trees.dicom_header import nonsense
+from coverslip.formats.trees.dicom_header import CODED_STRING, nonsense
 from coverslip.formats.trees.vendor_names import plain
 
 NUMBERS = {"US", "SS", "UL", "SL", "SV", "UV", "FL", "FD", "DS", "IS"}
@@ -85,7 +85,9 @@ def _value(element: Any, identifiers: bool, inside: str, depth: int) -> Any:
             return None
         items = [_tags(item, identifiers, keyword, depth + 1) for item in element.value[:MOST_ITEMS]]
         return [item for item in items if item]
-    described = vr in NUMBERS or vr == "CS" or keyword in TECHNICAL or (keyword in CODE and inside in CODED)
+    if vr == "CS":
+        return _each(element.value, str if identifiers else _code)
+    described = vr in NUMBERS or keyword in TECHNICAL or (keyword in CODE and inside in CODED)
     if vr == "UI":
         return _each(element.value, lambda uid: _uid(uid, identifiers))
     return _each(element.value, _number if vr in NUMBERS else str) if described or identifiers else None
@@ -105,6 +107,11 @@ def _number(value: Any) -> float | int | None:
         return None
     number = float(value)
     return int(number) if number.is_integer() else number
+
+
+def _code(value: Any) -> str | None:
+    """A coded string; anything else is damaged, and could be the text beside it."""
+    return str(value) if CODED_STRING.fullmatch(str(value)) else None
 
 
 def _uid(uid: Any, identifiers: bool) -> str | None:

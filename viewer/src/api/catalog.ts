@@ -46,9 +46,8 @@ export interface Catalog {
   sources: number;
   by_kind: Partial<Record<Kind, number>>;
   failed: number;
+  /** Files are still being looked for or looked into. */
   scanning: boolean;
-  /** Files found so far. */
-  scanned: number;
   roots: string[];
 }
 

@@ -1,5 +1,6 @@
 /** A line of cards: sources, or the arrays of one of them. */
 
+import { memo } from "react";
 import type { Source } from "../../api/catalog";
 import { MiddleCut } from "../../ui/MiddleCut";
 import { type Spot, same } from "./layout";
@@ -22,7 +23,7 @@ import { itemId, type LineProps, placed, spotsOf } from "./parts";
 import { StatusBadge } from "./StatusBadge";
 import { Thumbnail } from "./Thumbnail";
 
-export function CardLine(props: LineProps & { gap: number; columns: number }) {
+export const CardLine = memo(function CardLine(props: LineProps & { gap: number; columns: number }) {
   const { line, gap, columns, pages, opened, active, choose } = props;
   return (
     <div
@@ -42,7 +43,7 @@ export function CardLine(props: LineProps & { gap: number; columns: number }) {
       })}
     </div>
   );
-}
+});
 
 interface CardProps {
   spot: Spot;

@@ -1,14 +1,14 @@
 /** The sources on the screen, as cards or as a table: only the lines in sight exist, and the keyboard walks over all. */
 
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useLayoutEffect, useMemo, useRef } from "react";
-import type { Query } from "../../api/catalog";
+import { useCallback, useLayoutEffect, useMemo, useRef } from "react";
+import type { Query, Source } from "../../api/catalog";
 import { navigate } from "../../state/route";
 import { CardLine } from "./CardLine";
 import { ArraysHeading, FailureLine } from "./DetailLines";
 import { useKeyboard } from "./keyboard";
 import { Layout, type Line, type Spot } from "./layout";
-import { activate, sourceAt, toggle, useHome } from "./live";
+import { activate, type Home, sourceAt, toggle, useHome } from "./live";
 import { COLUMNS, type Look, opensUp, partsOf, routeAt } from "./model";
 import { itemId } from "./parts";
 import { type Kept, useAnchor, useScroll, useSight, useWidth } from "./sight";
@@ -39,14 +39,11 @@ export function Listing({ look, phone, query, onSort, startAt, onPlace }: Props)
   const cardWidth = (room - (columns - 1) * card.gap) / columns;
   const head = look === "table" && !phone ? HEIGHTS.head : 0;
 
-  const layout = useMemo(() => {
-    const found = [...opened].flatMap((id) => {
-      const index = places.get(id);
-      const source = index === undefined ? undefined : sourceAt({ pages }, index);
-      return index === undefined || source === undefined ? [] : [{ index, source }];
-    });
-    return new Layout(total ?? 0, found, { columns, headings: look === "cards" });
-  }, [total, pages, places, opened, columns, look]);
+  const openings = useMemo(() => openingsOf(opened, places, pages), [opened, places, pages]);
+  const layout = useMemo(
+    () => new Layout(total ?? 0, openings, { columns, headings: look === "cards" }),
+    [total, openings, columns, look],
+  );
 
   const heightOf = (line: Line): number => {
     if (line.kind === "heading") return HEIGHTS.heading;
@@ -87,16 +84,21 @@ export function Listing({ look, phone, query, onSort, startAt, onPlace }: Props)
     activate(spot);
     list.scrollToIndex(layout.lineOf(spot));
   };
-  const choose = (spot: Spot) => {
-    const source = sourceAt({ pages }, spot.index);
-    if (!source) return;
-    activate(spot);
-    const route = routeAt(source, spot.part);
-    if (route) {
-      onPlace({ top: box.current?.scrollTop ?? 0, opened: [...opened] });
-      navigate(route);
-    } else if (opensUp(source)) toggle(source.source_id);
-  };
+  // The same function for every picture of the page, so that lines that did not change are not drawn again.
+  const choose = useCallback(
+    (spot: Spot) => {
+      const home = useHome.getState();
+      const source = sourceAt(home, spot.index);
+      if (!source) return;
+      activate(spot);
+      const route = routeAt(source, spot.part);
+      if (route) {
+        onPlace({ top: box.current?.scrollTop ?? 0, opened: [...home.opened] });
+        navigate(route);
+      } else if (opensUp(source)) toggle(source.source_id);
+    },
+    [onPlace],
+  );
   const screen = () => Math.max(1, Math.floor((box.current?.clientHeight ?? 0) / heightOf(layout.at(0))) - 1);
   const first = () => firstInSight(lines.map(({ line }) => line));
   const press = useKeyboard({ look, layout, screen, first, go, choose });
@@ -136,6 +138,17 @@ export function Listing({ look, phone, query, onSort, startAt, onPlace }: Props)
       </div>
     </div>
   );
+}
+
+const NONE: { index: number; source: Source }[] = [];
+
+function openingsOf(opened: Home["opened"], places: Home["places"], pages: Home["pages"]): typeof NONE {
+  if (opened.size === 0) return NONE;
+  return [...opened].flatMap((id) => {
+    const index = places.get(id);
+    const source = index === undefined ? undefined : sourceAt({ pages }, index);
+    return index === undefined || source === undefined ? [] : [{ index, source }];
+  });
 }
 
 function holds(line: Line, { index, part }: Spot): boolean {

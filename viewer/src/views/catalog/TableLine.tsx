@@ -1,5 +1,6 @@
 /** The table's head, and a line of it: a source, or one of its arrays. */
 
+import { memo, type ReactNode } from "react";
 import type { Query, Source, Tensor } from "../../api/catalog";
 import { MiddleCut } from "../../ui/MiddleCut";
 import { type Spot, same } from "./layout";
@@ -55,7 +56,7 @@ function arrow(column: Column, sort: Query["sort"]): string {
   return now === "ascending" ? " ↑" : now === "descending" ? " ↓" : "";
 }
 
-export function TableLine(props: LineProps & { phone: boolean }) {
+export const TableLine = memo(function TableLine(props: LineProps & { phone: boolean }) {
   const { line, pages, opened, active, choose, phone } = props;
   const spot: Spot =
     spotsOf(line)[0] ?? (line.kind === "sources" ? { index: line.from, part: null } : { index: line.index, part: 0 });
@@ -94,7 +95,7 @@ export function TableLine(props: LineProps & { phone: boolean }) {
       )}
     </div>
   );
-}
+});
 
 function EmptyCells() {
   return (
@@ -105,7 +106,7 @@ function EmptyCells() {
   );
 }
 
-function Cell({ column, title, children }: { column: Column; title?: string | undefined; children: React.ReactNode }) {
+function Cell({ column, title, children }: { column: Column; title?: string | undefined; children: ReactNode }) {
   return (
     <span role="gridcell" className={column} title={title}>
       {children}

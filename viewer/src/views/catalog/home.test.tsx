@@ -46,7 +46,7 @@ function answer(url: string): Response {
     const by_kind = Object.fromEntries(["cells", "images", "arrays"].map((k) => [k, count((s) => s.kind === k)]));
     const failed = count((s) => s.status === "failed");
     const roots = ["lab"];
-    return Response.json({ revision, sources: offered.length, by_kind, failed, scanning, scanned: 0, roots });
+    return Response.json({ revision, sources: offered.length, by_kind, failed, scanning, roots });
   }
   if (url.startsWith("api/thumbnail")) return new Response(new Blob(["p"]));
   const query = new URLSearchParams(url.split("?")[1]);

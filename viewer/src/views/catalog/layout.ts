@@ -38,6 +38,8 @@ export class Layout {
   readonly length: number;
   private readonly rows: number;
   private readonly openings: Opening[] = [];
+  /** Lines asked for before, so that each stays the same object and is drawn once. */
+  private readonly seen = new Map<number, Line>();
 
   constructor(
     private readonly total: number,
@@ -62,6 +64,12 @@ export class Layout {
 
   /** The line at a place from the top. */
   at(line: number): Line {
+    const found = this.seen.get(line) ?? this.find(line);
+    this.seen.set(line, found);
+    return found;
+  }
+
+  private find(line: number): Line {
     const { columns } = this.shape;
     let row = line;
     for (const opening of this.openings) {

@@ -5,6 +5,7 @@ import type { Query } from "../../api/catalog";
 import type { Layout, Line } from "./layout";
 import { show, sourceAt, useHome } from "./live";
 import type { Look } from "./model";
+import { hold } from "./thumbnails";
 
 /** What is kept of the page in the browser's history, so that Back leads to the same place. */
 export interface Kept {
@@ -37,6 +38,8 @@ export function useSight(lines: Line[]): void {
 }
 
 const SETTLE_MS = 150;
+/** Pixels per millisecond at which nobody looks at pictures. */
+const FAST = 1.5;
 
 interface Scroll {
   startAt: number;
@@ -67,20 +70,27 @@ export function useScroll(
     const own = box.current;
     if (!own) return;
     let timer = 0;
-    const note = () => {
+    const save = () => {
       clearTimeout(timer);
       timer = window.setTimeout(
         () => onPlace({ top: own.scrollTop, opened: [...useHome.getState().opened] }),
         SETTLE_MS,
       );
     };
-    own.addEventListener("scroll", note, { passive: true });
+    let last = { top: own.scrollTop, at: 0 };
+    const scrolled = (event: Event) => {
+      const now = { top: own.scrollTop, at: event.timeStamp };
+      if (Math.abs(now.top - last.top) > FAST * (now.at - last.at)) hold();
+      last = now;
+      save();
+    };
+    own.addEventListener("scroll", scrolled, { passive: true });
     const stop = useHome.subscribe((now, before) => {
-      if (now.opened !== before.opened) note();
+      if (now.opened !== before.opened) save();
     });
     return () => {
       clearTimeout(timer);
-      own.removeEventListener("scroll", note);
+      own.removeEventListener("scroll", scrolled);
       stop();
     };
   }, [box, onPlace]);

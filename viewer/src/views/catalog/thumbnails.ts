@@ -4,6 +4,7 @@ import { ApiError, getResponse } from "../../api/client";
 
 /** Fewer than the connections a browser keeps to one server, so that lists never wait for pictures. */
 const AT_ONCE = 4;
+const HOLD_MS = 150;
 /** Pictures kept for scrolling back. */
 const KEPT = 400;
 
@@ -45,8 +46,21 @@ export function hasNone(url: string): boolean {
   return without.has(url);
 }
 
+let held = false;
+let release: ReturnType<typeof setTimeout> | undefined;
+
+/** Fetch nothing for a moment: what flies past now is not looked at, and scrolling needs the time. */
+export function hold(): void {
+  held = true;
+  clearTimeout(release);
+  release = setTimeout(() => {
+    held = false;
+    next();
+  }, HOLD_MS);
+}
+
 function next(): void {
-  while (running < AT_ONCE) {
+  while (running < AT_ONCE && !held) {
     const wish = waiting.shift();
     if (!wish) return;
     running += 1;

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from coverslip import __version__
+from coverslip.config import SourceTable, marked
 from coverslip.core.node import Source
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.images import Images
@@ -26,6 +27,7 @@ from coverslip.engine.access import Access, is_loopback
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.indexer import Description
+from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
 from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
@@ -37,6 +39,7 @@ from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.viewer.front import ViewerFront
 from coverslip.fronts.zarr.front import ZarrFront
+from coverslip.roots import root_of
 from coverslip.settings import Settings
 
 MOST_DESCRIBED = 2000
@@ -44,8 +47,8 @@ MOST_DESCRIBED = 2000
 METADATA_BYTES = 16 << 20
 
 
-def catalog_of(data: Any, options: Options | None = None) -> Catalog:
-    """What can be served of ``data``: a path, several of them, or an AnnData object.
+def catalog_of(data: Any, options: Options | None = None, catalog: CatalogOptions | None = None) -> Catalog:
+    """What can be served of ``data``: a path, a configured source, an AnnData object, or several of them.
 
     Raises
     ------
@@ -53,14 +56,21 @@ def catalog_of(data: Any, options: Options | None = None) -> Catalog:
         When a path is missing, or a file of no known format.
     """
     items = data if isinstance(data, Sequence) and not isinstance(data, str) else [data]
-    roots = [Root.at(Path(item)) for item in items if isinstance(item, (str, Path))]
-    catalog = Catalog(roots, recognise, open_source, partial(describe, options or Options()), edition=__version__)
+    configured = [item for item in items if isinstance(item, SourceTable)]
+    roots = [root_of(i) if isinstance(i, SourceTable) else Root.at(Path(i)) for i in items if _on_disk(i)]
+    edition = f"{__version__} {marked(configured)}"
+    tell = partial(describe, options or Options())
+    made = Catalog(roots, recognise, open_source, tell, catalog, edition)
     for item in items:
-        if not isinstance(item, (str, Path)):
+        if not _on_disk(item):
             from coverslip.formats.trees.anndata_memory import AnnDataSource
 
-            catalog.add("AnnData", "in-memory", "cells", partial(AnnDataSource, item), id="anndata")
-    return catalog
+            made.add("AnnData", "in-memory", "cells", partial(AnnDataSource, item), id="anndata")
+    return made
+
+
+def _on_disk(item: Any) -> bool:
+    return isinstance(item, (str, Path, SourceTable))
 
 
 def describe(options: Options, source: Source) -> Description:

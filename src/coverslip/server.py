@@ -93,7 +93,8 @@ class Server:
 
     def __init__(self, data: Any, settings: Settings, open_browser: bool = False) -> None:
         self._data = data
-        self._catalog: Catalog | None = catalog_of(data, settings.cells)  # a wrong path is told at once
+        # A wrong path is told at once.
+        self._catalog: Catalog | None = catalog_of(data, settings.cells, settings.catalog)
         self._serving: Catalog | None = None
         self._settings = with_token(settings)
         self._open_browser = open_browser
@@ -136,7 +137,7 @@ class Server:
         sock = listen(self._settings.host, self._settings.port)
         try:
             self._port = sock.getsockname()[1]
-            catalog = self._catalog or catalog_of(self._data, self._settings.cells)
+            catalog = self._catalog or catalog_of(self._data, self._settings.cells, self._settings.catalog)
             self._catalog, self._serving = None, catalog  # a catalog lives as long as one run
             app = create_app(catalog, self._settings, self._port)
             config = uvicorn.Config(

@@ -1,10 +1,15 @@
-"""Every option once. Flags come before the environment, the environment before these defaults."""
+"""Every option once. Flags come before the environment, then the configuration file, then these defaults."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from coverslip.domains.cells import Options
+from coverslip.engine.options import CatalogOptions
+
+if TYPE_CHECKING:
+    from coverslip.config import Config
 
 DEFAULT_PORT = 8765
 CACHE_BYTES = 128 << 20
@@ -38,6 +43,8 @@ class Settings:
         How many reads run at once.
     cells
         How data sets of cells are read.
+    catalog
+        How the list of sources is kept.
     """
 
     host: str = "127.0.0.1"
@@ -50,3 +57,16 @@ class Settings:
     disk_bytes: int = DISK_BYTES
     read_threads: int = 4
     cells: Options = field(default_factory=Options)
+    catalog: CatalogOptions = field(default_factory=CatalogOptions)
+
+
+def with_config(settings: Settings, config: Config) -> Settings:
+    """The settings with what a configuration file says of things that have no flag."""
+    given: dict[str, Any] = {
+        "cache_bytes": config.cache.max_bytes,
+        "disk_bytes": int(config.cache.file_max_total_gb * (1 << 30)) if config.cache.file_max_total_gb else None,
+        "slice_bytes": config.server.slice_bytes,
+        "read_threads": config.server.read_threads,
+        "catalog": config.catalog,
+    }
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})

@@ -241,6 +241,15 @@ def test_things_in_memory_are_offered_too(data: Path) -> None:
         assert made.open("anndata").source().root.attrs
 
 
+def test_things_may_be_added_and_removed_while_it_runs(made: Catalog, data: Path) -> None:
+    id = made.add("Remote", "toy", "images", lambda: open_source(data / "liver.toy"))
+    within(3, lambda: made.get(id).status == "ready")
+    made.remove(id)
+    assert id not in made
+    made.remove(row(made, "liver.toy").id)
+    assert "liver.toy" in paths(made), "what is on disk is not ours to remove"
+
+
 def test_ten_thousand_files_hold_no_more_than_a_few_open(tmp_path: Path) -> None:
     before = psutil.Process().num_fds()
     ToySource.most_open = 0
@@ -448,6 +457,18 @@ def test_two_servers_share_one_database(data: Path, cache: Path, caplog: pytest.
         within(5, lambda: "later.toy" in statuses(two))
     assert len(list(cache.glob("*.sqlite"))) == 1
     assert not caplog.records
+
+
+def test_a_catalog_may_be_started_again(data: Path) -> None:
+    made = catalog(data)
+    made.add("more", "in-memory", "images", lambda: open_source(data / "liver.toy"), id="more")
+    for count in (4, 5):
+        with closing(made):
+            made.start()
+            assert made.wait_idle(10)
+            assert len(paths(made)) == count
+            assert set(statuses(made).values()) == {"ready"}
+        toy(data / "new.toy")
 
 
 def test_a_closed_catalog_says_so(data: Path) -> None:

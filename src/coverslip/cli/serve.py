@@ -13,6 +13,7 @@ import click
 from coverslip.settings import DEFAULT_PORT
 
 if TYPE_CHECKING:
+    from coverslip.config import Config
     from coverslip.server import Server
 
 LOOK_S = 0.2
@@ -20,7 +21,17 @@ CLEAR = "\r\x1b[K"
 
 
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "-c",
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    envvar="COVERSLIP_CONFIG",
+    callback=lambda ctx, param, file: configured(ctx, file),
+    help="TOML file with options and sources; flags come first.",
+)
 @click.option(
     "-H", "--host", default="127.0.0.1", show_default=True, envvar="COVERSLIP_HOST", help="Address to listen on."
 )
@@ -39,6 +50,7 @@ CLEAR = "\r\x1b[K"
 @click.option("--gene-id-column", default="index", show_default=True, help="var column that names genes.")
 def serve(
     paths: tuple[Path, ...],
+    config: Config | None,
     host: str,
     port: int,
     no_browser: bool,
@@ -58,26 +70,49 @@ def serve(
     from coverslip.domains.cells import Options  # kept out of --help
     from coverslip.engine.access import is_loopback
     from coverslip.server import Server
-    from coverslip.settings import Settings
+    from coverslip.settings import Settings, with_config
 
     cells = Options(gene_id_column=gene_id_column, latent_key=latent_key)
     settings = Settings(host, port, token or None, allow_host, allow_origin, cells=cells)
-    server = Server(list(paths), settings, open_browser=not no_browser)
+    offered: list[Any] = list(paths)
+    if config is not None:
+        settings = with_config(settings, config)
+        offered += config.offered
+    if not offered:
+        raise click.UsageError("Missing argument 'PATH...': name a file or folder.")
+    server = Server(offered, settings, open_browser=not no_browser)
 
     def announce() -> None:
         if quiet:
             click.echo(server.viewer_url)
             return
-        click.echo(f"coverslip is serving {', '.join(p.name for p in paths)}\n\n  {server.viewer_url}\n")
+        named = [item.name if isinstance(item, Path) else item.shown for item in offered]
+        click.echo(f"coverslip is serving {', '.join(named)}\n\n  {server.viewer_url}\n")
         if not is_loopback(host):
             click.echo("  Anyone on the network who has this URL can read the data. The connection is not encrypted.\n")
         click.echo("Press Ctrl+C to stop.")
-        if any(path.is_dir() for path in paths):
+        if any(Path(item if isinstance(item, Path) else item.path).is_dir() for item in offered):
             threading.Thread(target=tell_found, args=(server,), daemon=True).start()
         if verbose:
             click.echo(f"Ready after {time.perf_counter() - started:.2f} s.")
 
     server.run(announce, verbose)
+
+
+def configured(ctx: click.Context, file: Path | None) -> Config | None:
+    """The configuration, whose ``[server]`` becomes the defaults of the flags."""
+    if file is None:
+        return None
+    from coverslip.config import load  # kept out of --help
+
+    config = load(file)
+    for note in config.notes:
+        click.echo(note, err=True)
+    server = config.server
+    given = {"host": server.host, "port": server.port, "token": server.token,
+             "allow_host": server.allow_hosts or None, "allow_origin": server.allow_origins or None}  # fmt: skip
+    ctx.default_map = {**(ctx.default_map or {}), **{key: value for key, value in given.items() if value is not None}}
+    return config
 
 
 def tell_found(server: Server) -> None:

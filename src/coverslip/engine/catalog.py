@@ -89,7 +89,11 @@ class Catalog:
         self._ids: dict[tuple[str, str], str] = {}
         self._opens: dict[str, Callable[[], Source]] = {}
         self._revision = int(time.time() * 1000)
+        self._added: list[Row] = []
         self._store: Store | None = None
+        self._started = False
+        self._recognise = recognise
+        self._describe = describe
         self._survey = Survey(self.roots, recognise, self, self.options)
         self._indexer = Indexer(self, describe, self.options)
         self._query = Query(self.options)
@@ -100,18 +104,59 @@ class Catalog:
     # --- for who puts the server together -----------------------------------------------------------------------
 
     def add(self, name: str, format: str, kind: str, open_source: Callable[[], Source], id: str = "") -> str:
-        """Offer something that is not below a root (an object in memory, a remote file); before `start`."""
+        """Offer something that is not below a root (an object in memory, a remote file); returns its id."""
         base = unique = safe_id(id or name)
         number = 2
         while unique in self._rows:
             unique, number = f"{base}-{number}", number + 1
-        self._rows[unique] = Row(unique, "", unique, name, format, kind, modified_ns=time.time_ns(), version="0")
+        row = Row(unique, "", unique, name, format, kind, modified_ns=time.time_ns(), version="0")
+        self._rows[unique] = row
+        self._added.append(row)
         self._opens[unique] = open_source
+        if self._store is not None:
+            self._write([row])
+            self._indexer.add(unique)
         return unique
 
+    def offer(self, row: Row, open_source: Callable[[], Source], index: bool = True) -> None:
+        """List what is found elsewhere (`coverslip.engine.remote`), or list it anew; after `start`.
+
+        Parameters
+        ----------
+        index
+            Whether to open it in the background to learn what is in it.
+        """
+        with self._lock:
+            self._rows[row.id], self._opens[row.id] = row, open_source
+        self._write([row])
+        self._refresh_entry(row)
+        if index:
+            self._indexer.add(row.id)
+
+    def learn(self, id: str) -> None:
+        """Open a source in the background to learn what is in it."""
+        self._indexer.add(id)
+
+    def remove(self, id: str) -> None:
+        """Offer no longer what was added."""
+        self._added = [row for row in self._added if row.id != id]
+        if self._opens.pop(id, None) is not None and id in self._rows:
+            if self._store is not None:
+                self._write([], [id])
+            else:
+                del self._rows[id]
+
     def start(self) -> None:
-        """List what was kept, then look and listen in the background; returns at once (`FIRST_S`)."""
-        added = list(self._rows.values())
+        """List what was kept, then look and listen in the background; returns at once (`FIRST_S`).
+
+        A catalog that was closed may be started again.
+        """
+        if self._started:
+            self._survey = Survey(self.roots, self._recognise, self, self.options)
+            self._indexer = Indexer(self, self._describe, self.options)
+        self._started = True
+        added = self._added
+        self._rows, self._ids = {row.id: row for row in added}, {}
         self._store = open_store(self._file())
         known = self._do(Store.rows)
         stale = [row.id for row in known if not row.root or not self._kept(row)]
@@ -551,7 +596,11 @@ class Catalog:
     def _file(self) -> Path | None:
         if not self.options.persist:
             return None
-        what = [self._edition, *(f"{root.alias}\0{root.path}\0{root.hidden}" for root in self.roots), *self._opens]
+        what = [
+            self._edition,
+            *(f"{root.alias}\0{root.path}\0{root.hidden}" for root in self.roots),
+            *(row.id for row in self._added),
+        ]
         key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
         folder = cache_folder() / "catalog"
         with suppress(OSError):

@@ -117,7 +117,9 @@ class Row:
 
     @property
     def url(self) -> str:
-        """``file:///ROOT/relative/path``: where it is, as far as that is anybody's business."""
+        """``file:///ROOT/relative/path``, or an address: where it is, as far as that is anybody's business."""
+        if not self.root and "://" in self.path:
+            return self.path
         place = "/".join(part for part in (self.root, self.path) if part) or self.id
         return f"{'file' if self.root else 'memory'}:///{quote(os.fsencode(place))}"
 

@@ -751,6 +751,23 @@ def test_a_file_that_changed_is_not_read(tmp_path):
         open_source(path)
 
 
+def test_a_change_in_a_long_series_is_seen(tmp_path, monkeypatch):
+    folder = slices(tmp_path / "series", ints((40, 4, 5)))
+    source = open_source(folder)
+    assert source.fresh()
+    stats = []
+    stat = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **given: stats.append(path) or stat(path, **given))
+    assert source.fresh()
+    assert len(stats) == 17
+    changed = sorted(folder.iterdir())[39]
+    os.utime(changed, ns=(0, 0))
+    assert not all(source.fresh() for _ in range(4))
+    monkeypatch.setattr("coverslip.formats.dicom.FULL_LOOK_S", 0.0)
+    assert not source.fresh()
+    source.close()
+
+
 def test_a_huge_codestream_is_refused_before_it_is_decoded(tmp_path):
     frame = bytearray(imagecodecs.jpeg2k_encode(ints((16, 16), "u2")))
     at = frame.find(b"\xff\x4f\xff\x51") + 8

@@ -16,17 +16,19 @@ Source: DICOM PS3.3, PS3.5, PS3.10, PS3.15 annex E; pydicom 3 for headers, image
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from coverslip.core.errors import Unsupported
-from coverslip.core.format import Format
+from coverslip.core.format import Format, file_etag
 from coverslip.core.node import Source
 from coverslip.formats.trees.dicom_header import looks_like_dicom
 from coverslip.formats.trees.dicom_series import Found, folder, one_file
 from coverslip.formats.trees.source import PathSource
 
 HEAD, SAMPLED, FIRST = 1024, 16, 3
+LOOKED_AT, FULL_LOOK_S = 16, 1.0
 SHARE = 0.8
 """A folder with a smaller part of DICOM among its files is no series."""
 
@@ -67,12 +69,35 @@ class Dicom:
         return _source(path, folder(files, identifiers), (path, *files))
 
 
+class SeriesSource(PathSource):
+    """A folder of many files, of which each look sees some: the folder, and the next few files in turn.
+
+    A slice that was changed in place is noticed after `FULL_LOOK_S` at most, and never read before that: each read sees
+    that its file is still the one whose header was read.
+    """
+
+    _next, _looked_s = 1, 0.0
+
+    def fresh(self) -> bool:
+        """Whether the files looked at are still those that were opened."""
+        now = time.monotonic()
+        if len(self._parts) <= LOOKED_AT or now - self._looked_s > FULL_LOOK_S:
+            self._looked_s = now
+            return super().fresh()
+        first = min(self._next, len(self._parts) - LOOKED_AT)
+        self._next = first + LOOKED_AT if first + LOOKED_AT < len(self._parts) else 1
+        try:
+            return all(file_etag(self._parts[i].stat()) == self._seen[i] for i in (0, *range(first, first + LOOKED_AT)))
+        except OSError:
+            return False
+
+
 def _source(path: Path, found: Found, parts: Sequence[Path]) -> Source:
     def close() -> None:
         for pixels in found.pixels:
             pixels.forget()
 
-    return PathSource(path, found.root, close, parts)
+    return SeriesSource(path, found.root, close, parts)
 
 
 def _plain_files(path: Path) -> list[Path]:

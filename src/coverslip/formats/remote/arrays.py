@@ -23,6 +23,7 @@ from coverslip.core.errors import CoverslipError, Damaged, NotFound
 from coverslip.core.spec import Box
 from coverslip.formats.remote.bucket import Stat, at_once
 from coverslip.formats.remote.failures import changed
+from coverslip.formats.remote.file import Blocks
 from coverslip.formats.remote.store import RemoteStore, RemoteZip
 from coverslip.formats.trees.grid import touched
 from coverslip.formats.trees.recent import Recent, new_key
@@ -40,13 +41,15 @@ GAP = 1 << 17
 RUN = 8 << 20
 """Bytes of chunks that are fetched together, at most, if there are several."""
 EMPTY = (1 << 64) - 1
+NOTHING = b""
+"""In place of a chunk that is not stored."""
 CRC_BYTES = 4
 REPAIR = "It is incomplete or damaged; copy or write it again."
 
 Chunk = bytes | None
 Index = tuple[int, ...]
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
-CHUNKS: Recent[Chunk] = Recent(KEPT_BYTES, lambda chunk: len(chunk or b"") + 100)
+CHUNKS = Blocks(KEPT_BYTES)
 INDEXES: Recent[tuple[npt.NDArray[np.uint64], Stat] | None] = Recent(INDEX_BYTES, lambda i: i[0].nbytes if i else 100)
 
 
@@ -80,16 +83,24 @@ class FetchedArray(ZarrArray):
         return dict(zip(todo, self._each(self._stored, todo), strict=True))
 
     def _stored(self, index: Index) -> Chunk:
-        chunk = CHUNKS.get((self._number, index), lambda: self._bytes.read(self._key(index)))
-        if chunk is not None and self._most is not None and len(chunk) > self._most:
-            raise Damaged(f"The chunk {self._key(index)} is larger than it can be", REPAIR)
-        return chunk
+        kept = CHUNKS.get((self._number, index))
+        if kept is None:
+            found = self._bytes.read(self._key(index))
+            if found is not None and (not found or (self._most is not None and len(found) > self._most)):
+                raise Damaged(f"The chunk {self._key(index)} has {len(found)} bytes, which cannot be", REPAIR)
+            kept = found or NOTHING
+            CHUNKS.put((self._number, index), kept)
+        return kept or None
 
     def _from_shards(self, shards: _Shards, indexes: Iterable[Index]) -> dict[Index, Chunk]:
         wanted: dict[Index, list[Index]] = {}
-        for index in indexes:
-            wanted.setdefault(tuple(i // n for i, n in zip(index, shards.ratio, strict=True)), []).append(index)
         found: dict[Index, Chunk] = {}
+        for index in indexes:
+            kept = CHUNKS.get((self._number, index))
+            if kept is not None:
+                found[index] = kept
+                continue
+            wanted.setdefault(tuple(i // n for i, n in zip(index, shards.ratio, strict=True)), []).append(index)
         jobs: list[tuple[str, Stat, list[tuple[int, int, Index]]]] = []
         many = list(wanted)
         for shard, entry in zip(many, self._each(self._index, many), strict=True):
@@ -97,6 +108,8 @@ class FetchedArray(ZarrArray):
                 key = self._key(shard)
                 jobs += [(key, entry[1], run) for run in shards.runs(key, entry[0], wanted[shard])]
         for part in self._each(self._run, jobs):
+            for index, chunk in part.items():
+                CHUNKS.put((self._number, index), chunk)
             found.update(part)
         return found
 
@@ -127,7 +140,7 @@ class FetchedArray(ZarrArray):
         start = max(0, size - count) if at_end else 0
         return self._bytes.read(key, start, start + count) or b"", Stat(key, size, "", 0.0)
 
-    def _run(self, job: tuple[str, Stat, list[tuple[int, int, Index]]]) -> dict[Index, Chunk]:
+    def _run(self, job: tuple[str, Stat, list[tuple[int, int, Index]]]) -> dict[Index, bytes]:
         key, stat, run = job
         start, stop = run[0][0], max(end for _, end, _ in run)
         if stop > stat.size:

@@ -6,7 +6,7 @@ import io
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import IO, Any, cast
 
 from coverslip.core.errors import CoverslipError, Damaged
@@ -27,14 +27,14 @@ RECHECK_S = 30.0
 
 
 class Blocks:
-    """Blocks of files, least recently used dropped first; safe from any thread."""
+    """Bytes by the number of what they belong to and a name; least recently used dropped first. For any thread."""
 
     def __init__(self, budget: int) -> None:
         self._budget, self._held = budget, 0
-        self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, Hashable], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[int, int]) -> bytes | None:
+    def get(self, key: tuple[int, Hashable]) -> bytes | None:
         """A block, or None when it is not kept."""
         with self._lock:
             found = self._kept.get(key)
@@ -42,19 +42,23 @@ class Blocks:
                 self._kept.move_to_end(key)
             return found
 
-    def put(self, key: tuple[int, int], block: bytes) -> None:
+    def put(self, key: tuple[int, Hashable], block: bytes) -> None:
         """Keep a block."""
         with self._lock:
-            self._held += len(block) - len(self._kept.pop(key, b""))
+            self._held += _weight(block) - (_weight(self._kept.pop(key)) if key in self._kept else 0)
             self._kept[key] = block
             while self._held > self._budget:
-                self._held -= len(self._kept.popitem(last=False)[1])
+                self._held -= _weight(self._kept.popitem(last=False)[1])
 
     def forget(self, file: int) -> None:
         """Drop what is kept of a file."""
         with self._lock:
             for key in [key for key in self._kept if key[0] == file]:
-                self._held -= len(self._kept.pop(key))
+                self._held -= _weight(self._kept.pop(key))
+
+
+def _weight(block: bytes) -> int:
+    return len(block) + 100
 
 
 BLOCKS = Blocks(KEPT_BYTES)

@@ -58,6 +58,14 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent / "coverslip"
 
 
+@pytest.fixture(scope="session")
+def imaging_command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The installed command with the libraries that read image files."""
+    python = new_environment(tmp_path_factory.mktemp("imaging") / "env")
+    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[images]")
+    return python.parent / "coverslip"
+
+
 @dataclass
 class Running:
     """A server process."""

@@ -212,3 +212,50 @@ def test_network_disks_are_told_apart(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [is_remote(kind) for kind in kinds.values()] == [False, True, False, True, False, True]
     monkeypatch.setattr(places, "MOUNTS", tmp_path / "none")
     assert file_system(Path("/data")) == ""
+
+
+def test_touching_one_entry_asks_about_no_other(tmp_path: Path) -> None:
+    for i in range(20):
+        toy(tmp_path / f"{i}.toy")
+    tree = scan(Root.at(tmp_path))[0]
+    asked.clear()
+    toy(tmp_path / "new.toy")
+    toy(tmp_path / "sub" / "b.toy")
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "link.toy").symlink_to(tmp_path / "1.toy")
+    (tmp_path / "0.toy").unlink()
+    for name in ("new.toy", "sub", "notes.txt", "0.toy"):
+        tree.touch(name)
+    assert set(asked) == {"new.toy", "sub", "b.toy", "notes.txt"}
+    assert {"new.toy", "sub/b.toy"} <= set(tree.items)
+    assert len(tree.items) == 21
+    tree.touch("link.toy")
+    assert len(tree.items) == 21
+    (tmp_path / "sub").rename(tmp_path / "moved")
+    tree.touch("moved")
+    tree.touch("sub")
+    assert "moved/b.toy" in tree.items
+    assert "sub/b.toy" not in tree.items
+    assert not tree.became_source("moved")
+    toy(tmp_path / "moved" / "toy.txt")
+    assert tree.became_source("moved")
+
+
+def test_touching_hard_links_pipes_and_parts_of_sets(tmp_path: Path) -> None:
+    first = toy(tmp_path / "a.toy")
+    for name in ("x_1.part", "x_2.part"):
+        toy(tmp_path / name)
+    tree = scan(Root.at(tmp_path, hidden=("secret*",)))[0]
+    os.link(first, tmp_path / "b.toy")
+    os.mkfifo(tmp_path / "pipe.toy")
+    toy(tmp_path / "secret.toy")
+    toy(tmp_path / "node_modules" / "x.toy")
+    for name in ("b.toy", "pipe.toy", "secret.toy", "node_modules", "nothing.toy"):
+        tree.touch(name)
+    assert sorted(tree.items) == ["a.toy", "x_1.part"]
+    toy(tmp_path / "x_3.part")
+    tree.touch("x_3.part")
+    assert tree.items["x_1.part"].members == ("x_1.part", "x_2.part", "x_3.part")
+    (tmp_path / "x_1.part").unlink()
+    tree.touch("x_1.part")
+    assert tree.items["x_2.part"].members == ("x_2.part", "x_3.part")

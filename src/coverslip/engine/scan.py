@@ -194,6 +194,42 @@ class Tree:
         self._remove(path)
         _all(self._settle([(path, stat)]))
 
+    def touch(self, path: str) -> None:
+        """Look again at one entry of a known folder that came, changed or went."""
+        folder = parent(path)
+        try:
+            stat = self.root.full(path).lstat()
+        except OSError:
+            self._lose(path)
+            return
+        if modes.S_ISLNK(stat.st_mode) or folder not in self.folders:
+            self.look(self.nearest(folder))
+        elif self.root.hides(path):
+            return
+        elif modes.S_ISREG(stat.st_mode):
+            if self._take(path, stat):
+                self.refresh(path)
+        elif modes.S_ISDIR(stat.st_mode) and not _system(path.rpartition("/")[2]):
+            if self.folders.get(path) != _key(stat):
+                self._known, self._passed = dict(self.items), self._unclaimed
+                self._forget_below(path)
+                _all(self._descend([(path, stat)]))
+
+    def _lose(self, path: str) -> None:
+        item = self.items.get(path)
+        if self._principal.get(path) is not None or (item is not None and item.members):
+            self.look(self.nearest(parent(path)))
+            return
+        self._unclaimed.pop(path, None)
+        self._forget_below(path)
+
+    def became_source(self, folder: str) -> bool:
+        """Whether a known folder is claimed by a format now, and so to be looked at again."""
+        try:
+            return folder in self.folders and self._claim(folder, self.root.full(folder).stat()) is not None
+        except OSError:
+            return False
+
     def home(self, path: str) -> str | None:
         """The source that ``path`` is, or is a part of; None when it is of none."""
         if path in self._principal:

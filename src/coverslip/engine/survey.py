@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -21,6 +22,8 @@ FALLBACK_S = 2.0
 REST = 4.0
 """Looking takes at most one part in this many of the time, plus one."""
 COVER_S = 0.5
+MOST_ENTRIES = 500
+"""How many changed entries of one folder are looked at one by one."""
 
 
 class List(Protocol):
@@ -306,13 +309,16 @@ class Survey:
 
     def _look_below(self, root: Root, changes: list[tuple[int, str]]) -> None:
         tree = self._trees[root.alias]
-        folders, files, dirty = _targets(tree, changes)
-        if not (folders or files or dirty):
+        folders, files, dirty, entries = _targets(tree, changes)
+        if not (folders or files or dirty or entries):
             return
         if not root.path.exists():
             self._lose(root)
             return
         before, inodes = dict(tree.folders), {item.inode for item in tree.items.values()}
+        for path in sorted(entries):
+            tree.touch(path)
+        folders |= {folder for folder in {parent(path) for path in entries} if tree.became_source(folder)}
         for path in sorted(folders):
             tree.look(path)
         for path in sorted(files):
@@ -339,11 +345,12 @@ class Survey:
                 LOG.warning("%d %s.", count, what)
 
 
-def _targets(tree: Tree, changes: list[tuple[int, str]]) -> tuple[set[str], set[str], set[str]]:
-    """Folders and files to look at again, and claimed folders in which something changed."""
+def _targets(tree: Tree, changes: list[tuple[int, str]]) -> tuple[set[str], set[str], set[str], set[str]]:
+    """What to look at again: folders, known files, claimed folders in which something changed, other entries."""
     folders: set[str] = set()
     files: set[str] = set()
     dirty: set[str] = set()
+    entries: set[str] = set()
     for change, path in changes:
         home = tree.home(path)
         if home is not None and tree.items[home].folder:
@@ -355,6 +362,12 @@ def _targets(tree: Tree, changes: list[tuple[int, str]]) -> tuple[set[str], set[
             continue
         elif change == MODIFIED and (home is not None or tree.passed(path)):
             files.add(home if home is not None else path)
+        elif path and parent(path) in tree.folders:
+            entries.add(path)
         else:
             folders.add(tree.nearest(parent(path)))
-    return folders, files, dirty
+    for folder, count in Counter(map(parent, entries)).items():
+        if count > MOST_ENTRIES:  # then looking at the whole folder is quicker
+            folders.add(folder)
+            entries = {path for path in entries if parent(path) != folder}
+    return folders, files, dirty, entries

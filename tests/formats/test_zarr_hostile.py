@@ -166,6 +166,9 @@ HUGE = {"name": "regular", "configuration": {"chunk_shape": [1 << 40, 1 << 20]}}
         {"codecs": None},
         {"codecs": [{"name": "bytes"}, {"name": "my.codec"}]},
         {"codecs": []},
+        {"codecs": [{"name": "sharding_indexed", "configuration": "x"}]},
+        {"codecs": [{"name": "sharding_indexed", "configuration": {"chunk_shape": [4]}}]},
+        {"codecs": [7]},
         {"chunk_key_encoding": {"name": "default", "configuration": {"separator": "/../../"}}},
         {"data_type": "r64"},
         {"data_type": {"name": "numpy.datetime64", "configuration": {"unit": "s", "scale_factor": 1}}},
@@ -194,6 +197,7 @@ def test_metadata_of_arrays_that_makes_no_sense(tmp_path: Path, changes: dict[st
         {"dtype": "|O", "filters": [{"id": "pickle"}]},
         {"dtype": "nonsense"},
         {"filters": [{"id": "delta", "dtype": "|u1"}]},
+        {"filters": {"id": "delta"}},
         {"compressor": {"id": "lz4", "acceleration": 1}},
         {"chunks": [4]},
         {"order": "Q"},
@@ -227,13 +231,24 @@ def test_plates_that_make_no_sense(tmp_path: Path, plate: Any) -> None:
         open_source(path)
 
 
+def test_a_channel_axis_of_any_length_opens_at_once(tmp_path: Path) -> None:
+    data = pixels((2, 16, 16), "uint8")
+    ome = {
+        "multiscales": [{"axes": axes("cyx"), "datasets": datasets(1, [1.0, 1.0, 1.0])}],
+        "omero": {"channels": [{"label": "a"}]},
+    }
+    source = open_source(edited(write_image(tmp_path / "a.zarr", [data], ome), shape=[1 << 40, 16, 16]))
+    np.testing.assert_array_equal(source.root.array("0").read(Box((0, 0, 0), (2, 16, 16))), data)
+    source.close()
+
+
 def test_odd_ome_metadata_still_shows_the_pixels(tmp_path: Path) -> None:
     data = pixels((2, 16, 16), "uint8")
     ome = {
         "multiscales": [{
             "axes": [{"name": "c"}, {"name": "y", "type": 3, "unit": 4}, {"name": "x"}],
             "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, "2"]}, 7]}],
-            "coordinateTransformations": None,
+            "coordinateTransformations": 5.5,
         }],
         "omero": {"channels": [{"label": None, "color": 17, "window": {"start": "x"}}, 5]},
         "image-label": None,

@@ -96,18 +96,25 @@ def _scales(array: H5Array) -> list[str]:
     dataset = array.dataset
     if array.attrs.get("CLASS") == "DIMENSION_SCALE":
         return [_scale_name(dataset)]
-    if "DIMENSION_LIST" not in dataset.attrs and "DIMENSION_LABELS" not in dataset.attrs:
-        return []
-    names = []
+    # Not through HDF5's own functions for scales, which end the process on damaged ones.
+    labels = array.attrs.get("DIMENSION_LABELS")
+    names = labels if isinstance(labels, list) and len(labels) == dataset.ndim else [""] * dataset.ndim
+    names = [name if isinstance(name, str) else "" for name in names]
+    if not all(names) and "DIMENSION_LIST" in dataset.attrs:
+        names = [name or scale for name, scale in zip(names, _listed(dataset), strict=True)]
+    return names
+
+
+def _listed(dataset: h5py.Dataset) -> list[str]:
+    """The name of each axis's first scale; empty where there is none."""
+    names = [""] * dataset.ndim
     try:
         with damage(str(dataset.name)):
-            for axis in dataset.dims:
-                label = axis.label
-                if not label and len(axis):
-                    label = _scale_name(axis[0])
-                names.append(label)
+            for axis, references in enumerate(dataset.attrs["DIMENSION_LIST"][: dataset.ndim]):
+                if len(references):
+                    names[axis] = _scale_name(dataset.file[references[0]])
     except Damaged:
-        return []  # scales that are gone leave the pixels readable
+        return names  # scales that are gone leave the pixels readable
     return names
 
 

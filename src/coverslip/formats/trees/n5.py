@@ -248,7 +248,7 @@ def _sizes(name: str, meta: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[i
     assert isinstance(blocks, list)
     if len(shape) != len(blocks):
         raise Damaged(f"{name} has {len(shape)} axes and blocks of {len(blocks)}", REWRITE)
-    if meta.get("dataType") not in DTYPES:
+    if str(meta.get("dataType")) not in DTYPES:
         raise Unsupported(f"{name} holds {meta.get('dataType')}", "coverslip shows arrays of numbers.")
     return tuple(shape), tuple(blocks), np.dtype(meta["dataType"])
 
@@ -256,7 +256,7 @@ def _sizes(name: str, meta: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[i
 def _compression(name: str, meta: Mapping[str, Any]) -> dict[str, Any]:
     """The compression as TensorStore wants it told; ``compressionType`` is how N5 1 wrote it."""
     given: Any = meta.get("compression") or {"type": meta.get("compressionType", "raw")}
-    kind = given.get("type") if isinstance(given, Mapping) else given
+    kind = str(given.get("type") if isinstance(given, Mapping) else given)
     if kind not in COMPRESSION:
         raise Unsupported(f"{name} is compressed with {kind}", "Write it with gzip, blosc, zstd, xz or bzip2.")
     known = {k: given[k] for k in COMPRESSION[kind] if k in given} if isinstance(given, Mapping) else {}

@@ -70,7 +70,10 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
         with os.scandir(here) as found:
             entries = sorted(found, key=lambda e: e.name)
         for entry in entries[:left]:
-            yield entry.name, entry.stat()
+            try:
+                yield entry.name, entry.stat()
+            except FileNotFoundError:  # a link to nothing
+                yield entry.name, entry.stat(follow_symlinks=False)
             if entry.is_dir(follow_symlinks=False):
                 stack.append(Path(entry.path))
         left -= len(entries)

@@ -25,6 +25,7 @@ from coverslip.formats.trees.zarr import ZarrGroup, nodes
 KEYS = ("multiscales", "omero", "plate", "well", "labels", "image-label", "bioformats2raw.layout", "series")
 LAYOUT = "bioformats2raw.layout"
 VERSION = "0.5"
+MOST_CHANNELS = 1000
 RGB = ["FF0000", "00FF00", "0000FF"]
 BROKEN = "The OME metadata is incomplete; write it again, or see what the OME-NGFF validator says."
 
@@ -169,8 +170,7 @@ def _steps(
 ) -> tuple[list[float], list[float]]:
     """Step and origin of a level along each axis; by the sizes where the file does not say."""
     n = len(shape)
-    own = [t for t in dataset.get("coordinateTransformations") or () if isinstance(t, Mapping)]
-    whole = [t for t in scale.get("coordinateTransformations") or () if isinstance(t, Mapping)]
+    own, whole = _transforms(dataset), _transforms(scale)
     step, origin = [1.0] * n, [0.0] * n
     if not any(_vector(t.get("scale"), n) for t in own):
         step = [b / s for b, s in zip(base, shape, strict=True)]
@@ -183,6 +183,11 @@ def _steps(
         if shift:
             origin = [a + b for a, b in zip(origin, shift, strict=True)]
     return step, origin
+
+
+def _transforms(holder: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    given = holder.get("coordinateTransformations")
+    return [t for t in given if isinstance(t, Mapping)] if isinstance(given, list) else []
 
 
 def _vector(given: Any, n: int) -> list[float] | None:
@@ -208,7 +213,7 @@ def _channels(omero: Any, names: Sequence[str], array: Array) -> tuple[list[Chan
         return [], False
     n = array.spec.shape[list(names).index("c")] if "c" in names else 1
     found = []
-    for i in range(n):
+    for i in range(min(n, MOST_CHANNELS)):
         entry = entries[i] if i < len(entries) else {}
         color = str(entry.get("color") or "").lstrip("#").upper()
         known = len(color) == 6 and all(d in "0123456789ABCDEF" for d in color)

@@ -112,6 +112,8 @@ def array_v2(name: str, meta: Mapping[str, Any], attrs: Mapping[str, Any], neste
     common: dict[str, Any] = {"separator": separator, "prefix": "", "attrs": attrs, "names": _names(attrs, len(shape))}
     given = meta.get("dtype")
     filters = meta.get("filters") or []
+    if not isinstance(filters, list) or not all(isinstance(f, Mapping) for f in filters):
+        raise Damaged(f"{name} has filters that make no sense", REWRITE)
     text = _text_v2(name, given, filters)
     if text:
         codecs = [_codec_v2(meta.get("compressor"), 1)] if meta.get("compressor") else []
@@ -159,7 +161,10 @@ def array_v3(name: str, meta: Mapping[str, Any]) -> ArrayMeta:
     }  # fmt: skip
     chunks = grid
     if names[:1] == ["sharding_indexed"]:
-        chunks = _sizes(name, (codecs[0].get("configuration") or {}).get("chunk_shape"), 1)
+        inner = codecs[0].get("configuration")
+        chunks = _sizes(name, inner.get("chunk_shape") if isinstance(inner, Mapping) else None, 1)
+        if len(chunks) != len(grid):
+            raise Damaged(f"{name} has shards of {len(grid)} axes and chunks of {len(chunks)}", REWRITE)
     if given in ("string", "variable_length_utf8"):
         return ArrayMeta(shape, np.dtype(object), chunks, grid, text="vlen-utf8", fill_value="", **common)
     if not isinstance(given, str) or given not in NUMBERS:
@@ -200,7 +205,7 @@ def _dtype(name: str, given: str) -> np.dtype[Any]:
 def _text_v2(name: str, given: Any, filters: Any) -> str:
     if not isinstance(given, str) or given[1:2] not in ("O", "U", "S"):
         return ""
-    ids = [f.get("id") if isinstance(f, Mapping) else None for f in filters]
+    ids = [f.get("id") for f in filters]
     if given[1] == "O" and ids != ["vlen-utf8"]:
         # Pickles among them, which run code when loaded.
         raise Unsupported(f"{name} holds objects stored with {ids or 'nothing'}", "Write it as text or numbers.")

@@ -31,6 +31,8 @@ from coverslip.formats.trees.zarr_store import Store
 EMPTY = (1 << 64) - 1
 """What the index of a shard holds for a chunk that is not stored."""
 CRC_BYTES = 4
+LARGEST_CHUNK = 1 << 27
+"""Texts in the largest chunk that is decoded."""
 DAMAGED = "The chunk is damaged; copy or write the data again."
 
 
@@ -102,25 +104,38 @@ class TextArray(Array):
 
 def _pipeline(path: str, meta: ArrayMeta) -> tuple[Sequence[Mapping[str, Any]], bool]:
     """What decompresses a chunk, and whether chunks lie in shards."""
-    codecs = list(meta.codecs or ())
+    if math.prod(meta.chunks) > LARGEST_CHUNK:
+        raise Unsupported(f"{path} holds text in chunks of {math.prod(meta.chunks)}", "Write it in smaller chunks.")
+    codecs, sharded = _named(path, meta.codecs), False
     if not meta.stored:  # v3
         sharded = [c["name"] for c in codecs] == ["sharding_indexed"]
         if sharded:
-            configuration = codecs[0].get("configuration") or {}
-            codecs = list(configuration.get("codecs") or ())
-            index = [c.get("name") for c in configuration.get("index_codecs") or ()]
-            whole = all(g % c == 0 for g, c in zip(meta.grid, meta.chunks, strict=False))
-            if index != ["bytes", "crc32c"] or configuration.get("index_location", "end") != "end" or not whole:
-                raise Unsupported(f"{path} holds text in unusual shards", "Write it without shards.")
-        if [c.get("name") for c in codecs[:1]] != ["vlen-utf8"]:
+            codecs = _inner(path, meta, codecs[0].get("configuration"))
+        if [c["name"] for c in codecs[:1]] != ["vlen-utf8"]:
             raise Unsupported(f"{path} holds text in an unknown encoding", "Write it as vlen-utf8.")
         codecs = codecs[1:]
-    else:
-        sharded = False
-    unknown = [c.get("name") for c in codecs if c.get("name") not in DECODERS]
+    unknown = [c["name"] for c in codecs if c["name"] not in DECODERS]
     if unknown:
         raise Unsupported(f"{path} holds text compressed with {unknown[0]}", "Write it with blosc, zstd or gzip.")
     return codecs, sharded
+
+
+def _inner(path: str, meta: ArrayMeta, configuration: Any) -> list[Mapping[str, Any]]:
+    """The codecs of the chunks inside shards that are laid out as everybody writes them."""
+    said = configuration if isinstance(configuration, Mapping) else {}
+    index = [c["name"] for c in _named(path, said.get("index_codecs"))]
+    whole = all(g % c == 0 for g, c in zip(meta.grid, meta.chunks, strict=False))
+    if index != ["bytes", "crc32c"] or said.get("index_location", "end") != "end" or not whole:
+        raise Unsupported(f"{path} holds text in unusual shards", "Write it without shards.")
+    return _named(path, said.get("codecs"))
+
+
+def _named(path: str, codecs: Any) -> list[Mapping[str, Any]]:
+    """A list of codecs that have names."""
+    given = list(codecs) if isinstance(codecs, (list, tuple)) else []
+    if not all(isinstance(c, Mapping) and isinstance(c.get("name"), str) for c in given):
+        raise Damaged(f"{path} has codecs that make no sense", "Write it again with zarr-python.")
+    return given
 
 
 def _shard_entry(key: str, shard: bytes, inside: int, count: int) -> tuple[int, int]:

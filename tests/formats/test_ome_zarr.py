@@ -350,8 +350,8 @@ class TestLabels(Zarrs):
         source.close()
 
 
-class TestSpatialData(Zarrs):
-    """Images and labels of a SpatialData store; its tables are somebody else's."""
+class TestSpatialDataWithoutTables(Zarrs):
+    """Images and labels of a SpatialData store; one with tables is `coverslip.formats.spatialdata`'s."""
 
     picture, cells = pixels((3, 24, 24), "uint8"), pixels((24, 24), "int64")
 
@@ -364,15 +364,13 @@ class TestSpatialData(Zarrs):
         write_image(path / "images" / "he", pyramid(self.picture, 2), ome)
         ome = {"multiscales": [{"axes": axes("yx", None), "datasets": datasets(1, [1.0, 1.0])}]}
         write_image(path / "labels" / "cells", [self.cells], ome)
-        write_group(path / "tables" / "table", {"encoding-type": "anndata"})
         return path
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"images/he": Golden(self.picture, "cyx", levels=2), "labels/cells": Golden(self.cells, "yx")}
 
-    def test_labels_are_marked_and_tables_left(self, source: Any) -> None:
+    def test_labels_are_marked(self, source: Any) -> None:
         assert "image-label" in source.root["labels"]["cells"].attrs["ome"]
-        assert "tables" not in source.root
 
 
 class TestRealOldFiles(Zarrs):

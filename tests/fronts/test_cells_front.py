@@ -377,3 +377,26 @@ def test_documents_match_the_reference(serve: Serve, path: Path) -> None:
     assert set(example["embeddings"]["items"][0]) <= set(identity["embeddings"]["items"][0])
     assert set(example["obs_fields"][0]) <= set(identity["obs_fields"][0])
     assert set(example["expression"]["items"][0]) <= set(identity["expression"]["items"][0])
+
+
+def test_coordinates_as_they_are_stored(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    items = client.get("/dataset_identity.json").json()["embeddings"]["items"]
+    number = [i["id"] for i in items].index("X_pca")
+    got = floats(client, f"/embeddings/{number}_2d.bin?columns=1,3&coordinates=stored").reshape(-1, 2)
+    np.testing.assert_array_equal(got, anndata.read_h5ad(path).obsm["X_pca"][:, [1, 3]].astype(np.float32))
+    scaled = floats(client, f"/embeddings/{number}_2d.bin?columns=1,3").reshape(-1, 2)
+    assert np.abs(scaled).max() == pytest.approx(1)
+    odd = client.get(f"/embeddings/{number}_2d.bin?coordinates=odd")
+    assert (odd.status_code, odd.json()["error"]["code"]) == (400, "bad_request")
+
+
+def test_names_of_some_cells(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    names = [str(n) for n in anndata.read_h5ad(path).obs_names]
+    assert client.get("/cells/names.json").json() == {"start": 0, "names": names}
+    assert client.get("/cells/names.json?start=2&stop=5").json() == {"start": 2, "names": names[2:5]}
+    assert client.get("/cells/names.json?start=9999999&stop=9999999999").json()["names"] == []
+    assert client.get("/cells/names.json?start=5&stop=2").json()["names"] == []
+    for odd in ("start=-1", "start=1.5", "stop=x", "stop=99999999999"):
+        assert client.get(f"/cells/names.json?{odd}").status_code == 400

@@ -145,6 +145,13 @@ class Cells:
             raise NotFound(f"Obs field not found: {name}", "obs_manifest.json lists them.", "field_not_found")
         return self._field_numbers[name]
 
+    def cell_names(self, start: int, stop: int) -> list[str]:
+        """Names of the cells from ``start`` to before ``stop``; their numbers when the data set names no cells."""
+        stop = min(stop, self.n_cells)
+        if start >= stop:
+            return []
+        return as_text(self._obs.index.read_rows(start, stop)) if self._obs else [str(i) for i in range(start, stop)]
+
     def cell_name(self, index: int) -> str:
         """One cell's name; its number when the data set names no cells."""
         if not 0 <= index < self.n_cells:

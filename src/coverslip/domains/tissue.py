@@ -39,12 +39,15 @@ class Tissue:
         The ``obsm`` array whose first two columns are the cells' ``x`` and ``y``.
     matrix
         From those to columns and rows of level 0.
+    spot
+        Diameter of what was measured as one cell, in the embedding's units; None where the file does not say.
     """
 
     path: str
     name: str
     embedding: str
     matrix: Matrix
+    spot: float | None = None
 
 
 def holds_cells(root: Group) -> bool:
@@ -72,7 +75,8 @@ def tissues(root: Group) -> list[Tissue]:
     """The pictures of a source that holds cells, best first."""
     if holds_cells(root):
         return list(_visium(root))
-    return [t for _, table in tables(root) for t in _spatialdata(root, table)][:1000]
+    table = next((table for _, table in tables(root)), None)
+    return [] if table is None else list(_spatialdata(root, table))[:1000]
 
 
 def _visium(root: Group) -> Iterator[Tissue]:
@@ -86,13 +90,14 @@ def _visium(root: Group) -> Iterator[Tissue]:
         factors = holder.group("scalefactors") if holder is not None else None
         if pictures is None:
             continue
+        spot = _number(factors, "spot_diameter_fullres")
         for name in sorted(pictures, key=lambda n: (RESOLUTIONS.index(n) if n in RESOLUTIONS else 9, n)):
             if tissue_array(pictures[name]) is None:
                 continue
             scale = _number(factors, f"tissue_{name}_scalef")
             if scale is not None:
                 path = f"uns/{SPATIAL}/{library}/images/{name}"
-                yield Tissue(path, f"{library}, {name}", SPATIAL, (scale, 0.0, 0.0, 0.0, scale, 0.0))
+                yield Tissue(path, f"{library}, {name}", SPATIAL, (scale, 0.0, 0.0, 0.0, scale, 0.0), spot)
 
 
 def _number(group: Group | None, name: str) -> float | None:
@@ -145,7 +150,10 @@ def _spatialdata(root: Group, table: Group) -> Iterator[Tissue]:
 
 def _to_pixels(image: Group) -> Matrix | None:
     """From the global system to pixels: the inverse of what the image's metadata gives."""
-    inner = image.attrs.get("ome", image.attrs)
+    own = image.attrs.get("coverslip")
+    stored = own.get("raw") if isinstance(own, Mapping) else None  # SpatialData's named systems are no part of NGFF
+    attrs = stored if isinstance(stored, Mapping) else image.attrs
+    inner = attrs.get("ome", attrs)
     try:
         scale = inner["multiscales"][0]
         axes = [a["name"] for a in scale["axes"]]

@@ -34,12 +34,17 @@ def points(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> A
 
 
 def embedding(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
-    """Any embedding; ``columns`` picks its axes."""
+    """Any embedding; ``columns`` picks its axes, ``coordinates=stored`` leaves them as they are in the file."""
     if not 0 <= wanted.number < len(cells.embeddings):
         raise NotFound(
             f"There is no embedding {wanted.number}", f"There are {len(cells.embeddings)}.", "embedding_not_found"
         )
-    return cells.embeddings[wanted.number].points(_columns(query.get("columns"), wanted.dimensions))
+    columns = _columns(query.get("columns"), wanted.dimensions)
+    chosen = cells.embeddings[wanted.number]
+    coordinates = query.get("coordinates", "scaled")
+    if coordinates not in ("scaled", "stored"):
+        raise BadRequest(f"coordinates={coordinates[:MAX_COLUMNS_TEXT]} is not known", "Write scaled or stored.")
+    return chosen.coordinates(columns) if coordinates == "stored" else chosen.points(columns)
 
 
 def _columns(text: str | None, dimensions: int) -> list[int]:

@@ -33,7 +33,7 @@ GZIP_FILE_LEVEL = 1
 
 TRIES = 3
 CELLS = "cells"
-PARAMETERS = ("columns", "expression")
+PARAMETERS = ("columns", "coordinates", "expression", "start", "stop")
 """What a query may say; the rest of it changes nothing and is no part of a key."""
 
 ARRAYS: dict[str, Callable[[Cells, Wanted, dict[str, str], Stop], Any]] = {
@@ -170,13 +170,21 @@ class CellsFront:
                 return manifests.field(cells, wanted.number)
             case "cell":
                 return manifests.cell(cells, wanted.number)
+            case "names":
+                return manifests.names(cells, query.get("start"), query.get("stop"))
             case _:
                 return manifests.connectivity_manifest(cells, stop)
 
     def _tissue(self, entry: Entry) -> list[dict[str, Any]]:
         """Pictures under the cells: which image, and from coordinates to its columns and rows."""
         return [
-            {"array_id": f"{entry.id}/{t.path}", "name": t.name, "embedding": t.embedding, "matrix": list(t.matrix)}
+            {
+                "array_id": f"{entry.id}/{t.path}",
+                "name": t.name,
+                "embedding": t.embedding,
+                "matrix": list(t.matrix),
+                "spot": t.spot,
+            }
             for t in tissues(entry.source().root)
         ]
 

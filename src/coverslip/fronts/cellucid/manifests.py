@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from coverslip.core.errors import NotFound
+from coverslip.core.errors import BadRequest, NotFound
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Expression, as_category, code_dtype
 from coverslip.domains.columns import Column, Continuous
@@ -22,6 +22,10 @@ from coverslip.domains.groups import centroids
 EAGER_EDGES = 2_000_000
 """Graphs with more stored values are not counted for the identity; connectivity_manifest.json counts them."""
 CODE_NAMES = {1: "u8", 2: "u16", 4: "u32"}
+
+MOST_NAMES = 1 << 16
+"""Names of cells in one answer."""
+MOST_DIGITS = 10
 
 Json = dict[str, Any]
 
@@ -222,6 +226,16 @@ def cell(cells: Cells, index: int) -> Json:
     """One cell: its name and every column's value."""
     name = cells.cell_name(index)
     return {"index": index, "name": name, "fields": {field.key: field.at(index) for field in cells.fields}}
+
+
+def names(cells: Cells, start: str | None, stop: str | None) -> Json:
+    """The names of the cells from ``start`` to before ``stop``, at most `MOST_NAMES` of them."""
+    texts = (start or "0", stop or str(MOST_NAMES))
+    if not all(t.isascii() and t.isdigit() and len(t) <= MOST_DIGITS for t in texts):
+        raise BadRequest("start and stop are numbers of cells", "Write cells/names.json?start=0&stop=100.")
+    first, last = (int(t) for t in texts)
+    last = min(last, first + MOST_NAMES, cells.n_cells)
+    return {"start": first, "names": cells.cell_names(first, max(first, last))}
 
 
 def connectivity_manifest(cells: Cells, stop: Stop) -> Json:

@@ -54,6 +54,7 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Wanted]]] = [
         (r"connectivity_manifest\.json", _document("connectivity_manifest")),
         (r"genes\.json", _document("genes")),
         (rf"fields/{_NUMBER}\.json", _document("field")),
+        (r"cells/names\.json", _document("names")),
         (rf"cells/{_NUMBER}\.json", _document("cell")),
         (rf"points_([123])d\.bin{_GZ}", lambda m: Wanted("points", dimensions=int(m[1]), gzip=bool(m[2]))),
         (

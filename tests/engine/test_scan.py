@@ -10,8 +10,9 @@ import pytest
 from catalog_files import asked, recognise, toy
 from coverslip.core.errors import NotFound
 from coverslip.engine import places
+from coverslip.engine.found import Found, Seen
 from coverslip.engine.places import Root, distinct, file_system, inside, is_remote
-from coverslip.engine.scan import Found, Seen, Tree
+from coverslip.engine.scan import Tree
 
 
 def scan(*roots: Root, known: list[Tree] | None = None) -> list[Tree]:

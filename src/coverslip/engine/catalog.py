@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import re
 import sqlite3
 import threading
 import time
@@ -22,21 +20,20 @@ from typing import Any, TypeVar
 
 from coverslip.core.errors import CoverslipError, NotFound, Unreadable
 from coverslip.core.node import Source
+from coverslip.engine.found import Found, Recognise
 from coverslip.engine.indexer import Describe, Indexer
-from coverslip.engine.library import MOST_OPEN, Entry, Library, safe_id
+from coverslip.engine.ledger import ROOT_MISSING, Ledger
+from coverslip.engine.library import MOST_OPEN, Entry, Library
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root, check_inside, distinct
 from coverslip.engine.query import Query
-from coverslip.engine.scan import Found, Recognise, Tree
+from coverslip.engine.scan import Tree
 from coverslip.engine.sidecar import cache_folder
 from coverslip.engine.store import Described, Row, Store, open_store, shown_path
 from coverslip.engine.survey import Survey
 
 LOG = logging.getLogger("coverslip.catalog")
 T = TypeVar("T")
-ROOT_MISSING = "root_missing"
-SECOND_SUFFIX = re.compile(r"\.(ome|nii|lif|h5ad|zarr)$", re.IGNORECASE)
-SLUG = 60
 FIRST_S = 0.25
 """How long the first start waits for the list, so that small folders are there at once."""
 KEPT_S = 90 * 86400.0
@@ -85,8 +82,7 @@ class Catalog:
         self._open_source = open_source
         self._edition = edition
         self._lock = threading.RLock()
-        self._rows: dict[str, Row] = {}
-        self._ids: dict[tuple[str, str], str] = {}
+        self._ledger = Ledger(self.options.quiet_s, self.plain)
         self._opens: dict[str, Callable[[], Source]] = {}
         self._revision = int(time.time() * 1000)
         self._added: list[Row] = []
@@ -105,10 +101,7 @@ class Catalog:
 
     def add(self, name: str, format: str, kind: str, open_source: Callable[[], Source], id: str = "") -> str:
         """Offer something that is not below a root (an object in memory, a remote file); returns its id."""
-        base = unique = safe_id(id or name)
-        number = 2
-        while unique in self._rows:
-            unique, number = f"{base}-{number}", number + 1
+        unique = self._ledger.numbered(id or name)
         row = Row(unique, "", unique, name, format, kind, modified_ns=time.time_ns(), version="0")
         self._rows[unique] = row
         self._added.append(row)
@@ -156,14 +149,13 @@ class Catalog:
             self._indexer = Indexer(self, self._describe, self.options)
         self._started = True
         added = self._added
-        self._rows, self._ids = {row.id: row for row in added}, {}
+        self._ledger = Ledger(self.options.quiet_s, self.plain, added)
         self._store = open_store(self._file())
         known = self._do(Store.rows)
         stale = [row.id for row in known if not row.root or not self._kept(row)]
         for row in known:
-            if self._kept(row) and (row.root, row.path) not in self._ids:
-                self._rows[row.id] = replace(row, tensors=None)
-                self._ids[row.root, row.path] = row.id
+            if self._kept(row):
+                self._ledger.load(replace(row, tensors=None))
         self._do(lambda store: store.put(added, stale))
         self._survey.start()
         self._indexer.start()
@@ -335,13 +327,7 @@ class Catalog:
     def known(self, root: Root) -> dict[str, Found]:
         """What was found below a root before, without what could not be read."""
         with self._lock:
-            rows = [row for row in self._rows.values() if row.root == root.alias and row.format]
-        return {
-            row.path: Found(
-                row.path, row.format, row.kind, row.folder, row.size, row.modified_ns, row.inode, row.stamp, row.members
-            )
-            for row in rows
-        }
+            return self._ledger.found(root)
 
     def device(self, root: Root) -> int | None:
         """The device a root was on before."""
@@ -359,7 +345,7 @@ class Catalog:
             f"{root.alias} cannot be reached", "Is its disk mounted? It is looked for every second.", ROOT_MISSING
         )
         with self._lock:
-            rows = [row.failing(error) for row in self._rows.values() if row.root == root.alias]
+            rows = [row.failing(error) for row in self._ledger.below(root)]
             self._rows.update((row.id, row) for row in rows)
         for row in rows:
             self._indexer.forget(row.id)
@@ -370,9 +356,8 @@ class Catalog:
         root = tree.root
         items = list(tree.items.values()) if found is None else found
         with self._lock:
-            gone = self._gone(root, tree)
-            rows = [row for item in items if (row := self._row(root, item, gone, item.path in dirty, hot))]
-            lost = [row.id for row in gone.values()] if found is None else []
+            rows = self._ledger.take(root, items, tree.items, dirty, hot)
+            lost = self._ledger.lost(root, tree.items) if found is None else []
         self._write(rows, lost)
         for row in rows:
             if row.status in ("pending", "live"):
@@ -384,75 +369,9 @@ class Catalog:
     def verify(self, root: Root) -> None:
         """Look deeper into the folders of a root, when there is time."""
         with self._lock:
-            ids = [row.id for row in self._rows.values() if row.root == root.alias and row.folder]
+            ids = [row.id for row in self._ledger.below(root) if row.folder]
         for id in ids:
             self._indexer.verify(id)
-
-    def _gone(self, root: Root, tree: Tree) -> dict[tuple[int, int, int], Row]:
-        """Rows of what the scan has not met (yet), by what a renamed file keeps."""
-        lost = [row for row in self._rows.values() if row.root == root.alias and row.path not in tree.items]
-        return {(row.inode, 0 if row.folder else row.size, 0 if row.folder else row.modified_ns): row for row in lost}
-
-    def _renamed(self, root: Root, item: Found, gone: dict[tuple[int, int, int], Row]) -> Row | None:
-        """The row of what was found, under the name it had before."""
-        row = gone.get(item.identity)
-        if row is None or row.format != item.format or os.path.lexists(root.full(row.path)):
-            return None
-        self._ids.pop((root.alias, row.path), None)
-        return replace(gone.pop(item.identity), path=item.path, name=_name(root, item))
-
-    def _row(
-        self, root: Root, item: Found, gone: dict[tuple[int, int, int], Row], dirty: bool, hot: bool
-    ) -> Row | None:
-        """The row of what was found, or None when nothing changed."""
-        id = self._ids.get((root.alias, item.path))
-        old = self._rows.get(id) if id is not None else None
-        moved = self._renamed(root, item, gone) if old is None else None
-        old = old or moved
-        if old is not None and not dirty and _same(old, item):
-            if moved is None and not (hot and old.code == "unreadable"):
-                return None
-            row = old if moved is not None else old.well("pending")
-        else:
-            row = self._changed(root, item, old, hot)
-        self._rows[row.id] = row
-        self._ids[root.alias, row.path] = row.id
-        return row
-
-    def _changed(self, root: Root, item: Found, old: Row | None, hot: bool) -> Row:
-        young = 0 <= time.time() - item.modified_ns / 1e9 < self.options.quiet_s
-        generation = old.generation if old is not None else 0
-        if item.folder and old is not None and old.code != ROOT_MISSING:
-            generation += 1
-        row = Row(
-            old.id if old is not None else self._new_id(root, item),
-            root.alias,
-            item.path,
-            _name(root, item),
-            item.format,
-            old.kind if old is not None and old.format == item.format else item.kind,
-            item.folder,
-            "live" if hot or young else "pending",
-            item.size if not item.folder or old is None else old.size,
-            item.modified_ns,
-            item.inode,
-            item.stamp,
-            generation,
-            item.members,
-            version=f"{item.stamp}-{generation:x}" if generation else item.stamp,
-        )
-        return row.failing(self.plain(item.error, row)) if item.error is not None else row
-
-    def _new_id(self, root: Root, item: Found) -> str:
-        if not item.path:
-            base = unique = safe_id(root.name or root.path.stem)
-            number = 2
-            while unique in self._rows:
-                unique, number = f"{base}-{number}", number + 1
-            return unique
-        digest = hashlib.sha256(f"{root.alias}/{item.path}".encode("utf-8", "surrogateescape")).hexdigest()
-        slug = safe_id(_stem(shown_path(item.path)))[:SLUG]
-        return next(id for n in range(6, 65, 2) if (id := f"{slug}-{digest[:n]}") not in self._rows)
 
     def _refresh_entry(self, row: Row) -> None:
         entry = self.library.held(row.id)
@@ -514,6 +433,10 @@ class Catalog:
                 message, hint = message.replace(str(path), shown), hint.replace(str(path), shown)
         return CoverslipError(shown_path(message), shown_path(hint), error.name)
 
+    @property
+    def _rows(self) -> dict[str, Row]:
+        return self._ledger.rows
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _values(self) -> list[Row]:
@@ -550,9 +473,7 @@ class Catalog:
             return
         with self._lock:
             for id in gone:
-                lost = self._rows.pop(id, None)
-                if lost is not None and self._ids.get((lost.root, lost.path)) == id:
-                    del self._ids[lost.root, lost.path]
+                self._ledger.drop(id)
         for id in gone:
             self._indexer.forget(id)
             self.library.drop(id)
@@ -586,7 +507,7 @@ class Catalog:
                         file.unlink()
             self._store = Store()
             again = [row.well("pending") if row.status == "ready" else row for row in self._rows.values()]
-            self._rows = {row.id: row for row in again}
+            self._rows.update((row.id, row) for row in again)
             self._store.put(again)
         for row in again:
             if row.status != "failed":
@@ -615,23 +536,6 @@ def _unused(folder: Path) -> Iterator[Path]:
     for file in folder.glob("*.sqlite*"):
         if file.stat().st_mtime < time.time() - KEPT_S:
             yield file
-
-
-def _same(row: Row, item: Found) -> bool:
-    """Whether nothing changed since the row was written."""
-    if row.code == ROOT_MISSING or (item.error is not None and row.code != item.error.name):
-        return False
-    return (row.stamp, row.format, row.members) == (item.stamp, item.format, item.members)
-
-
-def _name(root: Root, item: Found) -> str:
-    return shown_path(item.path).rpartition("/")[2] if item.path else root.name or shown_path(root.path.stem)
-
-
-def _stem(path: str) -> str:
-    name = path.rpartition("/")[2]
-    stem = name.rpartition(".")[0] or name
-    return SECOND_SUFFIX.sub("", stem)
 
 
 def _not_found(id: str) -> NotFound:

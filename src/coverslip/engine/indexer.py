@@ -19,8 +19,8 @@ import msgspec
 from coverslip.core.errors import CoverslipError, Damaged
 from coverslip.core.format import file_etag
 from coverslip.core.node import Group, Source
+from coverslip.engine.found import FAILURES
 from coverslip.engine.options import CatalogOptions
-from coverslip.engine.scan import FAILURES
 from coverslip.engine.store import Described, Row
 
 LOG = logging.getLogger("coverslip.catalog")

@@ -18,8 +18,8 @@ from typing import Protocol
 from coverslip.core.errors import CoverslipError, Stopped
 from coverslip.core.node import Source
 from coverslip.core.stop import Stop
+from coverslip.engine.found import FAILURES
 from coverslip.engine.library import safe_id
-from coverslip.engine.scan import FAILURES
 from coverslip.engine.store import Row
 
 LOG = logging.getLogger("coverslip.catalog")

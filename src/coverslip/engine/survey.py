@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
+from coverslip.engine.found import Found, Key, Omitted, Recognise, Seen, parent
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
-from coverslip.engine.scan import Found, Key, Omitted, Recognise, Seen, Tree, parent
+from coverslip.engine.scan import Tree
 from coverslip.engine.watch import MODIFIED, Changes, Watch, inner_folders
 
 LOG = logging.getLogger("coverslip.catalog")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING
 
-from coverslip.engine.scan import Key
+from coverslip.engine.found import Key
 
 if TYPE_CHECKING:
     from watchfiles.main import FileChange

@@ -58,6 +58,8 @@ class TestRealVolume(NiftiTests):
 
 
 class TestRealCompressedSeries(NiftiTests):
+    reads_whole_once = True
+
     @pytest.fixture
     def sample(self, tmp_path):
         return Path(shutil.copy(DATA / "example4d.nii.gz", tmp_path))

@@ -18,12 +18,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -40,6 +41,11 @@ from coverslip.core.spec import Box
 from coverslip.formats import open_source, recognise
 
 BOXES, THREADS = 24, 8
+LARGE_BYTES = 400_000
+FLOOR_BYTES = 200_000
+"""What libraries read of the smallest file."""
+OPENING_SHARE, PIXEL_SHARE = 0.25, 0.5
+HEAD_BYTES = 8192
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class FormatTests:
     format_name: ClassVar[str]
     can_be_truncated: ClassVar[bool] = True
     """Whether the sample is one file whose first half alone must be refused."""
+    reads_whole_once: ClassVar[bool] = False
+    """Whether the first read must go through the whole file (a gzip stream's checksum is at its end)."""
     raw_key: ClassVar[str | None] = None
     """A key that the file's own metadata must hold."""
 
@@ -125,7 +133,9 @@ class FormatTests:
             assert spec.dtype == golden.pixels.dtype.newbyteorder("="), path
             assert spec.chunks is None or len(spec.chunks) == len(spec.shape)
 
-    def test_axes_and_pixel_sizes(self, sample: Path, source: Source) -> None:
+    def test_axes_and_pixel_sizes(
+        self, sample: Path, source: Source, record_property: Callable[[str, object], None]
+    ) -> None:
         """Names of axes, steps and units."""
         for path, golden in self.golden(sample).items():
             scale = self.image(source, path).attrs["ome"]["multiscales"][0]
@@ -136,19 +146,21 @@ class FormatTests:
                 assert steps[at] == pytest.approx(step, rel=1e-6), axis
                 if golden.unit and scale["axes"][at].get("type") == "space":
                     assert scale["axes"][at]["unit"] == golden.unit
+                    record_property("shows", "units")
 
-    def test_channels(self, sample: Path, source: Source) -> None:
+    def test_channels(self, sample: Path, source: Source, record_property: Callable[[str, object], None]) -> None:
         """Names and colours of channels."""
         for path, golden in self.golden(sample).items():
             attrs = self.image(source, path).attrs
             channels = attrs["ome"].get("omero", {}).get("channels", [])
             if golden.channels:
                 assert [c["label"] for c in channels] == list(golden.channels)
+                record_property("shows", "channels")
             if golden.colors:
                 assert [c.get("color") for c in channels] == list(golden.colors)
             assert attrs.get("coverslip", {}).get("rgb", False) == golden.rgb
 
-    def test_levels(self, sample: Path, source: Source) -> None:
+    def test_levels(self, sample: Path, source: Source, record_property: Callable[[str, object], None]) -> None:
         """The stored pyramid is there, each level smaller than the one before."""
         for path, golden in self.golden(sample).items():
             group = self.image(source, path)
@@ -160,6 +172,8 @@ class FormatTests:
                 assert coarse != fine
             for name, shape in zip(names, shapes, strict=True):
                 assert group.array(name).read_all().shape == shape
+            if golden.levels > 1:
+                record_property("shows", "pyramid")
 
     def test_whole_image(self, sample: Path, source: Source) -> None:
         """Every pixel, in the native dtype."""
@@ -195,6 +209,35 @@ class FormatTests:
                 array = self.level(source, path)
                 empty = array.read(Box((0,) * golden.pixels.ndim, (0,) * golden.pixels.ndim))
                 assert empty.shape == (0,) * golden.pixels.ndim
+        finally:
+            source.close()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="counts bytes through /proc")
+    def test_opening_and_a_pixel_read_little(
+        self, sample: Path, record_property: Callable[[str, object], None]
+    ) -> None:
+        """Of a file large enough to tell, opening reads a small part, and one pixel no more than a few chunks."""
+        files = _files(sample)
+        total = sum(file.stat().st_size for file in files)
+        if total < LARGE_BYTES or self.reads_whole_once:
+            pytest.skip("too small to tell, or read whole")
+        open_source(sample).close()  # libraries are loaded the first time
+        before = _bytes_read()
+        source = open_source(sample)
+        try:
+            opened = _bytes_read() - before
+            assert opened <= max(total * OPENING_SHARE, len(files) * HEAD_BYTES, FLOOR_BYTES), (
+                f"{opened:,} of {total:,} bytes"
+            )
+            path, golden = next(iter(self.golden(sample).items()))
+            array = self.level(source, path)
+            chunk = math.prod(array.spec.chunks or array.spec.shape) * array.spec.dtype.itemsize
+            if array.spec.chunks is None or chunk * 8 < total:
+                last = Box(tuple(n - 1 for n in golden.pixels.shape), golden.pixels.shape)
+                before = _bytes_read()
+                array.read(last)
+                assert _bytes_read() - before <= max(total * PIXEL_SHARE, FLOOR_BYTES)
+                record_property("shows", "lazy")
         finally:
             source.close()
 
@@ -278,6 +321,12 @@ def _boxes(shape: tuple[int, ...]) -> list[Box]:
 
 def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
+
+
+def _bytes_read() -> int:
+    """Bytes that this process has asked the system to read; pages of mapped files do not count."""
+    line = next(line for line in Path("/proc/self/io").read_text().splitlines() if line.startswith("rchar"))
+    return int(line.split()[1])
 
 
 def _handles(sample: Path) -> int:

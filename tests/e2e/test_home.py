@@ -277,7 +277,8 @@ def test_files_come_and_go_while_the_page_is_open(start: Start, look: Open, tmp_
     wait_for(lambda: shown(page) == NAMES[1:], "the deleted ones")
     shutil.copy(pbmc, lab / "cut.h5ad")
     wait_for(lambda: item(page, "cut").get_attribute("data-status") == "ready", "the mended one")
-    assert watched.problems == []
+    # A picture that was asked for while its file went is refused, which the browser notes.
+    assert [p for p in watched.problems if "404" not in p] == []
 
 
 def test_the_page_outlives_its_server(start: Start, look: Open, lab: Path) -> None:

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { ApiError, getBytes, getJson, isAbort } from "./client";
+import { ApiError, askAhead, getBytes, getJson, isAbort } from "./client";
 
 function answer(response: Response | Error): void {
   vi.stubGlobal("fetch", () => (response instanceof Error ? Promise.reject(response) : Promise.resolve(response)));
@@ -36,6 +36,18 @@ describe("fetching", () => {
 
   it("knows a server that is gone", async () => {
     answer(new TypeError("Failed to fetch"));
+    expect((await failure(getJson("x"))).offline).toBe(true);
+  });
+
+  it("uses what was asked ahead once, unless it was forgotten", async () => {
+    let asked = 0;
+    vi.stubGlobal("fetch", async () => Response.json(++asked));
+    askAhead("x");
+    expect([await getJson("x"), await getJson("x"), asked]).toEqual([1, 2, 2]);
+    askAhead("x")();
+    expect([await getJson("x"), asked]).toEqual([4, 4]);
+    answer(new TypeError("Failed to fetch"));
+    askAhead("x");
     expect((await failure(getJson("x"))).offline).toBe(true);
   });
 

@@ -39,11 +39,25 @@ async function refusal(response: Response): Promise<ApiError> {
   }
 }
 
+const early = new Map<string, Promise<Response>>();
+
+/** Asks already now for what will be wanted from this address next; call the answer to forget it. */
+export function askAhead(url: string): () => void {
+  const asked = fetch(url, { credentials: "same-origin" });
+  asked.catch(() => undefined);
+  early.set(url, asked);
+  return () => {
+    if (early.get(url) === asked) early.delete(url);
+  };
+}
+
 /** An answer that is no refusal; its body is the caller's. */
 export async function getResponse(url: string, signal?: AbortSignal): Promise<Response> {
+  const asked = early.get(url);
+  early.delete(url);
   let response: Response;
   try {
-    response = await fetch(url, { ...(signal ? { signal } : {}), credentials: "same-origin" });
+    response = await (asked ?? fetch(url, { ...(signal ? { signal } : {}), credentials: "same-origin" }));
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ApiError(

@@ -1,6 +1,6 @@
 /** The page of one data set of cells: what to show on the left, the plot, what it is on the right, work below. */
 
-import { useEffect } from "react";
+import { useEffect, useLayoutEffect } from "react";
 import { counted } from "../data/format";
 import { checkServer, choosePoints, followUrl, leave, paint, start } from "../state/actions";
 import { navigate } from "../state/route";
@@ -19,7 +19,8 @@ const MOST_LISTED = 50;
 export default function CellsPage() {
   const { phase, sheet } = useModel();
   useKeysOf(KEYS);
-  useEffect(() => {
+  // Before the plot makes its canvas, which takes long: the data is on its way meanwhile.
+  useLayoutEffect(() => {
     void start();
     const stop = followUrl();
     const timer = setInterval(() => void checkServer(), LOOK_MS);

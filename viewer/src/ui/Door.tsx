@@ -1,9 +1,9 @@
 /** The page of a link that names none: asks the server where to go. */
 
 import { useEffect, useState } from "react";
-import { type ApiError, isAbort, toApiError } from "../api/client";
+import { type ApiError, askAhead, isAbort, toApiError } from "../api/client";
 import { decide, hasNoCatalog } from "../state/door";
-import { settle } from "../state/route";
+import { type Route, settle } from "../state/route";
 import { ErrorCurtain } from "./ErrorCurtain";
 import { Opening } from "./Page";
 import { TopBar } from "./TopBar";
@@ -17,9 +17,16 @@ export function Door() {
   useEffect(() => {
     const own = new AbortController();
     let timer = 0;
-    decide(own.signal).then(settle, (reason: unknown) => {
-      if (isAbort(reason) || own.signal.aborted) return;
+    // Most servers of one source offer cells: their page's first question is asked beside ours.
+    const forget = askAhead("_cellucid/datasets");
+    const enter = (route: Route) => {
+      if (route.page !== "cells") forget();
+      settle(route);
+    };
+    decide(own.signal).then(enter, (reason: unknown) => {
+      if (isAbort(reason) || own.signal.aborted) return forget();
       if (hasNoCatalog(reason)) return settle({ page: "cells", dataset: null });
+      forget();
       const failure = toApiError(reason);
       setError(failure);
       if (failure.offline) timer = window.setTimeout(() => setAsked((n) => n + 1), AGAIN_MS);

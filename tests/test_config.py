@@ -308,7 +308,7 @@ def test_configured_sources_are_served_as_configured(tmp_path: Path) -> None:
         catalog.start()
         assert catalog.wait_idle(10)
         (row,) = catalog.entries()[0]
-        assert (row.id, row.name, row.format, row.status) == ("Mine", "Mine", "hdf5_arrays", "ready")
+        assert (row.id, row.name, row.format, row.status) == ("Mine", "Mine", "hdf5", "ready")
         assert row.tensors is not None
         (tensor,) = row.tensors
         assert (tensor["dim_labels"], tensor["shape"]) == (["t", "y", "x"], [3, 4, 5])

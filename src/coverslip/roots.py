@@ -16,7 +16,7 @@ from coverslip.engine.overrides import Override, overridden
 from coverslip.engine.places import Root
 from coverslip.formats import formats, open_source, recognise
 
-OTHER_NAMES = {"zarr": "zarr-arrays", "hdf5": "hdf5-arrays", "h5": "hdf5-arrays", "ome-tiff": "tiff", "aics": "bioio"}
+OTHER_NAMES = {"h5": "hdf5", "ome-tiff": "tiff", "aics": "bioio"}
 """What other programs' configuration calls a format."""
 
 
@@ -29,7 +29,7 @@ def root_of(source: SourceTable) -> Root:
         When there is nothing at the path, or no such type.
     """
     if source.remote:
-        raise Unsupported(f"{source.address} is on another machine", "Only files and folders can be configured.")
+        raise Unsupported(f"{source.shown} is on another machine", "It is looked at by coverslip.remotes.")
     path = Path(source.path)
     named = format_named(source.type) if source.type else None
     return Root.at(

@@ -34,7 +34,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 
 
 class Hdf5(FormatTests):
-    format_name = "hdf5_arrays"
+    format_name = "hdf5"
 
 
 class TestTree(Hdf5):
@@ -202,7 +202,7 @@ def test_chunks_that_are_not_stored_hold_the_fill_value(tmp_path: Path) -> None:
 
 
 def test_other_conventions_are_left_to_their_formats(tmp_path: Path) -> None:
-    form = next(f for f in formats() if f.name == "hdf5_arrays")
+    form = next(f for f in formats() if f.name == "hdf5")
     for members in (("obs/_index", "var/_index", "X"), ("H5Types/x", "Populations/A/x")):
         path = tmp_path / "a.h5"
         with h5py.File(path, "w") as file:
@@ -270,6 +270,6 @@ def test_damaged_files_are_told(tmp_path: Path, name: str) -> None:
 def test_a_damaged_hdf5_file_is_called_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(3000))
-    assert recognise(path).name == "hdf5_arrays"
+    assert recognise(path).name == "hdf5"
     with pytest.raises(Damaged):
         open_source(path)

@@ -37,7 +37,7 @@ STEPS = [2.5, 1.0, 1.5, 0.65, 0.65]
 
 
 class Zarrs(FormatTests):
-    format_name = "ome_zarr"
+    format_name = "ome-zarr"
 
 
 class TestVersion4(Zarrs):

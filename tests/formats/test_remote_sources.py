@@ -125,7 +125,7 @@ def test_ome_zarr_on_s3(s3: S3, places: Places, tmp_path: Path, version: str, sh
     s3.put_tree(bucket, "deep er/a.zarr", tmp_path / "a.zarr")
     place = places.at(f"s3://{bucket}/deep er/a.zarr")
     (offer,) = offers(place)
-    assert (offer.format, offer.kind, offer.folder, offer.light) == ("ome_zarr", "images", True, True)
+    assert (offer.format, offer.kind, offer.folder, offer.light) == ("ome-zarr", "images", True, True)
     source = offer.open()
     image = Images(source)[""]
     for box in BOXES:
@@ -172,7 +172,7 @@ def test_zipped_ome_zarr(s3: S3, web: Web, places: Places, tmp_path: Path) -> No
     s3.put("zips", "a.ozx", path)
     for url in ("s3://zips/a.ozx", f"{web.url}/a.ozx"):
         (offer,) = offers(places.at(url))
-        assert (offer.format, offer.light) == ("ome_zarr", True)
+        assert (offer.format, offer.light) == ("ome-zarr", True)
         source = offer.open()
         for box in BOXES:
             np.testing.assert_array_equal(Images(source)[""].array.read(box), data[box.slices])
@@ -199,7 +199,7 @@ def test_hdf5_chunks_are_fetched_together(web: Web, places: Places) -> None:
         file.create_dataset("big", data=data, chunks=(4, 64, 1024), compression="gzip", compression_opts=1)
         file.create_dataset("plain", data=data)
     (offer,) = offers(places.at(f"{web.url}/a.h5"))
-    assert offer.format == "hdf5_arrays"
+    assert offer.format == "hdf5"
     source = offer.open()
     arrays = dict(walk(source.root))
     assert len(arrays) == 2
@@ -258,8 +258,8 @@ def test_a_bucket_is_listed(s3: S3, places: Places, tmp_path: Path) -> None:
     found = {offer.path: offer for offer in offers(places.at(f"s3://{bucket}"))}
     assert {p: (o.format, o.light) for p, o in found.items()} == {
         "x/cells.h5ad": ("h5ad", True),
-        "x/numbers.h5": ("hdf5_arrays", True),
-        "x/y/a.zarr": ("ome_zarr", True),
+        "x/numbers.h5": ("hdf5", True),
+        "x/y/a.zarr": ("ome-zarr", True),
         "x/y/b.tif": ("tiff", False),
     }
     assert found["x/y/b.tif"].url == f"s3://{bucket}/x/y/b.tif"
@@ -325,7 +325,7 @@ def test_wrong_keys(strict: S3, tmp_path: Path, bad: str) -> None:
         "secret": Profile("wrong", "s3", strict.key, "WRONGSECRET", endpoint_url=strict.url),
     }[bad]
     places = Places(Credentials([right, wrong]), tmp_path / "copies")
-    assert offers(places.at("s3://lab/a.zarr", "right"))[0].format == "ome_zarr"
+    assert offers(places.at("s3://lab/a.zarr", "right"))[0].format == "ome-zarr"
     for url in ("s3://lab/a.zarr", "s3://lab/a.h5ad", "s3://lab", "s3://lab/"):
         with pytest.raises(Unreadable) as caught:
             offers(places.at(url, "wrong"))

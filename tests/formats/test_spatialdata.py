@@ -127,7 +127,7 @@ def test_a_store_without_tables_is_images(tmp_path: Path) -> None:
     path = write_group(tmp_path / "sd.zarr", {"spatialdata_attrs": {"version": "0.2"}})
     write_group(path / "images", {})
     write_group(path / "tables", {})
-    assert recognise(path).name == "ome_zarr"
+    assert recognise(path).name == "ome-zarr"
 
 
 def test_a_table_that_is_no_anndata_leaves_the_pictures(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from zarr_files import axes, datasets, pixels, write_array, write_group, write_i
 
 
 class Arrays(FormatTests):
-    format_name = "zarr_arrays"
+    format_name = "zarr"
 
 
 class TestOneArray(Arrays):
@@ -161,7 +161,7 @@ def test_what_cannot_be_shown_hides_nothing_else(tmp_path: Path) -> None:
 def test_anndata_is_left_to_others(tmp_path: Path) -> None:
     path = write_group(tmp_path / "a.zarr", {"encoding-type": "anndata"})
     write_array(path / "X", pixels((5, 5), "float32"))
-    assert not [f.name for f in formats() if f.name in ("zarr_arrays", "ome_zarr") and f.claims(path, b"")]
+    assert not [f.name for f in formats() if f.name in ("zarr", "ome-zarr") and f.claims(path, b"")]
 
 
 def test_a_link_to_the_folder_above_ends(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ OTHERS = (".h5ad", ".ims")
 class Hdf5Arrays:
     """Arrays of numbers in HDF5."""
 
-    name = "hdf5_arrays"
+    name = "hdf5"
     expects = "HDF5 file of arrays (.h5, .hdf5, .nc)"
     kind = "arrays"
     rank = 1

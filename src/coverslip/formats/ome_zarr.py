@@ -15,7 +15,7 @@ from coverslip.core.node import Source
 class OmeZarr:
     """Images in Zarr as the Open Microscopy Environment writes them."""
 
-    name = "ome_zarr"
+    name = "ome-zarr"
     expects = "OME-Zarr folder (.zarr) or zip (.ozx)"
     kind = "images"
 

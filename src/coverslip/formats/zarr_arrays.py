@@ -15,7 +15,7 @@ from coverslip.core.node import Source
 class ZarrArrays:
     """Zarr of any kind but AnnData's."""
 
-    name = "zarr_arrays"
+    name = "zarr"
     expects = "Zarr folder or zip of arrays"
     kind = "arrays"
     rank = 1

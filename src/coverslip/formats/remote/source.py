@@ -99,8 +99,8 @@ def zarr_kind(store: RemoteStore | RemoteZip) -> Kind:
     ome = inner if isinstance(inner, dict) else attrs
     keys = ("multiscales", "plate", "well", "labels", "bioformats2raw.layout")
     if any(ome.get(key) for key in keys) or "spatialdata_attrs" in attrs:
-        return Kind("ome_zarr", "images", True)
-    return Kind("zarr_arrays", "arrays", True)
+        return Kind("ome-zarr", "images", True)
+    return Kind("zarr", "arrays", True)
 
 
 def open_zarr(store: RemoteStore | RemoteZip, name: str) -> Source:
@@ -156,7 +156,7 @@ def is_zip(name: str) -> bool:
 def file_kind(name: str, head: bytes, size: int) -> Kind:
     """What a file is; raises `UnknownFormat` when no format claims it."""
     if name.lower().endswith(ZARR_ZIPS):
-        return Kind("ome_zarr", "images", True)
+        return Kind("ome-zarr", "images", True)
     form = recognise(name, head, size)
     return Kind(form.name, form.kind, isinstance(form, RangedFormat))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Open, Running, Start, Watched, wait_for
+from conftest import ROOT, Open, Running, Start, Watched, fetch, wait_for
 from playwright.sync_api import Locator, Page, Route
 
 from zarr_files import axes, datasets, pyramid, write_group, write_image
@@ -493,6 +494,14 @@ def test_accessibility(server: Running, look: Open, theme: str, size: dict[str, 
         page.get_by_test_id("search").fill("no such thing")
         page.get_by_test_id("empty").wait_for()
         assert violations(page) == []
+
+
+def test_the_shell_and_the_cells_are_small(server: Running) -> None:
+    """What the page names is what cells need before the first of them is drawn."""
+    page = fetch(server.url).decode()
+    scripts = set(re.findall(r"assets/[^\"]+\.js", page))
+    assert any("CellsPage" in name for name in scripts)
+    assert sum(len(gzip.compress(fetch(server.url + name))) for name in scripts) <= 250_000
 
 
 def test_nothing_is_asked_of_another_origin(server: Running, look: Open) -> None:

@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect } from "react";
 import { counted } from "../data/format";
 import { checkServer, choosePoints, followUrl, leave, paint, start } from "../state/actions";
-import { navigate } from "../state/route";
+import { navigate, setPlace } from "../state/route";
 import { get, set, shownCells, useModel } from "../state/store";
 import { ScatterPanel } from "../views/scatter/Panel";
 import { ScatterView } from "../views/scatter/View";
@@ -21,6 +21,7 @@ export default function CellsPage() {
   useKeysOf(KEYS);
   // Before the plot makes its canvas, which takes long: the data is on its way meanwhile.
   useLayoutEffect(() => {
+    setPlace("");
     void start();
     const stop = followUrl();
     const timer = setInterval(() => void checkServer(), LOOK_MS);
@@ -103,7 +104,7 @@ function CellsBar() {
       }
     >
       <button type="button" data-testid="reset-camera" onClick={resetCamera} title="Show everything (R)">
-        Reset view
+        Reset<span className="wide"> view</span>
       </button>
     </TopBar>
   );

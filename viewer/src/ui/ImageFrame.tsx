@@ -1,11 +1,14 @@
 /** The image page, loaded when the first image is opened. */
 
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useEffect } from "react";
+import { setPlace } from "../state/route";
 import { TopBar } from "./TopBar";
 
 const ImagePage = lazy(() => import("../views/image/ImagePage"));
 
 export function ImageFrame({ image }: { image: string }) {
+  // Its id, until the image itself tells its name.
+  useEffect(() => setPlace(image), [image]);
   return (
     <main data-testid="app" data-page="image" className="app plain">
       <TopBar />

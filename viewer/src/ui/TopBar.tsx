@@ -34,7 +34,7 @@ export function TopBar({ name, detail, search, children }: Parts) {
           <HomeIcon />
           <span className="home-word">Home</span>
         </a>
-        {atHome ? null : (
+        {atHome || (name === undefined && place.name === "") ? null : (
           <>
             <span className="quiet" aria-hidden="true">
               /

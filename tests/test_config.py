@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from coverslip.app import catalog_of
 from coverslip.cli.serve import serve
 from coverslip.config import ELSEWHERE, TABLES, Config, load
-from coverslip.core.errors import BadRequest, CoverslipError, NotFound, Unreadable, Unsupported
+from coverslip.core.errors import BadRequest, CoverslipError, NotFound, Unreadable
 from coverslip.domains.images import Images
 from coverslip.settings import Settings, with_config
 
@@ -325,7 +325,6 @@ def test_a_type_or_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
     for text, error, told in (
         ('path = "a.npy"\ntype = "npz"', BadRequest, "Did you mean npy"),
         ('path = "none.npy"', NotFound, "none.npy"),
-        ('url = "s3://bucket/x"', Unsupported, "another machine"),
     ):
         with pytest.raises(CoverslipError, match=told) as raised:
             catalog_of(list(read(tmp_path, f"[[sources]]\n{text}").offered))

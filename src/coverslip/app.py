@@ -39,6 +39,7 @@ from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.viewer.front import ViewerFront
 from coverslip.fronts.zarr.front import ZarrFront
+from coverslip.remotes import Remotes, is_remote
 from coverslip.roots import root_of
 from coverslip.settings import Settings
 
@@ -55,7 +56,7 @@ def catalog_of(data: Any, options: Options | None = None, catalog: CatalogOption
     CoverslipError
         When a path is missing, or a file of no known format.
     """
-    items = data if isinstance(data, Sequence) and not isinstance(data, str) else [data]
+    items = [item for item in listed(data) if not is_remote(item)]
     configured = [item for item in items if isinstance(item, SourceTable)]
     roots = [root_of(i) if isinstance(i, SourceTable) else Root.at(Path(i)) for i in items if _on_disk(i)]
     edition = f"{__version__} {marked(configured)}"
@@ -67,6 +68,17 @@ def catalog_of(data: Any, options: Options | None = None, catalog: CatalogOption
 
             made.add("AnnData", "in-memory", "cells", partial(AnnDataSource, item), id="anndata")
     return made
+
+
+def listed(data: Any) -> list[Any]:
+    """What is offered, one by one."""
+    return list(data) if isinstance(data, Sequence) and not isinstance(data, str) else [data]
+
+
+def remotes_of(data: Any, settings: Settings, catalog: Catalog) -> Remotes | None:
+    """Who looks at what of ``data`` is on other machines; None when nothing is."""
+    items = [item for item in listed(data) if is_remote(item)]
+    return Remotes(items, settings, catalog) if items else None
 
 
 def _on_disk(item: Any) -> bool:
@@ -129,7 +141,7 @@ def viewer_built() -> bool:
     return ViewerFront().built
 
 
-def create_app(catalog: Catalog, settings: Settings, port: int) -> Starlette:
+def create_app(catalog: Catalog, settings: Settings, port: int, remotes: Remotes | None = None) -> Starlette:
     """The application that serves ``catalog`` on ``port``.
 
     Raises
@@ -138,6 +150,8 @@ def create_app(catalog: Catalog, settings: Settings, port: int) -> Starlette:
         When a file that was named by itself cannot be opened.
     """
     check(catalog, settings.cells)
+    if remotes is not None:
+        remotes.check()
     reader = Reader(settings.read_threads)
     shelf = Shelf(Sidecar(cache_folder() / "levels", settings.disk_bytes))
     tiles: ByteCache[Answer] = ByteCache(settings.cache_bytes)
@@ -157,8 +171,12 @@ def create_app(catalog: Catalog, settings: Settings, port: int) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(catalog.start)
+        if remotes is not None:
+            remotes.start()
         yield
         reader.close()
+        if remotes is not None:
+            await asyncio.to_thread(remotes.close)
         await asyncio.to_thread(catalog.close)
 
     access = Access.create(settings.host, settings.token, settings.allow_hosts, settings.allow_origins)

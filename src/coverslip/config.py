@@ -84,6 +84,10 @@ class ProfileTable(msgspec.Struct, frozen=True):
     token: str = ""
     endpoint_url: str = ""
 
+    def __repr__(self) -> str:
+        """Without its keys."""
+        return f"ProfileTable({self.name!r})"
+
 
 class CredentialsTable(msgspec.Struct, frozen=True):
     """``[credentials]``."""
@@ -128,7 +132,7 @@ class SourceTable(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """What a person calls it."""
-        return self.name or self.alias or self.address.rstrip("/").rpartition("/")[2]
+        return self.name or self.alias or self.address.partition("?")[0].rstrip("/").rpartition("/")[2]
 
     @property
     def remote(self) -> bool:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverslip.app import catalog_of, create_app, viewer_built, with_token
+from coverslip.app import catalog_of, create_app, remotes_of, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
 from coverslip.settings import DEFAULT_PORT, Settings
 
@@ -139,7 +139,7 @@ class Server:
             self._port = sock.getsockname()[1]
             catalog = self._catalog or catalog_of(self._data, self._settings.cells, self._settings.catalog)
             self._catalog, self._serving = None, catalog  # a catalog lives as long as one run
-            app = create_app(catalog, self._settings, self._port)
+            app = create_app(catalog, self._settings, self._port, remotes_of(self._data, self._settings, catalog))
             config = uvicorn.Config(
                 app,
                 log_level="info" if verbose else "critical",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from coverslip.domains.cells import Options
 from coverslip.engine.options import CatalogOptions
+from coverslip.formats.remote.credentials import Credentials, Profile
 
 if TYPE_CHECKING:
     from coverslip.config import Config
@@ -45,6 +46,8 @@ class Settings:
         How data sets of cells are read.
     catalog
         How the list of sources is kept.
+    credentials
+        Who asks for sources on other machines.
     """
 
     host: str = "127.0.0.1"
@@ -58,6 +61,7 @@ class Settings:
     read_threads: int = 4
     cells: Options = field(default_factory=Options)
     catalog: CatalogOptions = field(default_factory=CatalogOptions)
+    credentials: Credentials = field(default_factory=Credentials)
 
 
 def with_config(settings: Settings, config: Config) -> Settings:
@@ -68,5 +72,15 @@ def with_config(settings: Settings, config: Config) -> Settings:
         "slice_bytes": config.server.slice_bytes,
         "read_threads": config.server.read_threads,
         "catalog": config.catalog,
+        "credentials": credentials_of(config),
     }
     return replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def credentials_of(config: Config) -> Credentials:
+    """The profiles of a configuration file."""
+    table = config.credentials
+    profiles = tuple(
+        Profile(p.name, p.storage_type, p.key, p.secret, p.region, p.token, p.endpoint_url) for p in table.profiles
+    )
+    return Credentials(profiles, table.default_profile)

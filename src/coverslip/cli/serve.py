@@ -21,7 +21,7 @@ CLEAR = "\r\x1b[K"
 
 
 @click.command()
-@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option(
     "-c",
     "--config",
@@ -49,7 +49,7 @@ CLEAR = "\r\x1b[K"
 @click.option("--latent-key", help="obsm array in which outliers are measured.")
 @click.option("--gene-id-column", default="index", show_default=True, help="var column that names genes.")
 def serve(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     config: Config | None,
     host: str,
     port: int,
@@ -62,19 +62,20 @@ def serve(
     latent_key: str | None,
     gene_id_column: str,
 ) -> None:
-    """Serve PATH to a browser tab: files of cells or images, or folders of them.
+    """Serve PATH to a browser tab: files of cells or images, folders of them, or s3://, gs:// and https:// addresses.
 
-    Data is served in place: nothing is converted, copied or sent anywhere else.
+    Data is served in place: nothing is converted or sent anywhere else.
     """
     started = time.perf_counter()
     from coverslip.domains.cells import Options  # kept out of --help
     from coverslip.engine.access import is_loopback
+    from coverslip.formats.remote.address import is_url
     from coverslip.server import Server
     from coverslip.settings import Settings, with_config
 
     cells = Options(gene_id_column=gene_id_column, latent_key=latent_key)
     settings = Settings(host, port, token or None, allow_host, allow_origin, cells=cells)
-    offered: list[Any] = list(paths)
+    offered: list[Any] = [path if is_url(path) else Path(path) for path in paths]
     if config is not None:
         settings = with_config(settings, config)
         offered += config.offered
@@ -86,17 +87,25 @@ def serve(
         if quiet:
             click.echo(server.viewer_url)
             return
-        named = [item.name if isinstance(item, Path) else item.shown for item in offered]
+        named = [shown(item) for item in offered]
         click.echo(f"coverslip is serving {', '.join(named)}\n\n  {server.viewer_url}\n")
         if not is_loopback(host):
             click.echo("  Anyone on the network who has this URL can read the data. The connection is not encrypted.\n")
         click.echo("Press Ctrl+C to stop.")
-        if any(Path(item if isinstance(item, Path) else item.path).is_dir() for item in offered):
+        if len(offered) > 1 or not (isinstance(offered[0], Path) and offered[0].is_file()):
             threading.Thread(target=tell_found, args=(server,), daemon=True).start()
         if verbose:
             click.echo(f"Ready after {time.perf_counter() - started:.2f} s.")
 
     server.run(announce, verbose)
+
+
+def shown(item: Any) -> str:
+    """What a person calls something that is offered; never the query of an address, which may hold a key."""
+    if isinstance(item, str):
+        return item.partition("?")[0].rstrip("/").rpartition("/")[2]
+    name: str = item.name if isinstance(item, Path) else item.shown
+    return name or str(item)
 
 
 def configured(ctx: click.Context, file: Path | None) -> Config | None:

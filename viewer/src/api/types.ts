@@ -36,6 +36,18 @@ export interface ExpressionInfo {
   genes: string;
 }
 
+/** A picture under the cells. */
+export interface TissueInfo {
+  array_id: string;
+  name: string;
+  /** Whose first two columns, as stored, are x and y. */
+  embedding: string;
+  /** column = a·x + b·y + c, row = d·x + e·y + f */
+  matrix: [number, number, number, number, number, number];
+  /** Diameter of what was measured as one cell, in units of x. */
+  spot: number | null;
+}
+
 export interface Identity {
   id: string;
   name: string;
@@ -45,6 +57,7 @@ export interface Identity {
   /** Columns of obs that the server could not read. */
   unreadable_fields?: { key: string; message: string }[];
   expression: { default: string | null; items: ExpressionInfo[] };
+  tissue?: TissueInfo[];
 }
 
 export interface CategoryField {
@@ -84,6 +97,11 @@ export interface Genes {
   names: string[];
   symbols: string[] | null;
   values: string;
+}
+
+export interface CellNames {
+  start: number;
+  names: string[];
 }
 
 export interface Cell {

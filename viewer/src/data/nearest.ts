@@ -40,3 +40,12 @@ export function nearest(positions: Float32Array, pointer: Pointer, visible: (pla
   }
   return best;
 }
+
+/** Where a point is on the screen; null when it is nowhere, or behind the eye. */
+export function toPixel(matrix: number[], positions: Float32Array, place: number): [number, number] | null {
+  const m = (i: number) => matrix[i] ?? 0;
+  const [x, y, z] = [0, 1, 2].map((k) => positions[place * 3 + k] ?? 0) as [number, number, number];
+  const w = m(3) * x + m(7) * y + m(11) * z + m(15);
+  if (x > FAR || w <= 0) return null;
+  return [(m(0) * x + m(4) * y + m(8) * z + m(12)) / w, (m(1) * x + m(5) * y + m(9) * z + m(13)) / w];
+}

@@ -33,3 +33,18 @@ export function permute(values: ArrayLike<number>, n: number, width: number, out
 export function cellAt(place: number, n: number): number {
   return (place * stepOf(n)) % n;
 }
+
+/** How many steps make one: the step's inverse modulo n. */
+function backStep(n: number): number {
+  let [a, b, x, y] = [stepOf(n), n, 1, 0];
+  while (b !== 0) {
+    const q = Math.floor(a / b);
+    [a, b, x, y] = [b, a - q * b, y, x - q * y];
+  }
+  return ((x % n) + n) % n;
+}
+
+/** The place at which a cell is drawn. */
+export function placeOf(cell: number, n: number): number {
+  return n < 2 ? 0 : (cell * backStep(n)) % n;
+}

@@ -89,3 +89,16 @@ export function layOutValues(values: Float32Array, n: number): Float32Array {
   for (let i = 0; i < n; i += 1) if (!Number.isFinite(out[i])) out[i] = MISSING;
   return out;
 }
+
+/** `a b c d e f`: column = a·x + b·y + c, row = d·x + e·y + f. */
+export type Matrix = readonly [number, number, number, number, number, number];
+
+/** Coordinates (n, 2) as pixels of a picture, in place. */
+export function onPicture(coordinates: Float32Array, [a, b, c, d, e, f]: Matrix): Float32Array {
+  for (let i = 0; i + 1 < coordinates.length; i += 2) {
+    const [x, y] = [coordinates[i] as number, coordinates[i + 1] as number];
+    coordinates[i] = a * x + b * y + c;
+    coordinates[i + 1] = d * x + e * y + f;
+  }
+  return coordinates;
+}

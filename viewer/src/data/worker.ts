@@ -1,28 +1,50 @@
 /** Everything that takes longer than a frame: runs off the main thread, on transferred buffers. */
 
+import type { Bits } from "./bits";
 import { nearest, type Pointer } from "./nearest";
 import { cellAt } from "./order";
-import { layOut, layOutCodes, layOutValues, type Summary, summarise } from "./points";
+import { layOut, layOutCodes, layOutValues, type Matrix, onPicture, type Summary, summarise } from "./points";
+import { type By, countsIn, type Makeup, type Mode, meanOf, type Selection, selected, selectionOf } from "./selecting";
+
+/** Where points lie: each view of the same cells has places of its own for them. */
+export type Ground = "embedding" | "tissue";
 
 export type Task =
   | { kind: "points"; bytes: ArrayBuffer; n: number; dimensions: number }
-  | { kind: "codes"; bytes: ArrayBuffer; n: number; dtype: "uint8" | "uint16" | "uint32"; categories: number }
-  | { kind: "values"; bytes: ArrayBuffer; n: number }
+  | { kind: "tissue"; bytes: ArrayBuffer; n: number; matrix: Matrix }
+  | {
+      kind: "codes";
+      bytes: ArrayBuffer;
+      n: number;
+      dtype: "uint8" | "uint16" | "uint32";
+      categories: number;
+      key: string;
+    }
+  | { kind: "values"; bytes: ArrayBuffer; n: number; key: string }
   | { kind: "hide"; hidden: Uint8Array | null }
-  | { kind: "nearest"; pointer: Pointer };
+  | { kind: "nearest"; pointer: Pointer; ground: Ground }
+  | { kind: "select"; by: By; mode: Mode; ground: Ground }
+  | { kind: "unselect" }
+  | { kind: "makeup" };
 
 export interface Answers {
   points: { positions: Float32Array; nowhere: number };
+  tissue: { positions: Float32Array; nowhere: number };
   codes: { values: Float32Array };
   values: { values: Float32Array; summary: Summary };
   hide: null;
   nearest: { cell: number; position: [number, number, number] } | null;
+  select: Selection | null;
+  unselect: null;
+  makeup: Makeup | null;
 }
 
 /** What the points now look like, for finding the one under the pointer. */
-let positions = new Float32Array(0);
+const positions = { embedding: new Float32Array(0), tissue: new Float32Array(0) };
 let values: Float32Array | null = null;
+let colored: { key: string; categories: number | null } | null = null;
 let hidden: Uint8Array | null = null;
+let chosen: Bits | null = null;
 
 const CODE_ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
 
@@ -30,23 +52,36 @@ function visible(place: number): boolean {
   return hidden === null || values === null || !hidden[values[place] as number];
 }
 
+function makeup(): Makeup | null {
+  if (chosen === null || values === null || colored === null) return null;
+  const { key, categories } = colored;
+  return categories === null
+    ? { kind: "continuous", key, ...meanOf(chosen, values) }
+    : { kind: "category", key, counts: countsIn(chosen, values, categories) };
+}
+
 function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
   switch (task.kind) {
-    case "points": {
-      const laid = layOut(new Float32Array(task.bytes), task.n, task.dimensions);
-      positions = laid.positions.slice();
+    case "points":
+    case "tissue": {
+      const raw = new Float32Array(task.bytes);
+      const laid =
+        task.kind === "points" ? layOut(raw, task.n, task.dimensions) : layOut(onPicture(raw, task.matrix), task.n, 2);
+      positions[task.kind === "points" ? "embedding" : "tissue"] = laid.positions.slice();
       return [laid, [laid.positions.buffer]];
     }
     case "codes": {
       const laid = layOutCodes(new CODE_ARRAYS[task.dtype](task.bytes), task.n, task.categories);
       values = laid.slice();
+      colored = { key: task.key, categories: task.categories };
       hidden = null;
       return [{ values: laid }, [laid.buffer]];
     }
     case "values": {
       const raw = new Float32Array(task.bytes);
       const laid = layOutValues(raw, task.n);
-      values = null;
+      values = laid.slice();
+      colored = { key: task.key, categories: null };
       hidden = null;
       return [{ values: laid, summary: summarise(raw) }, [laid.buffer]];
     }
@@ -54,11 +89,23 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       hidden = task.hidden;
       return [null, []];
     case "nearest": {
-      const place = nearest(positions, task.pointer, visible);
+      const there = positions[task.ground];
+      const place = nearest(there, task.pointer, visible);
       if (place < 0) return [null, []];
-      const at = (k: number) => positions[place * 3 + k] as number;
-      return [{ cell: cellAt(place, positions.length / 3), position: [at(0), at(1), at(2)] }, []];
+      const at = (k: number) => there[place * 3 + k] as number;
+      return [{ cell: cellAt(place, there.length / 3), position: [at(0), at(1), at(2)] }, []];
     }
+    case "select": {
+      const there = positions[task.ground];
+      const n = there.length / 3;
+      chosen = selected(chosen, task.by, task.mode, n, there, visible);
+      return [chosen && selectionOf(chosen.slice(), n), []];
+    }
+    case "unselect":
+      chosen = null;
+      return [null, []];
+    case "makeup":
+      return [makeup(), []];
   }
 }
 

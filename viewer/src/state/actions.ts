@@ -2,9 +2,12 @@
 
 import { ApiError, getBytes, getJson, isAbort, toApiError } from "../api/client";
 import type { Cell, Dataset, EmbeddingInfo, Field, FieldEntry, Genes, Identity } from "../api/types";
+import { members } from "../data/bits";
 import { Crew } from "../data/crew";
+import type { By, Mode } from "../data/selecting";
+import type { Ground } from "../data/worker";
 import { setPlace } from "./route";
-import { type Color, get, NOTHING, type Painted, set, setProgress, useModel } from "./store";
+import { type Color, get, MOST_LINKED, NOTHING, type Painted, set, setProgress, useModel } from "./store";
 import { type Linked, readUrl, writeUrl } from "./url";
 
 const MOST_DEFAULT_CATEGORIES = 100;
@@ -88,15 +91,22 @@ function path(relative: string): string {
 
 export async function start(): Promise<void> {
   const linked = readUrl(location.search);
-  const { cmap, size, alpha, fileColors } = linked;
+  const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha } = linked;
   set({ phase: "loading", error: null, cmap, size, alpha, fileColors });
+  set({ layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha });
   await latest("dataset", async (signal) => {
     setProgress("dataset", { label: "Opening", fraction: null });
     const { datasets } = await getJson<{ datasets: Dataset[] }>("_cellucid/datasets", signal);
     const wanted = datasets.find((d) => d.id === linked.dataset);
-    if (linked.dataset !== null && !wanted) set({ notice: `There is no data set “${linked.dataset}” here.` });
     set({ datasets });
-    const first = wanted ?? datasets[0];
+    if (linked.dataset !== null && !wanted) {
+      const words = `There is no data set “${linked.dataset}” here`;
+      if (datasets.length !== 1) {
+        throw new ApiError("dataset_not_found", words, "It may have been moved or deleted; see all sources.", 404);
+      }
+      set({ notice: `${words}; this is the only one.` });
+    }
+    const first = wanted ?? datasets.find((d) => d.status !== "error") ?? datasets[0];
     if (!first) throw new ApiError("no_datasets", "The server offers no data", "Start it with a file to serve.", 0);
     await open(first, linked, signal);
   });
@@ -107,6 +117,7 @@ export function leave(): void {
   for (const one of running.values()) one.abort();
   running.clear();
   clearTimeout(timer);
+  void crew?.run({ kind: "unselect" });
   set(({ theme }) => ({ ...useModel.getInitialState(), theme }));
 }
 
@@ -127,7 +138,9 @@ async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Prom
     set({ notice: `There is no embedding “${linked.embedding}”; this is ${embedding.label}.` });
   }
   await choosePoints(embedding, linked.dim, linked.columns);
-  if (get().geometry !== null && !signal.aborted) await paintLinked(linked, identity, signal);
+  if (get().geometry === null || signal.aborted) return;
+  await paintLinked(linked, identity, signal);
+  if (linked.selected.length > 0 && !signal.aborted) await select({ kind: "cells", cells: linked.selected }, "replace");
 }
 
 /** What the link asks for, else the first field that makes a good legend. */
@@ -239,17 +252,17 @@ async function fetchPainted(color: Exclude<Color, { kind: "none" }>, signal: Abo
     const genes = await loadGenes();
     const template = genes?.values ?? "genes/{index}.values.f32";
     const bytes = await getBytes(path(template.replace("{index}", String(color.index))), n * 4, signal);
-    return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n })) };
+    return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n, key })) };
   }
   const field = await getJson<Field>(path(`fields/${color.index}.json`), signal);
   if (field.kind === "category") {
     const bytes = await getBytes(path(field.codes), n * CODE_BYTES[field.dtype], signal);
-    const task = { kind: "codes", bytes, n, dtype: field.dtype, categories: field.categories.length } as const;
+    const task = { kind: "codes", bytes, n, dtype: field.dtype, categories: field.categories.length, key } as const;
     return { kind: "category", key, field, ...(await crewOf().run(task)) };
   }
   if (field.kind === "text") return NOTHING;
   const bytes = await getBytes(path(field.values), n * 4, signal);
-  return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n })) };
+  return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n, key })) };
 }
 
 export function hide(hidden: Uint8Array | null): void {
@@ -257,6 +270,20 @@ export function hide(hidden: Uint8Array | null): void {
   set({ hidden: any, hover: null });
   void crewOf().run({ kind: "hide", hidden: any });
 }
+
+/** Cells that every view of them shows as chosen. */
+export async function select(by: By, mode: Mode, ground: Ground = "embedding"): Promise<void> {
+  set({ selection: await crewOf().run({ kind: "select", by, mode, ground }) });
+}
+
+export function unselect(): void {
+  if (get().selection === null) return;
+  void crewOf().run({ kind: "unselect" });
+  set({ selection: null });
+}
+
+/** An address of the data set that is open. */
+export const addressOf = path;
 
 export async function describeCell(cell: number): Promise<void> {
   await latest("cell", async (signal) => {
@@ -290,6 +317,13 @@ export function linkedNow(): Linked {
     size: s.size,
     alpha: s.alpha,
     camera: s.camera,
+    layout: s.layout,
+    tissue: s.tissue,
+    tissueCamera: s.tissueCamera,
+    spot: s.spot,
+    pictureAlpha: s.pictureAlpha,
+    spotAlpha: s.spotAlpha,
+    selected: s.selection && s.selection.count <= MOST_LINKED ? members(s.selection.cells) : [],
     theme: s.theme,
   };
 }

@@ -24,6 +24,13 @@ export const CELLS_PARAMETERS = [
   "size",
   "alpha",
   "camera",
+  "view",
+  "tissue",
+  "tissuecamera",
+  "spot",
+  "picture",
+  "spots",
+  "selected",
 ];
 
 /** What goes along from page to page. */

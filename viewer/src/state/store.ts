@@ -4,6 +4,8 @@ import { create } from "zustand";
 import type { ApiError } from "../api/client";
 import type { Cell, Dataset, EmbeddingInfo, Field, Genes, Identity } from "../api/types";
 import type { Summary } from "../data/points";
+import type { Selection } from "../data/selecting";
+import type { Ground } from "../data/worker";
 import type { ColorMap } from "../gpu/lut";
 import type { Theme } from "./theme";
 
@@ -30,10 +32,18 @@ export interface Geometry {
 export interface Hover {
   cell: number;
   position: [number, number, number];
+  /** The view that was asked; the others mark the same cell. */
+  ground: Ground;
   x: number;
   y: number;
   detail: Cell | null;
 }
+
+/** Which views are shown. */
+export type Layout = Ground | "both";
+
+/** What a drag does. */
+export type Tool = "move" | "lasso" | "rectangle";
 
 export interface Progress {
   label: string;
@@ -65,6 +75,18 @@ export interface Model {
   theme: Theme;
   hover: Hover | null;
   drawn: number;
+  /** Null: what fits the data set and the screen. */
+  layout: Layout | null;
+  /** Name of the picture under the cells; null for the first. */
+  tissue: string | null;
+  tissueCamera: number[] | null;
+  /** Diameter of cells on the tissue, in pixels of the picture; null for what fits. */
+  spot: number | null;
+  /** Opacity of the picture, and of the cells on it. */
+  pictureAlpha: number;
+  spotAlpha: number;
+  tool: Tool;
+  selection: Selection | null;
   sheet: "none" | "panel" | "legend";
   help: boolean;
 }
@@ -95,6 +117,14 @@ export const useModel = create<Model>(() => ({
   theme: "system",
   hover: null,
   drawn: 0,
+  layout: null,
+  tissue: null,
+  tissueCamera: null,
+  spot: null,
+  pictureAlpha: 1,
+  spotAlpha: 1,
+  tool: "move",
+  selection: null,
   sheet: "none",
   help: false,
 }));
@@ -121,3 +151,6 @@ export function shownCells(state: Model): number {
   });
   return shown;
 }
+
+/** Selections of more cells than this would not fit an address. */
+export const MOST_LINKED = 200;

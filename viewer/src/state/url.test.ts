@@ -16,6 +16,13 @@ const view: Linked = {
   size: 2.5,
   alpha: 0.4,
   camera: [0.125, -3, 4],
+  layout: "both",
+  tissue: "V1_Brain, lowres",
+  tissueCamera: [120.5, 33, 1.25],
+  spot: 15.5,
+  pictureAlpha: 0.5,
+  spotAlpha: 0,
+  selected: [3, 4, 5, 9],
   theme: "dark",
 };
 
@@ -35,7 +42,9 @@ describe("a view in the address bar", () => {
   });
 
   it("ignores what makes no sense", () => {
-    const odd = readUrl("?dim=x&columns=1,b&range=1&cmap=toString&theme=pink&hidden=a,-1,3-1&camera=NaN");
+    const odd = readUrl(
+      "?dim=x&columns=1,b&range=1&cmap=toString&theme=pink&hidden=a,-1,3-1&camera=NaN&view=x&spot=a&picture=7&selected=-2",
+    );
     expect(odd).toEqual(readUrl(""));
   });
 

@@ -2,6 +2,7 @@
 
 import { COLOR_MAPS, type ColorMap } from "../gpu/lut";
 import { CELLS_PARAMETERS } from "./route";
+import type { Layout } from "./store";
 import { readTheme, type Theme } from "./theme";
 
 export interface Linked {
@@ -21,6 +22,13 @@ export interface Linked {
   size: number | null;
   alpha: number | null;
   camera: number[] | null;
+  layout: Layout | null;
+  tissue: string | null;
+  tissueCamera: number[] | null;
+  spot: number | null;
+  pictureAlpha: number;
+  spotAlpha: number;
+  selected: number[];
   theme: Theme;
 }
 
@@ -34,6 +42,14 @@ function numbers(text: string | null): number[] | null {
 
 function numberOf(text: string | null): number | null {
   return numbers(text)?.[0] ?? null;
+}
+
+const LAYOUTS: Layout[] = ["embedding", "tissue", "both"];
+
+/** An opacity; all of it when nothing, or nonsense, is said. */
+function share(text: string | null): number {
+  const value = numberOf(text) ?? 1;
+  return value >= 0 && value <= 1 ? value : 1;
 }
 
 export function readUrl(search: string): Linked {
@@ -55,6 +71,13 @@ export function readUrl(search: string): Linked {
     size: numberOf(query.get("size")),
     alpha: numberOf(query.get("alpha")),
     camera: numbers(query.get("camera")),
+    layout: LAYOUTS.find((one) => one === query.get("view")) ?? null,
+    tissue: query.get("tissue"),
+    tissueCamera: numbers(query.get("tissuecamera")),
+    spot: numberOf(query.get("spot")),
+    pictureAlpha: share(query.get("picture")),
+    spotAlpha: share(query.get("spots")),
+    selected: readRuns(query.get("selected")),
     theme: readTheme(search),
   };
 }
@@ -80,6 +103,13 @@ export function writeUrl(view: Linked, search: string): string {
   put("size", view.size);
   put("alpha", view.alpha);
   put("camera", view.camera?.map((v) => Number(v.toPrecision(5))).join(","));
+  put("view", view.layout);
+  put("tissue", view.tissue);
+  put("tissuecamera", view.tissueCamera?.map((v) => Number(v.toPrecision(7))).join(","));
+  put("spot", view.spot);
+  put("picture", view.pictureAlpha === 1 ? null : view.pictureAlpha);
+  put("spots", view.spotAlpha === 1 ? null : view.spotAlpha);
+  put("selected", writeRuns(view.selected));
   put("theme", view.theme === "system" ? null : view.theme);
   return query.toString();
 }

@@ -1,16 +1,23 @@
 /** The page of one data set of cells: what to show on the left, the plot, what it is on the right, work below. */
 
-import { useEffect, useLayoutEffect } from "react";
+import { lazy, Suspense, useEffect, useLayoutEffect } from "react";
 import { counted } from "../data/format";
-import { checkServer, choosePoints, followUrl, leave, paint, start } from "../state/actions";
+import { checkServer, choosePoints, followUrl, leave, paint, start, unselect } from "../state/actions";
 import { navigate, setPlace } from "../state/route";
 import { get, set, shownCells, useModel } from "../state/store";
+import { useLayout } from "../views/cells/layout";
+import { SelectionPanel } from "../views/cells/SelectionPanel";
+import { Tools, ViewChoice } from "../views/cells/Tools";
 import { ScatterPanel } from "../views/scatter/Panel";
 import { ScatterView } from "../views/scatter/View";
 import { type PageKeys, useKeysOf } from "./keys";
 import { Legend, loadRest } from "./Legend";
 import { Empty, Failure, Notice, Offline, ProgressStrip } from "./States";
 import { TopBar } from "./TopBar";
+
+// Pictures need as much again as the points; they come when there is one.
+const TissueView = lazy(() => import("../views/tissue/View"));
+const TissuePanel = lazy(() => import("../views/tissue/Panel"));
 
 const LOOK_MS = 5000;
 /** More data sets than this are chosen on the home page, where they can be searched. */
@@ -34,6 +41,7 @@ export default function CellsPage() {
   useEffect(() => {
     if (phase === "ready") loadRest();
   }, [phase]);
+  const layout = useLayout();
   const close = () => set({ sheet: "none" });
   return (
     <main data-testid="app" data-page="cells" data-state={phase} className={`app sheet-${sheet}`}>
@@ -43,9 +51,29 @@ export default function CellsPage() {
           Done
         </button>
         <ScatterPanel />
+        {layout === "embedding" ? null : (
+          <Suspense fallback={<p className="note">Opening the tissue…</p>}>
+            <TissuePanel />
+          </Suspense>
+        )}
       </nav>
       <div className="centre">
-        <ScatterView />
+        <div className={`panes ${layout}`}>
+          {layout === "tissue" ? null : (
+            <div className="pane" key="embedding">
+              <ScatterView />
+            </div>
+          )}
+          {layout === "embedding" ? null : (
+            <div className="pane" key="tissue">
+              <Suspense fallback={<p className="waiting">Opening the tissue…</p>}>
+                <TissueView />
+              </Suspense>
+            </div>
+          )}
+        </div>
+        <Tools />
+        <ViewChoice />
         <Offline />
         <Notice />
         <Failure />
@@ -57,6 +85,7 @@ export default function CellsPage() {
           Done
         </button>
         <Legend />
+        <SelectionPanel />
       </aside>
       <footer className="bottom">
         <ProgressStrip />
@@ -111,7 +140,7 @@ function CellsBar() {
 }
 
 function resetCamera(): void {
-  set({ camera: null });
+  set({ camera: null, tissueCamera: null });
 }
 
 function stepField(by: number): void {
@@ -133,12 +162,19 @@ const KEYS: PageKeys = {
     ["[ and ]", "Previous and next field"],
     ["1 2 3", "Number of dimensions"],
     ["R", "Show everything"],
+    ["L, B, V", "Lasso, rectangle, move"],
+    ["Click", "Select a cell; Shift adds, Alt takes away"],
+    ["Esc", "Clear the selection"],
     ["Drag", "Move (2D), turn (3D)"],
     ["Wheel, + and −", "Zoom (plot focused)"],
     ["Arrows", "Move or turn (plot focused)"],
     ["Shift or right drag", "Move in 3D"],
   ],
   actions: {
+    escape: unselect,
+    v: () => set({ tool: "move" }),
+    l: () => set({ tool: "lasso" }),
+    b: () => set({ tool: "rectangle" }),
     r: resetCamera,
     "1": () => chooseDim(1),
     "2": () => chooseDim(2),

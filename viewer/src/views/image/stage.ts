@@ -7,7 +7,15 @@ import type { Tile } from "./tiles";
 import { VolumeLayer, type VolumeLayerProps } from "./volume";
 
 export type Scene =
-  | { kind: "plane"; key: string; attempt: number; plane: PlaneScene | null; labels: LabelScene | null }
+  | {
+      kind: "plane";
+      key: string;
+      attempt: number;
+      plane: PlaneScene | null;
+      labels: LabelScene | null;
+      /** What lies over the image, drawn anew at each zoom. */
+      over?: (zoom: number, moving: boolean) => Layer[];
+    }
   | ({ kind: "volume"; key: string; level: number } & Pick<VolumeLayerProps, "volumes" | "looks" | "sides">);
 
 interface StageEvents {
@@ -141,7 +149,7 @@ export class Stage {
       return [new VolumeLayer({ id: "volume", volumes, looks, sides, moving: this.moving })];
     }
     if (camera.kind !== "plane") return [];
-    const { plane, labels, attempt } = scene;
+    const { plane, labels, attempt, over } = scene;
     const layers: Layer[] = [];
     if (plane && plane.selections.length > 0) {
       const many = `${plane.tiles.info.array_id}-${plane.selections.length}`;
@@ -156,6 +164,7 @@ export class Stage {
       this.stacks.push(stack);
       layers.push(stack);
     }
+    layers.push(...(over?.(camera.zoom, this.moving) ?? []));
     return layers;
   }
 
@@ -184,6 +193,17 @@ export class Stage {
     if (!viewport) return null;
     const [worldX = 0, worldY = 0] = viewport.unproject([x, y]);
     return [worldX, worldY];
+  }
+
+  /** From world positions to CSS pixels of the canvas. */
+  pixelMatrix(): number[] | null {
+    const viewport = this.deck.isInitialized ? this.deck.getViewports()[0] : undefined;
+    return viewport ? Array.from(viewport.pixelProjectionMatrix) : null;
+  }
+
+  /** Whether a drag moves the image. */
+  hold(still: boolean): void {
+    this.deck.setProps({ controller: { ...CONTROLS, dragPan: !still, dragRotate: !still, touchRotate: !still } });
   }
 
   /** The canvas with what it shows now; it must be read before the next frame. */

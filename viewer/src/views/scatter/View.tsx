@@ -1,42 +1,32 @@
 /** The scatter view: cells in an embedding, coloured. */
 
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ApiError } from "../../api/client";
-import { categoryLut, mapLut, plainLut } from "../../gpu/lut";
-import { crewOf, describeCell, forgetCell } from "../../state/actions";
+import { forgetCell } from "../../state/actions";
 import { get, set, useModel } from "../../state/store";
 import { HoverCard } from "../../ui/HoverCard";
+import { useLook } from "../cells/look";
+import { Outline, Ring } from "../cells/Marks";
+import { usePointer } from "../cells/pointer";
 import { autoSize, type Camera, cameraFromLink, cameraToLink, homeCamera, summary } from "./model";
 import { Stage } from "./stage";
 
 const NO_POINTS = new Float32Array(0);
 const REACH_PX = 8;
-const DWELL_MS = 90;
 
 function useScene() {
-  const { geometry, painted, hidden, range, cmap, fileColors, size, alpha } = useModel();
-  const lut = useMemo(() => {
-    if (painted.kind === "category") {
-      const { categories, colors } = painted.field;
-      return categoryLut(categories.length, fileColors ? colors : null, hidden);
-    }
-    return painted.kind === "continuous" ? mapLut(cmap) : plainLut();
-  }, [painted, hidden, cmap, fileColors]);
+  const { geometry, size, alpha } = useModel();
+  const look = useLook();
   return useMemo(() => {
     const n = geometry?.n ?? 0;
-    const fits = painted.kind !== "none" && painted.values.length === n;
-    const own: [number, number] | null =
-      painted.kind === "continuous" ? (range ?? [painted.summary.min, painted.summary.max]) : null;
     return {
+      ...look,
       positions: geometry?.positions ?? NO_POINTS,
-      values: fits ? painted.values : null,
-      lut: fits ? lut : plainLut(),
-      range: fits ? own : null,
       alpha: alpha ?? 1,
       dim: geometry?.dim ?? 2,
       pointSize: size ?? autoSize(n),
     };
-  }, [geometry, painted, range, lut, size, alpha]);
+  }, [geometry, look, size, alpha]);
 }
 
 function mark(name: string): void {
@@ -48,7 +38,7 @@ export function ScatterView() {
   const stage = useRef<Stage | null>(null);
   const [failed, setFailed] = useState(false);
   const scene = useScene();
-  const { geometry, painted, camera, drawn } = useModel();
+  const { geometry, painted, camera, drawn, tool, selection } = useModel();
   const dim = scene.dim;
   useEffect(() => {
     const parent = host.current;
@@ -90,15 +80,18 @@ export function ScatterView() {
   }, []);
 
   useEffect(() => stage.current?.show(scene), [scene]);
+  useEffect(() => stage.current?.hold(tool !== "move"), [tool]);
 
   useEffect(() => {
     const parent = host.current;
     if (parent) stage.current?.look(cameraFromLink(camera, homeCamera(dim, parent.clientWidth, parent.clientHeight)));
   }, [camera, dim]);
 
-  const { onMove, onLeave, onTap } = usePointer(stage);
+  const matrix = useCallback(() => stage.current?.pixelMatrix() ?? null, []);
+  const reach = useCallback(() => Math.max(REACH_PX, (get().size ?? 4) / 2), []);
+  const { handlers, outline } = usePointer({ ground: "embedding", matrix, reach });
   const words = geometry
-    ? summary(geometry.n, geometry.nowhere, geometry.embedding, geometry.columns, painted)
+    ? summary(geometry.n, geometry.nowhere, geometry.embedding, geometry.columns, painted, selection?.count ?? 0)
     : "Scatter plot, loading";
   return (
     <section
@@ -110,11 +103,12 @@ export function ScatterView() {
       data-embedding={geometry?.embedding.id ?? ""}
       data-dim={geometry?.dim ?? ""}
       data-camera={camera?.join(",") ?? ""}
+      data-selected={selection?.count ?? 0}
       aria-label="Scatter plot"
     >
       <div
         ref={host}
-        className="canvas-host"
+        className={tool === "move" ? "canvas-host" : "canvas-host drawing"}
         // It takes arrows and zoom keys itself, which a screen reader must let through.
         role="application"
         aria-roledescription="plot"
@@ -124,58 +118,11 @@ export function ScatterView() {
         onKeyDown={(event) => {
           if (stage.current?.press(event.key)) event.preventDefault();
         }}
-        onPointerMove={onMove}
-        onPointerLeave={onLeave}
-        onPointerUp={onTap}
+        {...handlers}
       />
+      <Outline corners={outline} />
+      <Ring ground="embedding" positions={geometry?.positions ?? null} matrix={matrix} />
       {failed ? null : <HoverCard />}
     </section>
   );
-}
-
-/** Finds the cell under the pointer: one question at a time, the latest position counts. */
-function usePointer(stage: React.RefObject<Stage | null>) {
-  const wanted = useRef<{ x: number; y: number } | null>(null);
-  const asking = useRef(false);
-  const dwell = useRef(0);
-
-  async function ask(): Promise<void> {
-    if (asking.current) return;
-    asking.current = true;
-    while (wanted.current) {
-      const { x, y } = wanted.current;
-      wanted.current = null;
-      const matrix = stage.current?.pixelMatrix();
-      if (!matrix) break;
-      const radius = Math.max(REACH_PX, (get().size ?? 4) / 2);
-      const found = await crewOf().run({ kind: "nearest", pointer: { matrix, x, y, radius } });
-      if (!found) forgetCell();
-      else if (get().hover?.cell !== found.cell) {
-        set({ hover: { ...found, x, y, detail: null } });
-        clearTimeout(dwell.current);
-        dwell.current = window.setTimeout(() => void describeCell(found.cell), DWELL_MS);
-      }
-    }
-    asking.current = false;
-  }
-
-  function seek(event: React.PointerEvent<HTMLDivElement>): void {
-    const box = event.currentTarget.getBoundingClientRect();
-    wanted.current = { x: event.clientX - box.left, y: event.clientY - box.top };
-    void ask();
-  }
-
-  return {
-    onMove: (event: React.PointerEvent<HTMLDivElement>) => {
-      if (event.pointerType === "mouse" && event.buttons === 0) seek(event);
-    },
-    onTap: (event: React.PointerEvent<HTMLDivElement>) => {
-      if (event.pointerType !== "mouse") seek(event);
-    },
-    onLeave: (event: React.PointerEvent<HTMLDivElement>) => {
-      wanted.current = null;
-      clearTimeout(dwell.current);
-      if (event.pointerType === "mouse") forgetCell();
-    },
-  };
 }

@@ -2,13 +2,15 @@
  * Points drawn as the GPU's own points, coloured through a lookup table.
  *
  * Positions, values and the table are three separate uploads, so that a new colour moves no point and a new filter moves
- * nothing but a table of a few kB. Instanced quads, which deck.gl's own layer uses, cost several times more.
+ * nothing but a table of a few kB. A selection is one bit a cell: what is not in it is drawn first, and faint. Instanced
+ * quads, which deck.gl's own layer uses, cost several times more.
  */
 
 import { Layer, type LayerProps, project32, type UpdateParameters } from "@deck.gl/core";
 import type { Buffer, Texture } from "@luma.gl/core";
 import { Model } from "@luma.gl/engine";
 import type { ShaderModule } from "@luma.gl/shadertools";
+import type { Bits } from "../../data/bits";
 import { FAR, MISSING } from "../../data/points";
 import { LUT_WIDTH, type Lut } from "../../gpu/lut";
 
@@ -20,6 +22,8 @@ export interface PointsLayerProps extends LayerProps {
   lut: Lut;
   /** Range of the colour map; null when values are codes. */
   range: readonly [number, number] | null;
+  /** Places of the cells that are selected; null when none is, and all are drawn alike. */
+  selected: Bits | null;
   /** How many points to draw, from the first. */
   count: number;
   /** Diameter in device pixels. */
@@ -28,7 +32,25 @@ export interface PointsLayerProps extends LayerProps {
   depth: boolean;
 }
 
-type Uniforms = { size: number; alpha: number; low: number; high: number; entries: number; mode: number; lut: Texture };
+type Uniforms = {
+  size: number;
+  alpha: number;
+  low: number;
+  high: number;
+  entries: number;
+  mode: number;
+  part: number;
+  lut: Texture;
+  chosen: Texture;
+};
+
+/** Which points one drawing shows: all; those outside the selection; those inside. */
+const ALL = 0;
+const OUTSIDE = 1;
+const INSIDE = 2;
+/** How much is left of the opacity and of the colour of cells outside the selection. */
+const FAINT_ALPHA = 0.22;
+const FAINT_COLOR = 0.25;
 
 const block = `\
 layout(std140) uniform pointsUniforms {
@@ -38,6 +60,7 @@ layout(std140) uniform pointsUniforms {
   float high;
   float entries;
   float mode;
+  float part;
 } points;
 `;
 
@@ -45,7 +68,7 @@ const pointsModule = {
   name: "points",
   vs: block,
   fs: block,
-  uniformTypes: { size: "f32", alpha: "f32", low: "f32", high: "f32", entries: "f32", mode: "f32" },
+  uniformTypes: { size: "f32", alpha: "f32", low: "f32", high: "f32", entries: "f32", mode: "f32", part: "f32" },
 } as const satisfies ShaderModule<Uniforms>;
 
 const vs = `#version 300 es
@@ -53,6 +76,7 @@ const vs = `#version 300 es
 in vec3 positions;
 in float values;
 uniform highp sampler2D lut;
+uniform highp usampler2D chosen;
 out vec4 vColor;
 
 float entryOf(float value) {
@@ -64,17 +88,28 @@ float entryOf(float value) {
   return floor(t * (points.entries - 1.0) + 0.5);
 }
 
+bool isChosen(int place) {
+  int word = place >> 5;
+  uint bits = texelFetch(chosen, ivec2(word % ${LUT_WIDTH}, word / ${LUT_WIDTH}), 0).r;
+  return ((bits >> uint(place & 31)) & 1u) == 1u;
+}
+
 void main(void) {
   int entry = int(entryOf(values) + 0.5);
   vColor = texelFetch(lut, ivec2(entry % ${LUT_WIDTH}, entry / ${LUT_WIDTH}), 0);
   gl_PointSize = points.size;
-  if (positions.x > ${FAR.toExponential(1)} || vColor.a == 0.0) {
+  bool elsewhere = points.part > 0.5 && isChosen(gl_VertexID) != (points.part > 1.5);
+  if (positions.x > ${FAR.toExponential(1)} || vColor.a == 0.0 || elsewhere) {
     gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
     return;
   }
   geometry.worldPosition = positions;
   gl_Position = project_position_to_clipspace(positions, vec3(0.0), vec3(0.0), geometry.position);
   vColor.a *= points.alpha;
+  if (points.part > 0.5 && points.part < 1.5) {
+    vColor.rgb = mix(vec3(dot(vColor.rgb, vec3(0.3, 0.59, 0.11))), vColor.rgb, ${FAINT_COLOR});
+    vColor.a *= ${FAINT_ALPHA};
+  }
 }
 `;
 
@@ -99,9 +134,10 @@ interface State {
   positions: Buffer | null;
   values: Buffer | null;
   texture: Texture | null;
+  chosen: Texture;
 }
 
-const DEFAULTS = { count: 0, size: 2, alpha: 1, depth: false };
+const DEFAULTS = { selected: null, count: 0, size: 2, alpha: 1, depth: false };
 
 export class PointsLayer extends Layer<PointsLayerProps> {
   static override layerName = "PointsLayer";
@@ -122,7 +158,8 @@ export class PointsLayer extends Layer<PointsLayerProps> {
       ],
       vertexCount: 0,
     });
-    this.setState({ model, positions: null, values: null, texture: null } satisfies State);
+    const chosen = this.chosenTexture(null);
+    this.setState({ model, positions: null, values: null, texture: null, chosen } satisfies State);
   }
 
   override updateState({ props, oldProps }: UpdateParameters<this>): void {
@@ -130,6 +167,10 @@ export class PointsLayer extends Layer<PointsLayerProps> {
     if (props.positions !== oldProps.positions) this.upload("positions", props.positions);
     const sameValues = props.values === oldProps.values && props.positions.length === oldProps.positions?.length;
     if (!sameValues) this.upload("values", props.values ?? new Float32Array(props.positions.length / 3));
+    if (props.selected !== oldProps.selected) {
+      state.chosen.destroy();
+      state.chosen = this.chosenTexture(props.selected);
+    }
     if (props.lut !== oldProps.lut) {
       state.texture?.destroy();
       state.texture = this.context.device.createTexture({
@@ -143,6 +184,21 @@ export class PointsLayer extends Layer<PointsLayerProps> {
     }
   }
 
+  private chosenTexture(bits: Bits | null): Texture {
+    const height = Math.max(1, Math.ceil((bits?.length ?? 0) / LUT_WIDTH));
+    const data = new Uint32Array(LUT_WIDTH * height);
+    if (bits) data.set(bits);
+    const sampler = { minFilter: "nearest", magFilter: "nearest" } as const;
+    return this.context.device.createTexture({
+      format: "r32uint",
+      width: LUT_WIDTH,
+      height,
+      data,
+      mipLevels: 1,
+      sampler,
+    });
+  }
+
   private upload(name: "positions" | "values", data: Float32Array): void {
     const state = this.state as unknown as State;
     state[name]?.destroy();
@@ -152,12 +208,24 @@ export class PointsLayer extends Layer<PointsLayerProps> {
   }
 
   override draw(): void {
+    const { positions, count, depth, selected } = this.props;
     const { model, texture } = this.state as unknown as State;
-    const { size, alpha, lut, range, values, positions, count, depth } = this.props;
     if (!texture || positions.length === 0) return;
+    model.setVertexCount(Math.min(count, positions.length / 3));
+    if (selected === null) this.drawPart(ALL, texture, depth);
+    else {
+      this.drawPart(OUTSIDE, texture, false);
+      this.drawPart(INSIDE, texture, depth);
+    }
+  }
+
+  private drawPart(part: number, lutTexture: Texture, depth: boolean): void {
+    const { model, chosen } = this.state as unknown as State;
+    const { size, alpha, lut, range, values } = this.props;
     const mode = values === null ? 0 : range === null ? 1 : 2;
     const [low, high] = range ?? [0, 1];
-    model.shaderInputs.setProps({ points: { size, alpha, low, high, entries: lut.entries, mode, lut: texture } });
+    const points = { size, alpha, low, high, entries: lut.entries, mode, part, lut: lutTexture, chosen };
+    model.shaderInputs.setProps({ points });
     model.setParameters({
       depthWriteEnabled: depth,
       depthCompare: depth ? "less-equal" : "always",
@@ -167,7 +235,6 @@ export class PointsLayer extends Layer<PointsLayerProps> {
       blendAlphaSrcFactor: "one",
       blendAlphaDstFactor: "one-minus-src-alpha",
     });
-    model.setVertexCount(Math.min(count, positions.length / 3));
     model.draw(this.context.renderPass);
   }
 
@@ -176,6 +243,7 @@ export class PointsLayer extends Layer<PointsLayerProps> {
     state.positions?.destroy();
     state.values?.destroy();
     state.texture?.destroy();
+    state.chosen.destroy();
     super.finalizeState(context);
   }
 }

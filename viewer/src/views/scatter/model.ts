@@ -92,9 +92,11 @@ export function summary(
   embedding: EmbeddingInfo,
   columns: number[],
   painted: Painted,
+  selected = 0,
 ): string {
   const axes = columns.map((c) => embedding.axes[c] ?? `column ${c + 1}`).join(" against ");
   const color = painted.kind === "none" ? "" : `, coloured by ${painted.key.split(":").slice(1).join(":")}`;
   const missing = nowhere > 0 ? `; ${counted(nowhere, "cell")} without coordinates` : "";
-  return `Scatter plot of ${counted(n, "cell")}, ${axes}${color}${missing}`;
+  const chosen = selected > 0 ? `; ${counted(selected, "cell")} selected` : "";
+  return `Scatter plot of ${counted(n, "cell")}, ${axes}${color}${missing}${chosen}`;
 }

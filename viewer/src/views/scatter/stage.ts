@@ -4,7 +4,7 @@ import { Deck, OrbitView, OrthographicView } from "@deck.gl/core";
 import { PointsLayer, type PointsLayerProps } from "./layer";
 import { type Camera, MAX_ZOOM, MIN_ZOOM, MOVING_POINTS, moveByKey } from "./model";
 
-export interface Scene extends Pick<PointsLayerProps, "positions" | "values" | "lut" | "range" | "alpha"> {
+export interface Scene extends Pick<PointsLayerProps, "positions" | "values" | "lut" | "range" | "alpha" | "selected"> {
   dim: number;
   /** Diameter in CSS pixels. */
   pointSize: number;
@@ -81,6 +81,11 @@ export class Stage {
           };
     this.move();
     this.events.onCamera(this.camera);
+  }
+
+  /** While an outline is drawn a drag moves nothing. */
+  hold(still: boolean): void {
+    this.deck.setProps({ controller: { ...CONTROLS, dragPan: !still, dragRotate: !still, touchRotate: !still } });
   }
 
   /** Moves the camera by a key; whether the key was one of ours. */

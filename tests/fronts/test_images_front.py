@@ -228,6 +228,19 @@ def test_rgb_is_one_picture(serve: Serve, tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels_of(client.get("/api/tile/rgb?c=1")), picture[..., 1])
 
 
+def test_a_source_of_several_images_stands_for_its_first(serve: Serve, tmp_path: Path) -> None:
+    left, right = PIXELS[0, 0, 0, :50, :60], PIXELS[0, 1, 0, :40, :30]
+    with tifffile.TiffWriter(tmp_path / "eyes.ome.tif") as writer:
+        for name, plane in (("left", left), ("right", right)):
+            writer.write(plane, metadata={"axes": "YX", "Name": name})
+    client = serve(tmp_path / "eyes.ome.tif")
+    info = client.get("/api/tile_info/eyes.ome").json()
+    assert [s["array_id"] for s in info["siblings"]] == ["eyes.ome/left", "eyes.ome/right"]
+    assert info["array_id"] == "eyes.ome/left"
+    np.testing.assert_array_equal(pixels_of(client.get("/api/tile/eyes.ome")), left)
+    np.testing.assert_array_equal(pixels_of(client.get("/api/tile/eyes.ome/right")), right)
+
+
 def test_thumbnails(client: TestClient, serve: Serve, tmp_path: Path) -> None:
     picture = picture_of(client.get("/api/thumbnail/five.ome?size=64"))
     assert max(picture.shape[:2]) == 64

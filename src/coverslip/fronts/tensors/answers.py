@@ -57,6 +57,13 @@ def split_id(id: str) -> tuple[str, str]:
     return source, path.strip("/")
 
 
+def image_at(images: Images, path: str) -> Image:
+    """The image at a path; of a source with several, its own name stands for the first."""
+    if not path and images.paths and "" not in images.paths:
+        return images[images.paths[0]]
+    return images[path]
+
+
 def tensor(source: str, image: Image) -> dict[str, Any]:
     """One image, as ``/api/sources`` lists it."""
     spec = image.array.spec

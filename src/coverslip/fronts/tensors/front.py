@@ -198,7 +198,7 @@ class ImagesFront:
         query = request.query_params
 
         def make(images: Images, etag: str, stop: Stop) -> Answer:
-            image = images[path]
+            image = answers.image_at(images, path)
             match what:
                 case "tile":
                     return answers.tile(image, query, etag, stop)
@@ -239,7 +239,7 @@ class ImagesFront:
         how, level = slices.reduction(query.get("reduce", "mean")), integer(query.get("level", "0"), "level")
 
         def find(images: Images) -> slices.Found:
-            image = images[path]
+            image = answers.image_at(images, path)
             return slices.Found(image, cut(image, start or None, stop or None, factors or None, how, level))
 
         return await self._send(request, source, f"block {id} {_canonical(query)}", find)
@@ -247,7 +247,9 @@ class ImagesFront:
     async def _slice(self, request: Request, content: dict[str, Any]) -> Response:
         wanted = slices.Wanted.read(content)
         key = f"slice {msgspec.json.encode(content).hex()}"
-        return await self._send(request, wanted.source, key, lambda images: wanted.find(images[wanted.path]))
+        return await self._send(
+            request, wanted.source, key, lambda images: wanted.find(answers.image_at(images, wanted.path))
+        )
 
     async def _send(self, request: Request, source: str, key: str, find: Callable[[Images], slices.Found]) -> Response:
         def look(stop: Stop) -> tuple[slices.Found, str, Images]:
@@ -283,7 +285,7 @@ class ImagesFront:
         key = f"render {msgspec.json.encode(content).hex()}"
 
         def make(images: Images, etag: str, stop: Stop) -> Answer:
-            found = wanted.find(images[wanted.path])
+            found = wanted.find(answers.image_at(images, wanted.path))
             check_size(found.cut, self._cap)
             return rendering.make(found, etag)
 

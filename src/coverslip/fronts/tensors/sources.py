@@ -79,4 +79,3 @@ def source(row: Row) -> dict[str, Any]:
         "metadata_json": None,
         "tensors": row.tensors,
     }
-

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048
 GRACE_S = 1
+FILE_LIBRARIES = ("pydicom", "tifffile", "nibabel", "nd2", "liffile", "czifile", "bioio", "zarr", "h5py")
+"""What they find odd about a file is no news to who runs a server; what cannot be read is listed with its reason."""
 TOKEN = re.compile(r"([?&]token=)[^&\s]*")
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (names of wildcards, not a bind)
 
@@ -148,6 +150,9 @@ class Server:
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
             )
+            if not verbose:
+                for library in FILE_LIBRARIES:
+                    logging.getLogger(library).setLevel(logging.CRITICAL)
             if verbose:
                 logging.getLogger("uvicorn.access").addFilter(without_token)
             self._uvicorn = _announcing(config, lambda: self._ready(on_ready))

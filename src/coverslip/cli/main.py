@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from importlib import import_module
 from typing import NoReturn
 
@@ -45,6 +46,9 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command; every failure is one line and an exit code, never a traceback."""
+    verbose = "--verbose" in sys.argv or "-v" in sys.argv
+    if not verbose and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn of odd files, in words meant for programmers
     try:
         cli.main(prog_name="coverslip", standalone_mode=False)
     except click.ClickException as error:
@@ -59,7 +63,7 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  (the top of the main thread)
-        if "--verbose" in sys.argv or "-v" in sys.argv:
+        if verbose:
             traceback.print_exc()
         click.echo(f"Error: {error.__class__.__name__}: {error}. Run again with --verbose and report it.", err=True)
         sys.exit(1)

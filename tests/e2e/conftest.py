@@ -126,7 +126,7 @@ def start(command: Path) -> Iterator[Start]:
 @pytest.fixture(scope="session")
 def pbmc() -> Path:
     """scanpy's 700 blood cells, in the encoding of anndata 0.5."""
-    return Path(run(sys.executable, ROOT / "scripts" / "demo_data.py").stdout.strip())
+    return Path(run(sys.executable, ROOT / "scripts" / "pypi_file.py", "10x_pbmc68k_reduced.h5ad").stdout.strip())
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""ND2: one real file of a confocal (see ``scripts/nd2_sample.py``), and flavours written here.
+"""ND2: one real file of a confocal (see ``scripts/pypi_file.py``), and flavours written here.
 
 The real file's golden values are those of ``nd2reader`` 3.3.1, which shares no code with the library used. What it does
 not have (positions, colour, compression, missing frames, the JPEG 2000 kind of before NIS-Elements 3) was written here
@@ -22,7 +22,7 @@ import imagecodecs
 import nd2
 import numpy as np
 import pytest
-from nd2_sample import sample as real_sample
+from pypi_file import pypi_file
 
 from coverslip.core.errors import CoverslipError, Damaged, Unsupported
 from coverslip.core.spec import Box
@@ -125,7 +125,7 @@ class TestReal(FormatTests):
 
     @pytest.fixture
     def sample(self, tmp_path: Path) -> Path:
-        return Path(shutil.copy(real_sample(), tmp_path))
+        return Path(shutil.copy(pypi_file("cluster.nd2"), tmp_path))
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         pixels = nd2.imread(sample).transpose(0, 2, 1, 3, 4)

@@ -1,6 +1,6 @@
 """Slides and microscopes' own TIFF: pyramids, labels, pixel sizes, channels; written here as the vendors write them.
 
-`tests/golden/small.svs` is a real slide of the OpenSlide project.
+A real slide comes from the tests of openslide-python (see ``scripts/pypi_file.py``).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Picture
+from pypi_file import pypi_file
 from test_tiff import noise, scale
 
 from coverslip.core.node import Group, Source
 from coverslip.formats import open_source
 from coverslip.testing import FormatTests, Golden
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 RGB_NAMES = ["Red", "Green", "Blue"]
 
 
@@ -178,12 +178,13 @@ class TestLsm(FormatTests):
 
 
 def test_a_real_slide() -> None:
-    source = open_source(GOLDEN / "small.svs")
+    path = pypi_file("small.svs")
+    source = open_source(path)
     slide = source.root["baseline"]
     assert isinstance(slide, Group)
     assert scale(slide)["x"] == (0.499, "micrometer")
     found = slide.array("0").read_all()
-    with Picture.open(GOLDEN / "small.svs") as picture:
+    with Picture.open(path) as picture:
         other = first(np.asarray(picture.convert("RGB"))).astype(int)
     assert np.abs(found.astype(int) - other).max() <= 3  # two decoders of JPEG may round differently
     assert sorted(source.root)[0] == "baseline"

@@ -36,6 +36,8 @@ export interface Hover {
   ground: Ground;
   x: number;
   y: number;
+  /** Width and height of that view. */
+  room: [number, number];
   detail: Cell | null;
 }
 

@@ -7,7 +7,7 @@ import { navigate, setPlace } from "../state/route";
 import { get, set, shownCells, useModel } from "../state/store";
 import { useLayout } from "../views/cells/layout";
 import { SelectionPanel } from "../views/cells/SelectionPanel";
-import { Tools, ViewChoice } from "../views/cells/Tools";
+import { Tools } from "../views/cells/Tools";
 import { ScatterPanel } from "../views/scatter/Panel";
 import { ScatterView } from "../views/scatter/View";
 import { type PageKeys, useKeysOf } from "./keys";
@@ -17,6 +17,7 @@ import { TopBar } from "./TopBar";
 
 // Pictures need as much again as the points; they come when there is one.
 const TissueView = lazy(() => import("../views/tissue/View"));
+const ViewChoice = lazy(() => import("../views/cells/ViewChoice"));
 const TissuePanel = lazy(() => import("../views/tissue/Panel"));
 
 const LOOK_MS = 5000;
@@ -24,7 +25,7 @@ const LOOK_MS = 5000;
 const MOST_LISTED = 50;
 
 export default function CellsPage() {
-  const { phase, sheet } = useModel();
+  const { phase, sheet, identity } = useModel();
   useKeysOf(KEYS);
   // Before the plot makes its canvas, which takes long: the data is on its way meanwhile.
   useLayoutEffect(() => {
@@ -73,7 +74,11 @@ export default function CellsPage() {
           )}
         </div>
         <Tools />
-        <ViewChoice />
+        {identity?.tissue?.length ? (
+          <Suspense>
+            <ViewChoice />
+          </Suspense>
+        ) : null}
         <Offline />
         <Notice />
         <Failure />

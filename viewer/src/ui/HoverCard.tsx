@@ -2,7 +2,7 @@
 
 import { number, shorten } from "../data/format";
 import type { Ground } from "../data/worker";
-import { useModel } from "../state/store";
+import { type Hover, useModel } from "../state/store";
 
 const MOST_FIELDS = 12;
 const CARD_WIDTH = 260;
@@ -15,8 +15,6 @@ export function HoverCard({ ground = "embedding" }: { ground?: Ground }) {
   const fields = Object.entries(hover.detail?.fields ?? {});
   const own = painted.key.split(":").slice(1).join(":");
   const sorted = fields.sort(([a], [b]) => Number(b === own) - Number(a === own));
-  const flip = hover.x > window.innerWidth / 3;
-  const left = flip ? Math.max(8, hover.x - CARD_WIDTH - 16) : hover.x + 16;
   return (
     <>
       <div className="ring" style={{ left: hover.x, top: hover.y }} />
@@ -25,8 +23,7 @@ export function HoverCard({ ground = "embedding" }: { ground?: Ground }) {
         data-testid="hover-card"
         data-cell={hover.cell}
         aria-live="polite"
-        // Never wider than the view: of two side by side each has little room.
-        style={{ left: `max(8px, min(${left}px, 100% - ${CARD_WIDTH + 8}px))`, top: Math.max(8, hover.y - 24) }}
+        style={besides(hover)}
       >
         <h3>{hover.detail ? hover.detail.name : `Cell ${hover.cell.toLocaleString("en")}`}</h3>
         <dl>
@@ -38,10 +35,21 @@ export function HoverCard({ ground = "embedding" }: { ground?: Ground }) {
           ))}
         </dl>
         {sorted.length > MOST_FIELDS ? <p className="note">and {sorted.length - MOST_FIELDS} more fields</p> : null}
-        <p className="note">{columns.map((c) => embedding.axes[c]).join(" · ")}</p>
+        {ground === "embedding" ? <p className="note">{columns.map((c) => embedding.axes[c]).join(" · ")}</p> : null}
       </aside>
     </>
   );
+}
+
+/** Left or right of the cell; where there is no room, above or below it. */
+function besides({ x, y, room: [width, height] }: Hover): React.CSSProperties {
+  const top = Math.max(8, y - 24);
+  const [left, right] = [x - CARD_WIDTH - 16, x + 16];
+  const fits = right + CARD_WIDTH <= width;
+  if (left >= 8 && (x > width / 2 || !fits)) return { left, top };
+  if (fits) return { left: right, top };
+  const middle = Math.max(8, Math.min(x - CARD_WIDTH / 2, width - CARD_WIDTH - 8));
+  return y > height / 2 ? { left: middle, bottom: height - y + 16 } : { left: middle, top: y + 16 };
 }
 
 function say(value: string | number | null): string {

@@ -1,7 +1,6 @@
-/** Over the plot: what a drag does, and which views of the cells are shown. */
+/** Over the plot: what a drag does. */
 
-import { type Layout, set, type Tool, useModel } from "../../state/store";
-import { useLayout, useNarrow } from "./layout";
+import { set, type Tool, useModel } from "../../state/store";
 
 const TOOLS: readonly [Tool, string, string][] = [
   ["move", "Move (V)", "M8 1.5v13M1.5 8h13M6 3.5l2-2 2 2M6 12.5l2 2 2-2M3.5 6l-2 2 2 2M12.5 6l2 2-2 2"],
@@ -34,34 +33,5 @@ export function Tools() {
         </button>
       ))}
     </div>
-  );
-}
-
-const VIEWS: readonly [Layout, string][] = [
-  ["embedding", "Embedding"],
-  ["tissue", "Tissue"],
-  ["both", "Side by side"],
-];
-
-/** Only where there is more than one view to choose from. */
-export function ViewChoice() {
-  const tissue = useModel((s) => s.identity?.tissue?.length ?? 0);
-  const layout = useLayout();
-  const narrow = useNarrow();
-  if (tissue === 0) return null;
-  return (
-    <fieldset className="segments view-choice" aria-label="Views">
-      {VIEWS.filter(([id]) => !narrow || id !== "both").map(([id, words]) => (
-        <button
-          key={id}
-          type="button"
-          data-testid={`view-${id}`}
-          aria-pressed={layout === id}
-          onClick={() => set({ layout: id, hover: null })}
-        >
-          {words}
-        </button>
-      ))}
-    </fieldset>
   );
 }

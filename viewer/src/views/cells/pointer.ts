@@ -64,7 +64,7 @@ export async function pick(bed: Bed, x: number, y: number, mode: Mode): Promise<
 
 /** Finds the cell under the pointer: one question at a time, the latest position counts. */
 function useHover(bed: Bed) {
-  const wanted = useRef<{ x: number; y: number } | null>(null);
+  const wanted = useRef<{ x: number; y: number; room: [number, number] } | null>(null);
   const asking = useRef(false);
   const dwell = useRef(0);
 
@@ -72,13 +72,13 @@ function useHover(bed: Bed) {
     if (asking.current) return;
     asking.current = true;
     while (wanted.current) {
-      const { x, y } = wanted.current;
+      const { x, y, room } = wanted.current;
       wanted.current = null;
       const found = await cellUnder(bed, x, y);
       const { hover } = get();
       if (!found) forgetCell();
       else if (hover?.cell !== found.cell || hover.ground !== bed.ground) {
-        set({ hover: { ...found, ground: bed.ground, x, y, detail: null } });
+        set({ hover: { ...found, ground: bed.ground, x, y, room, detail: null } });
         clearTimeout(dwell.current);
         dwell.current = window.setTimeout(() => void describeCell(found.cell), DWELL_MS);
       }
@@ -87,8 +87,10 @@ function useHover(bed: Bed) {
   }
 
   return {
-    seek: (x: number, y: number) => {
-      wanted.current = { x, y };
+    seek: (event: PointerEvent<HTMLElement>) => {
+      const [x, y] = placeOn(event);
+      const { clientWidth, clientHeight } = event.currentTarget;
+      wanted.current = { x, y, room: [clientWidth, clientHeight] };
       void ask();
     },
     leave: () => {
@@ -169,10 +171,10 @@ export function usePointer(bed: Bed) {
               event.currentTarget.setPointerCapture(event.pointerId);
             setOutline(grown);
           }
-        } else if (event.pointerType === "mouse" && event.buttons === 0) hover.seek(x, y);
+        } else if (event.pointerType === "mouse" && event.buttons === 0) hover.seek(event);
       },
       onPointerUp: (event: PointerEvent<HTMLElement>) => {
-        if (event.pointerType !== "mouse" && stroke.current?.tool === "move") hover.seek(...placeOn(event));
+        if (event.pointerType !== "mouse" && stroke.current?.tool === "move") hover.seek(event);
         finish(event);
       },
       onPointerCancel: end,

@@ -203,7 +203,9 @@ export class Stage {
 
   /** Whether a drag moves the image. */
   hold(still: boolean): void {
-    this.deck.setProps({ controller: { ...CONTROLS, dragPan: !still, dragRotate: !still, touchRotate: !still } });
+    const controller = { ...CONTROLS, dragPan: !still, dragRotate: !still, touchRotate: !still };
+    // A view keeps its controller for life.
+    this.deck.setProps({ controller, views: this.views(), viewState: this.viewState() });
   }
 
   /** The canvas with what it shows now; it must be read before the next frame. */

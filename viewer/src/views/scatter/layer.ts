@@ -76,7 +76,7 @@ const vs = `#version 300 es
 in vec3 positions;
 in float values;
 uniform highp sampler2D lut;
-uniform highp usampler2D chosen;
+uniform highp sampler2D chosen;
 out vec4 vColor;
 
 float entryOf(float value) {
@@ -90,8 +90,9 @@ float entryOf(float value) {
 
 bool isChosen(int place) {
   int word = place >> 5;
-  uint bits = texelFetch(chosen, ivec2(word % ${LUT_WIDTH}, word / ${LUT_WIDTH}), 0).r;
-  return ((bits >> uint(place & 31)) & 1u) == 1u;
+  vec4 bytes = texelFetch(chosen, ivec2(word % ${LUT_WIDTH}, word / ${LUT_WIDTH}), 0);
+  uint bits = uint(bytes[(place >> 3) & 3] * 255.0 + 0.5);
+  return ((bits >> uint(place & 7)) & 1u) == 1u;
 }
 
 void main(void) {
@@ -186,11 +187,12 @@ export class PointsLayer extends Layer<PointsLayerProps> {
 
   private chosenTexture(bits: Bits | null): Texture {
     const height = Math.max(1, Math.ceil((bits?.length ?? 0) / LUT_WIDTH));
-    const data = new Uint32Array(LUT_WIDTH * height);
-    if (bits) data.set(bits);
+    const data = new Uint8Array(LUT_WIDTH * height * 4);
+    // Every machine that runs a browser has the lowest byte first. Whole numbers would need a sampler of another type.
+    if (bits) data.set(new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength));
     const sampler = { minFilter: "nearest", magFilter: "nearest" } as const;
     return this.context.device.createTexture({
-      format: "r32uint",
+      format: "rgba8unorm",
       width: LUT_WIDTH,
       height,
       data,

@@ -85,7 +85,9 @@ export class Stage {
 
   /** While an outline is drawn a drag moves nothing. */
   hold(still: boolean): void {
-    this.deck.setProps({ controller: { ...CONTROLS, dragPan: !still, dragRotate: !still, touchRotate: !still } });
+    const controller = { ...CONTROLS, dragPan: !still, dragRotate: !still, touchRotate: !still };
+    // A view keeps its controller for life.
+    this.deck.setProps({ controller, views: this.views(), viewState: this.viewState() });
   }
 
   /** Moves the camera by a key; whether the key was one of ours. */

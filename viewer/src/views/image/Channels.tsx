@@ -80,7 +80,7 @@ function Channel({ index, whole }: { index: number; whole: boolean }) {
         <button
           type="button"
           data-testid="channel-auto"
-          aria-label={`Automatic contrast of ${name}`}
+          aria-label={`Auto contrast of ${name}`}
           onClick={() => void autoContrast(whole ? [0, 1, 2] : [index])}
         >
           Auto

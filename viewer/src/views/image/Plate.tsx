@@ -21,8 +21,9 @@ export function fieldsByWell(info: TileInfo, plate: PlateInfo): Map<string, Sibl
 }
 
 export function Plate({ plate }: { plate: PlateInfo }) {
-  const { info, arrayId } = useImage();
+  const info = useImage((s) => s.info);
   if (!info) return null;
+  const arrayId = info.array_id;
   const fields = fieldsByWell(info, plate);
   const own = [...fields].find(([, images]) => images.some((s) => s.array_id === arrayId));
   const wellAt = (row: number, column: number) =>

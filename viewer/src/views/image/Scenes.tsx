@@ -15,7 +15,7 @@ export function goTo(arrayId: string): void {
 }
 
 export function Scenes({ siblings, label }: { siblings: Sibling[]; label: string }) {
-  const arrayId = useImage((s) => s.arrayId);
+  const arrayId = useImage((s) => s.info?.array_id ?? "");
   return (
     <label className="row">
       <span>{label}</span>

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import { ApiError, toApiError } from "../../api/client";
 import { scaleBar } from "../../data/units";
+import { webGl } from "../../gpu/webgl";
 import { fail, labelSelection, pointAt, selectionOf } from "./actions";
 import { type Bench, bench } from "./bench";
 import {
@@ -13,6 +14,7 @@ import {
   homePlane,
   homeVolume,
   summary,
+  titleOf,
   volumeSides,
 } from "./model";
 import { Readout } from "./Readout";
@@ -58,7 +60,7 @@ function useScene(): Scene | null {
       kind: "plane",
       key,
       attempt,
-      plane: { tiles, selections, looks, smooth: true },
+      plane: { tiles, selections, looks, smooth: webGl()?.floatLinear ?? false },
       labels: selection && labelTiles ? { tiles: labelTiles, selection, look } : null,
     };
   }, [info, tiles, mode, volume, settings, key, labels, labelTiles, plane, chosen, attempt, selections, looks]);
@@ -85,8 +87,9 @@ function useStage(host: React.RefObject<HTMLDivElement | null>, scene: Scene | n
   const { info, camera, mode } = useImage();
   useEffect(() => {
     const parent = host.current;
-    if (!parent || !info) return;
-    if (!document.createElement("canvas").getContext("webgl2")) {
+    // On the way from one image to another, what was rendered last is not what is open.
+    if (!parent || !info || getImage().info !== info) return;
+    if (webGl() === null) {
       const hint = "Use a current Firefox, Chrome, Edge or Safari, with hardware acceleration on.";
       setImage({ phase: "error", error: new ApiError("no_webgl2", "This browser cannot draw with WebGL 2", hint, 0) });
       return;
@@ -137,9 +140,9 @@ export function ImageView({ onBench }: { onBench: (bench: Bench) => void }) {
   const scene = useScene();
   const bench = useStage(host, scene);
   const state = useImage();
-  const { info, painted, plane, mode, shown, settings } = state;
+  const { info, source, painted, plane, mode, shown, settings } = state;
   useEffect(() => onBench(bench), [bench, onBench]);
-  const words = info ? summary(info, plane, mode, shown, settings) : "Image, loading";
+  const words = info ? summary(titleOf(info, source), info, plane, mode, shown, settings) : "Image, loading";
 
   function point(event: React.PointerEvent<HTMLDivElement>): void {
     const box = event.currentTarget.getBoundingClientRect();

@@ -13,6 +13,7 @@ import {
 } from "../../api/images";
 import { bytesOf, drawable, typeRange } from "../../data/pixels";
 import type { Voxels } from "../../data/voxels";
+import { webGl } from "../../gpu/webgl";
 import { type LabelChoice, newLabels, readLink } from "./link";
 import {
   autoWindow,
@@ -416,7 +417,7 @@ export async function loadMetadata(): Promise<void> {
 export async function loadVolume(): Promise<void> {
   const { info, shown, plane } = getImage();
   if (!info) return;
-  const choice = volumeLevel(info);
+  const choice = volumeLevel(info, webGl()?.volumeSide);
   if (choice === "flat") return setImage({ volume: { kind: "flat" } });
   if (choice === "too_large") {
     const shape = info.levels.at(-1)?.shape ?? [];

@@ -176,6 +176,8 @@ describe("volumes", () => {
   it("put planes together where even the coarsest is too deep, up to a limit", () => {
     const deep = at([1, 1, 300, 512, 512], [[1, 1, 300, 512, 512]]);
     expect(volumeLevel(deep)).toMatchObject({ factor: 5, depth: 60, planes: 300 });
+    expect(volumeLevel(deep, 20)).toBe("too_large");
+    expect(volumeLevel(at([1, 1, 600, 64, 64], [[1, 1, 600, 64, 64]]), 256)).toMatchObject({ factor: 3, depth: 200 });
     expect(volumeLevel(at([1, 1, 5000, 512, 512], [[1, 1, 5000, 512, 512]]))).toBe("too_large");
     expect(volumeLevel(at([1, 1, 1, 512, 512], [[1, 1, 1, 512, 512]]))).toBe("flat");
   });
@@ -248,10 +250,12 @@ describe("words", () => {
   it("tell what is shown and what is not", () => {
     const info = sample();
     const settings = defaultSettings(info).map((s, i) => ({ ...s, visible: i !== 1 }));
-    expect(summary(info, { t: 0, z: 2 }, "plane", [0, 1, 2], settings)).toBe(
-      "Image cells, 1,001 × 600 px · 3 channels · 4 t · 5 z · uint16; DAPI, mCherry; t 1 of 4; z 3 of 5",
+    expect(summary("cells.tif", info, { t: 0, z: 2 }, "plane", [0, 1, 2], settings)).toBe(
+      "Image cells.tif, 1,001 × 600 px · 3 channels · 4 t · 5 z · uint16; DAPI, mCherry; t 1 of 4; z 3 of 5",
     );
-    expect(summary(info, { t: 0, z: 2 }, "max", [], settings)).toContain("no channel shown; t 1 of 4; maximum over z");
+    expect(summary("cells.tif", info, { t: 0, z: 2 }, "max", [], settings)).toContain(
+      "no channel shown; t 1 of 4; maximum over z",
+    );
     expect(dimensions(sample({ rgb: true, shape: [600, 1001], dim_labels: ["y", "x"] }))).toContain("RGB");
   });
 

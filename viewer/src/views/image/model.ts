@@ -203,20 +203,22 @@ export interface VolumeChoice {
   depth: number;
 }
 
-/** The finest level that fits, else the coarsest with planes put together; or why there is none. */
-export function volumeLevel(info: TileInfo): VolumeChoice | "flat" | "too_large" {
+/** The finest level that fits (and has no side above `longest`), else the coarsest with planes put together; or why there is none. */
+export function volumeLevel(info: TileInfo, longest = 2048): VolumeChoice | "flat" | "too_large" {
   const at = ["x", "y", "z"].map((name) => info.dim_labels.indexOf(name));
   const choices = info.levels.map(({ level, shape }) => {
     const [width, height, planes] = at.map((axis) => (axis < 0 ? 1 : (shape[axis] ?? 1))) as [number, number, number];
     return { level, width, height, planes, factor: 1, depth: planes };
   });
   if ((choices[0]?.planes ?? 1) < 2) return "flat";
-  const fits = choices.find(({ width, height, depth }) => width * height * depth <= MOST_VOXELS);
+  const within = (width: number, height: number, depth: number) =>
+    width * height * depth <= MOST_VOXELS && Math.max(width, height, depth) <= longest;
+  const fits = choices.find(({ width, height, depth }) => within(width, height, depth));
   if (fits) return fits;
   const last = choices.at(-1) as VolumeChoice;
   const voxels = last.width * last.height * last.planes;
-  if (voxels > MOST_READ) return "too_large";
-  const factor = Math.ceil(voxels / MOST_VOXELS);
+  if (voxels > MOST_READ || Math.max(last.width, last.height) > longest) return "too_large";
+  const factor = Math.max(Math.ceil(voxels / MOST_VOXELS), Math.ceil(last.planes / longest));
   return { ...last, factor, depth: Math.ceil(last.planes / factor) };
 }
 
@@ -242,7 +244,14 @@ export function dimensions(info: TileInfo): string {
 }
 
 /** What a person who cannot see the picture is told. */
-export function summary(info: TileInfo, plane: Plane, mode: Mode, shown: number[], settings: ChannelSetting[]): string {
+export function summary(
+  title: string,
+  info: TileInfo,
+  plane: Plane,
+  mode: Mode,
+  shown: number[],
+  settings: ChannelSetting[],
+): string {
   const names = shown.filter((i) => settings[i]?.visible).map((i) => info.channels[i]?.label || `channel ${i + 1}`);
   const what = mode === "volume" ? "Volume" : "Image";
   const channels = info.rgb ? "colours as recorded" : names.length > 0 ? names.join(", ") : "no channel shown";
@@ -250,5 +259,5 @@ export function summary(info: TileInfo, plane: Plane, mode: Mode, shown: number[
     .filter((axis) => axis !== "z" || mode === "plane")
     .map((axis) => `${axis} ${(plane[axis] ?? 0) + 1} of ${count(axisSize(info, axis))}`);
   const all = mode === "max" ? ["maximum over z"] : [];
-  return [`${what} ${info.name}, ${dimensions(info)}`, channels, ...places, ...all].join("; ");
+  return [`${what} ${title}, ${dimensions(info)}`, channels, ...places, ...all].join("; ");
 }

@@ -44,7 +44,10 @@ export class Stage {
   private basing: { key: string; controller: AbortController } | null = null;
   private stacks: TileStack[] = [];
   private moving = false;
+  private still = false;
   private timer = 0;
+  /** Its own, so that whatever deck.gl still makes after the end goes with it. */
+  private readonly frame = document.createElement("div");
 
   constructor(
     parent: HTMLDivElement,
@@ -52,8 +55,10 @@ export class Stage {
     private readonly events: StageEvents,
   ) {
     this.camera = camera;
+    this.frame.className = "stage";
+    parent.append(this.frame);
     this.deck = new Deck({
-      parent,
+      parent: this.frame,
       views: this.views(),
       viewState: this.viewState(),
       controller: CONTROLS,
@@ -61,6 +66,8 @@ export class Stage {
       useDevicePixels: true,
       pickingRadius: 0,
       onViewStateChange: ({ viewState }) => this.follow(viewState as unknown as Record<string, unknown>),
+      // The keys are the page's, and a picture is no stop for the focus.
+      onLoad: () => this.frame.removeAttribute("tabindex"),
       onAfterRender: () => this.report(),
       onError: (error) => this.events.onError(error),
       getCursor: ({ isDragging }) => (isDragging ? "grabbing" : "crosshair"),
@@ -83,10 +90,13 @@ export class Stage {
     const zoom = Array.isArray(state.zoom) ? Number(state.zoom[0]) : Number(state.zoom);
     const at: [number, number, number] = [target[0] ?? 0, target[1] ?? 0, target[2] ?? 0];
     const turned = { rotationX: Number(state.rotationX), rotationOrbit: Number(state.rotationOrbit) };
+    const before = this.camera;
     this.camera =
       this.camera.kind === "plane"
         ? { kind: "plane", target: at, zoom }
         : { kind: "volume", target: at, zoom, ...turned };
+    // A new controller, or a new size of the window, tells where the camera is, too.
+    if (JSON.stringify(this.camera) === JSON.stringify(before)) return;
     this.move();
     this.events.onCamera(this.camera);
   }
@@ -203,6 +213,8 @@ export class Stage {
 
   /** Whether a drag moves the image. */
   hold(still: boolean): void {
+    if (still === this.still) return;
+    this.still = still;
     const controller = { ...CONTROLS, dragPan: !still, dragRotate: !still, touchRotate: !still };
     // A view keeps its controller for life.
     this.deck.setProps({ controller, views: this.views(), viewState: this.viewState() });
@@ -218,5 +230,6 @@ export class Stage {
     clearTimeout(this.timer);
     this.basing?.controller.abort();
     this.deck.finalize();
+    this.frame.remove();
   }
 }

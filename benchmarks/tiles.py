@@ -178,7 +178,7 @@ def running(name: str, command: list[str], port: int, tile: str, whole: str, hea
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "TILED_ALLOW_ORIGINS": ""}
     )
     try:
-        for _ in range(600):
+        for _ in range(2400):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{health}", timeout=5).close()
                 break

@@ -25,7 +25,7 @@ const LOOK_MS = 5000;
 const MOST_LISTED = 50;
 
 export default function CellsPage() {
-  const { phase, sheet, identity } = useModel();
+  const { phase, sheet, identity, selection } = useModel();
   useKeysOf(KEYS);
   // Before the plot makes its canvas, which takes long: the data is on its way meanwhile.
   useLayoutEffect(() => {
@@ -99,7 +99,7 @@ export default function CellsPage() {
             What to show
           </button>
           <button type="button" data-testid="legend-open" onClick={() => set({ sheet: "legend" })}>
-            Legend
+            Legend{selection ? ` · ${counted(selection.count, "cell")} selected` : ""}
           </button>
         </div>
       </footer>

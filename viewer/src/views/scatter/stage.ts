@@ -32,6 +32,7 @@ export class Stage {
   private scene: Scene | null = null;
   private camera: Camera;
   private moving = false;
+  private still = false;
   private timer = 0;
   private counted = 0;
 
@@ -69,6 +70,7 @@ export class Stage {
     const target = (state.target as number[]).slice(0, 3);
     const zoom = Array.isArray(state.zoom) ? Number(state.zoom[0]) : Number(state.zoom);
     const at: [number, number, number] = [target[0] ?? 0, target[1] ?? 0, target[2] ?? 0];
+    const before = this.camera;
     this.camera =
       this.camera.kind === "2d"
         ? { kind: "2d", target: at, zoom }
@@ -79,12 +81,16 @@ export class Stage {
             rotationX: Number(state.rotationX),
             rotationOrbit: Number(state.rotationOrbit),
           };
+    // A new controller, or a new size of the window, tells where the camera is, too.
+    if (JSON.stringify(this.camera) === JSON.stringify(before)) return;
     this.move();
     this.events.onCamera(this.camera);
   }
 
   /** While an outline is drawn a drag moves nothing. */
   hold(still: boolean): void {
+    if (still === this.still) return;
+    this.still = still;
     const controller = { ...CONTROLS, dragPan: !still, dragRotate: !still, touchRotate: !still };
     // A view keeps its controller for life.
     this.deck.setProps({ controller, views: this.views(), viewState: this.viewState() });

@@ -29,12 +29,6 @@ function homeIn(element: HTMLElement): Camera {
   return homePlane(getTissue().tiles?.pyramid ?? { width: 1, height: 1 }, size);
 }
 
-/** Null at home, which follows the size of the window. */
-function linkOf(camera: Camera, home: Camera): number[] | null {
-  const [link, own] = [cameraToLink(camera, home), cameraToLink(home, home)];
-  return link.every((value, i) => Math.abs(value - (own[i] ?? 0)) < 1e-6) ? null : link;
-}
-
 /** Opens the picture that is chosen, and anew when the server is back. */
 function useOpening(): void {
   const tissues = useModel((s) => s.identity?.tissue);
@@ -95,7 +89,7 @@ function useStage(host: React.RefObject<HTMLDivElement | null>) {
     const own = new Stage(parent, cameraFromLink(get().tissueCamera, homeIn(parent)), {
       onCamera: (moved) => {
         forgetCell();
-        set({ tissueCamera: linkOf(moved, homeIn(parent)) });
+        set({ tissueCamera: cameraToLink(moved, homeIn(parent)) });
       },
       onFirst: () => undefined,
       onPainted: (_, level, tiles) => {
@@ -146,7 +140,7 @@ export default function TissueView() {
     event.preventDefault();
     const moved = arrow ? panned(camera, ...arrow) : zoomed(camera, step);
     forgetCell();
-    set({ tissueCamera: linkOf(moved, homeIn(host.current)) });
+    set({ tissueCamera: cameraToLink(moved, homeIn(host.current)) });
   }
 
   return (

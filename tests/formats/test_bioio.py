@@ -34,12 +34,12 @@ from bioio_base.io import pathlike_to_fs
 
 
 class Reader(Base):
-    """Scenes of a .scope file: numpy arrays in one .npz, by name and axes."""
+    """Scenes of a .scope file: numpy arrays in one .npz, by name and axes; long ones frame by frame."""
 
     def __init__(self, image, fs_kwargs={}):
         self._fs, self._path = pathlike_to_fs(image, enforce_exists=True, fs_kwargs=fs_kwargs)
         with open(self._path, "rb") as stream, np.load(stream) as file:
-            self._scenes = tuple(file.files)
+            self._scenes = tuple(key for key in file.files if key.count("|") == 1)
 
     @staticmethod
     def _is_supported_image(fs, path, **kwargs):
@@ -56,15 +56,17 @@ class Reader(Base):
         path, key = self._path, self.current_scene
         name, axes = key.split("|")[:2]
         with open(path, "rb") as stream, np.load(stream) as file:
-            shape, dtype = file[key].shape, file[key].dtype
+            frames = [k for k in file.files if k.startswith(key + "|")]
+            first = file[frames[0] if frames else key]
+        dtype, chunks = first.dtype, tuple((n,) for n in first.shape)
 
         def plane(block_info=None):
             if "fault" in name:
                 raise RuntimeError("the stage\\nfell off")
             with open(path, "rb") as stream, np.load(stream) as file:
-                return file[key]
+                return file[frames[block_info[None]["chunk-location"][0]]][None] if frames else file[key]
 
-        data = da.map_blocks(plane, dtype=dtype, chunks=tuple((n,) for n in shape))
+        data = da.map_blocks(plane, dtype=dtype, chunks=((1,) * len(frames), *chunks) if frames else chunks)
         coords = {"C": ["one", "two"]} if "C" in axes else {}
         return xr.DataArray(data, dims=list(axes), coords=coords, attrs={"unprocessed": {"owner": "me", "at": path}})
 
@@ -128,6 +130,24 @@ class TestDeltaVision(FormatTests):
     def golden(self, sample: Path) -> dict[str, Golden]:
         np.testing.assert_array_equal(np.asarray(mrc.imread(str(sample))), self.data)
         return {"": Golden(self.data[:, None], "tczyx", {"x": 0.1, "y": 0.1, "z": 0.25}, "micrometer")}
+
+
+class TestLarge(FormatTests):
+    """A plug-in that reads frame by frame is not asked for more than one of them."""
+
+    format_name = "bioio"
+    data = RNG.integers(0, 4096, (24, 256, 256)).astype("u2")
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path, plugin: Path) -> Path:
+        path = tmp_path / "large.scope"
+        frames = {f"movie|TYX|{t}": frame for t, frame in enumerate(self.data)}
+        with path.open("wb") as file:
+            np.savez(file, **{"movie|TYX": np.zeros(0)}, **frames)
+        return path
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data[:, None, None], "tczyx", {"x": 0.5}, "micrometer")}
 
 
 class TestScenes(FormatTests):

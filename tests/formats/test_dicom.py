@@ -55,6 +55,10 @@ class DicomTests(FormatTests):
     raw_key = "Modality"
 
 
+class DicomFolder(DicomTests):
+    can_be_truncated = False  # the others are shown, and how many are damaged; see test_other_files_in_a_folder
+
+
 class RealFile(DicomTests):
     """Subclasses name a file of pydicom's, its axes and what else is golden."""
 
@@ -375,7 +379,7 @@ class TestSparseSlide(Written):
         return ds
 
 
-class TestPyramidInAFolder(DicomTests):
+class TestPyramidInAFolder(DicomFolder):
     levels = (ints((80, 100, 3), "u1"), ints((40, 50, 3), "u1"), ints((20, 25, 3), "u1"))
 
     @pytest.fixture
@@ -405,7 +409,7 @@ class TestPyramidInAFolder(DicomTests):
         both.close()
 
 
-class TestSeries(DicomTests):
+class TestSeries(DicomFolder):
     volume = ints((6, 20, 30))
 
     @pytest.fixture
@@ -429,7 +433,7 @@ class TestSeries(DicomTests):
         assert not source.fresh()
 
 
-class TestTimesInAFolder(DicomTests):
+class TestTimesInAFolder(DicomFolder):
     volume = ints((3, 4, 20, 30))
 
     @pytest.fixture
@@ -442,7 +446,7 @@ class TestTimesInAFolder(DicomTests):
         return {"": Golden(self.volume, "tzyx", steps={"z": 2.5, "t": 1.0})}
 
 
-class TestSeveralSeries(DicomTests):
+class TestSeveralSeries(DicomFolder):
     first, second, third = ints((4, 20, 30)), ints((5, 20, 30), "u2"), ints((2, 10, 12))
 
     @pytest.fixture
@@ -463,7 +467,31 @@ class TestSeveralSeries(DicomTests):
         assert list(source.root) == ["MR 2", "CT 7", "CT 7 (2)"]
 
 
-class TestRealSeries(DicomTests):
+class TestLargeSeries(DicomFolder):
+    """Opening a series reads heads of files; a pixel needs one of them."""
+
+    volume = ints((24, 256, 256))
+
+    @pytest.fixture
+    def sample(self, tmp_path):
+        return slices(tmp_path / "series", self.volume)
+
+    def golden(self, sample):
+        return {"": Golden(self.volume, "zyx", steps={"z": 2.5})}
+
+
+class TestLargeFrames(Written):
+    """Compressed frames without a table: opening walks over their headers, a pixel needs one frame."""
+
+    values = RNG.integers(0, 4096, (24, 256, 256)).astype("u2")
+    axes = "zyx"
+
+    def dataset(self):
+        frames = [imagecodecs.jpegls_encode(frame) for frame in self.values]
+        return compressed(dataset(self.values), "1.2.840.10008.1.2.4.80", frames, table=False)
+
+
+class TestRealSeries(DicomFolder):
     """Two slices of an MR that nibabel ships."""
 
     @pytest.fixture

@@ -160,6 +160,22 @@ class TestNetcdf(Hdf5):
         return {"air": Golden(self.air, "tyx"), "y": Golden(self.y, "y")}
 
 
+class TestLarge(Hdf5):
+    """Opening reads no chunk; a pixel reads one."""
+
+    data = pixels((16, 256, 256), "uint16")
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        path = tmp_path / "large.h5"
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=self.data, chunks=(4, 64, 64), compression="gzip", compression_opts=1)
+        return path
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data, "zyx")}
+
+
 def test_labels_of_dimensions(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:

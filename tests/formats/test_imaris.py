@@ -138,6 +138,19 @@ class TestFlat(ImarisTests):
         assert source.root.attrs["ome"]["multiscales"][0]["name"] == "flat"
 
 
+class TestLarge(ImarisTests):
+    """Opening reads no chunk; a pixel reads one."""
+
+    data = pixels((1, 2, 16, 256, 256), "uint8")
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        return write_ims(tmp_path / "large.ims", pyramid(self.data, 3), chunks=(8, 64, 64))
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data, "tczyx", {"z": 2.0}, "micrometer", ["nuclei", "mito"], levels=3)}
+
+
 def edited(path: Path, edit: Any) -> Path:
     with h5py.File(path, "r+") as file:
         edit(file)

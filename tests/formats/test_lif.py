@@ -273,6 +273,24 @@ class TestLof(FormatTests):
         return {"": Golden(self.data[None], "czyx", {"z": 1.0}, "micrometer", ("Cyan",), ("00FFFF",))}
 
 
+class TestLarge(FormatTests):
+    """Opening reads the description only; a pixel reads its row."""
+
+    format_name = "lif"
+    data = RNG.integers(0, 4096, (3, 8, 2, 160, 200)).astype("<u2")
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        path = tmp_path / "large.lif"
+        inc = self.data.strides[2]
+        channels = [(0, 12, 0, c * inc, lut, "") for c, lut in enumerate(("Green", "Red"))]
+        write_lif(path, [Scan("large", self.data.tobytes(), planes(self.data, "tzcyx", {}), channels)])
+        return path
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data.transpose(0, 2, 1, 3, 4), "tczyx", channels=("Green", "Red"))}
+
+
 def one(path: Path, size: int | None = None, channels: Sequence = ((0, 8, 0, 0, "Gray", ""),)) -> Path:
     data = np.arange(12 * 10, dtype="u1").reshape(12, 10)
     write_lif(path, [Scan("a", data.tobytes(), planes(data, "yx", {}), channels, size=size)])

@@ -179,6 +179,19 @@ class TestRgbOfImod(MrcTests):
         return {"": Golden(self.pixels.transpose(0, 3, 1, 2), "tcyx", channels=labels, rgb=True)}
 
 
+class TestLarge(MrcTests):
+    """Opening reads the header only; a pixel reads its row."""
+
+    values = ints((24, 256, 256), "i2")
+
+    @pytest.fixture
+    def sample(self, tmp_path):
+        return written(tmp_path / "large.rec", self.values)
+
+    def golden(self, sample):
+        return {"": Golden(self.values, "zyx", steps={"z": 3.0}, unit="angstrom")}
+
+
 @pytest.fixture
 def volume(tmp_path):
     return written(tmp_path / "volume.mrc", ints((5, 6, 7), "i1"))

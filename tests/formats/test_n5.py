@@ -168,6 +168,19 @@ class TestBigDataViewer(N5Tests):
         return {**found, "deep/table": Golden(self.plain, "yx")}
 
 
+class TestLarge(N5Tests):
+    """Opening reads attributes only; a pixel reads one block."""
+
+    data = pixels((32, 128, 256), "uint16")
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        return write_n5(tmp_path / "large.n5", self.data, (16, 64, 32))
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data, "zyx")}
+
+
 def test_n5_1_wrote_compression_elsewhere(tmp_path: Path) -> None:
     data = pixels((9, 9), "uint8")
     path = write_n5(tmp_path / "a.n5", data)

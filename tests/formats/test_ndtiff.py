@@ -127,6 +127,20 @@ class TestResolutions(FormatTests):
         source.close()
 
 
+class TestLarge(FormatTests):
+    """Opening reads the index and a few tags; a pixel reads its rows."""
+
+    format_name = "ndtiff"
+    data = noise((24, 256, 256))
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        return write(tmp_path / "acq", {(("time", t),): plane for t, plane in enumerate(self.data)}, SUMMARY)
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data, "tyx", {"x": 0.65}, "micrometer")}
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A data set of two planes."""

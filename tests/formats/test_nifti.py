@@ -172,6 +172,29 @@ class TestOnePlane(NiftiTests):
         return {"": Golden(peer(sample), "yx", steps={"x": 2.0, "y": 3.0})}
 
 
+class TestLarge(NiftiTests):
+    """Opening reads the header only; a pixel reads its row."""
+
+    values = ints((256, 128, 40))
+
+    @pytest.fixture
+    def sample(self, tmp_path):
+        return Path(written(tmp_path / "large.nii", self.values))
+
+    def golden(self, sample):
+        return {"": Golden(self.values.T, "zyx", steps={"z": 4.0}, unit="millimeter")}
+
+
+class TestLargeCompressed(TestLarge):
+    """Opening inflates no more than the header; the first pixel goes through the whole stream, for its checksum."""
+
+    reads_whole_once = True
+
+    @pytest.fixture
+    def sample(self, tmp_path):
+        return Path(written(tmp_path / "large.nii.gz", self.values))
+
+
 @pytest.fixture
 def volume(tmp_path):
     """An int16 volume of 200 planes."""

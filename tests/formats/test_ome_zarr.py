@@ -96,6 +96,21 @@ class TestVersion5Sharded(Zarrs):
         assert array.layout.chunk_shape == (3, 32, 32)
 
 
+class TestLarge(Zarrs):
+    """Opening reads metadata only; a pixel reads one chunk of a shard, not the shard."""
+
+    data = pixels((4, 512, 640), "uint16")
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        ome = {"multiscales": [{"axes": axes("cyx"), "datasets": datasets(3, [1.0, 0.5, 0.5])}]}
+        options = {"chunks": (1, 128, 128), "shards": (4, 512, 640), "compressors": V3_CODECS["zstd"]}
+        return write_image(tmp_path / "large.zarr", pyramid(self.data, 3), ome, **options)
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data, "cyx", {"x": 0.5}, "micrometer", levels=3)}
+
+
 @pytest.mark.parametrize("codec", list(V3_CODECS))
 @pytest.mark.parametrize("dtype", ["int8", "uint32", "float32", "float64", "bool", "int64", "float16"])
 def test_every_codec_and_dtype(tmp_path: Path, codec: str, dtype: str) -> None:

@@ -97,6 +97,24 @@ class TestStacksInTime(FormatTests):
         return {"": Golden(self.data, "tzyx", {"z": 2.0, "y": 0.25, "x": 0.25}, "micrometer")}
 
 
+class TestLarge(FormatTests):
+    """Opening reads one file and the heads of a few; a pixel reads its file."""
+
+    format_name = "tiff-sequence"
+    data = noise((24, 256, 256))
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "large"
+        folder.mkdir()
+        for z, plane in enumerate(self.data):
+            tifffile.imwrite(folder / f"z{z:02}.tif", plane, metadata=None)
+        return folder
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data, "zyx")}
+
+
 def write(folder: Path, names: list[str], shape: tuple[int, ...] = (6, 7), **options: Any) -> Path:
     """Files of these names, all alike."""
     folder.mkdir(exist_ok=True)

@@ -131,6 +131,20 @@ class TestXarray(Arrays):
         return {"air": Golden(self.data["air"], "tyx"), "lat": Golden(self.data["lat"], "y")}
 
 
+class TestLarge(Arrays):
+    """Opening reads metadata only; a pixel reads one chunk."""
+
+    data = pixels((16, 256, 256), "uint16")
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        write_array(tmp_path / "large.zarr", self.data, 2, chunks=(8, 64, 64), compressors=numcodecs.Zlib(1))
+        return tmp_path / "large.zarr"
+
+    def golden(self, sample: Path) -> dict[str, Golden]:
+        return {"": Golden(self.data, "zyx")}
+
+
 def test_images_among_arrays_are_images(tmp_path: Path) -> None:
     path = write_group(tmp_path / "a.zarr", {})
     write_array(path / "table", pixels((5,), "uint8"))

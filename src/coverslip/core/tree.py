@@ -49,7 +49,9 @@ class MemoryGroup(Group):
         try:
             node = self._nodes[name]
         except KeyError:
-            raise NotFound(f"There is no {name!r} here") from None
+            raise NotFound(
+                f"There is no {name!r} here", f"There is {', '.join(list(self)[:9]) or 'nothing'}."
+            ) from None
         if not isinstance(node, (Array, Group)):
             node = self._nodes[name] = node()
         return node

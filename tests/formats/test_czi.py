@@ -24,6 +24,7 @@ from coverslip.core.node import Group
 from coverslip.core.spec import Box
 from coverslip.formats import open_source
 from coverslip.testing import FormatTests, Golden
+from fuzz import rounds
 
 RNG = np.random.default_rng(11)
 ENTRY = struct.Struct("<2siqiiB5si")
@@ -414,11 +415,13 @@ def coded(tmp_path: Path) -> Path:
 def test_damaged_files_never_end_the_process(name: str, seed: int, request: pytest.FixtureRequest) -> None:
     """libCZI alone dies of about one in three hundred of these."""
     path = str(request.getfixturevalue(name))
-    done = subprocess.run([sys.executable, "-c", FUZZ, path, str(seed), "400"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FUZZ, path, str(seed), str(len(rounds(130)))], capture_output=True, text=True
+    )
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     good, bad = map(int, done.stdout.split())
-    assert good > 50
-    assert bad > 50
+    assert good > 15
+    assert bad > 15
 
 
 def test_a_file_without_its_directory(small: Path, tmp_path: Path) -> None:

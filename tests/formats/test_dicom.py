@@ -27,6 +27,7 @@ from coverslip.formats.trees import dicom_pixels
 from coverslip.formats.trees.dicom_tags import CODED
 from coverslip.testing import FormatTests, Golden
 from formats.dicom_files import NORMAL, OBLIQUE, compressed, dataset, item, save, slices
+from fuzz import rounds
 
 RNG = np.random.default_rng(17)
 RGB = {"channels": ("Red", "Green", "Blue"), "colors": ("FF0000", "00FF00", "0000FF"), "rgb": True}
@@ -861,7 +862,7 @@ def test_damage_is_always_named(tmp_path, name):
     whole = real(name).read_bytes()
     rng = random.Random(19)
     refused = 0
-    for turn in range(60):
+    for turn in rounds(30):
         data = bytearray(whole)
         if turn % 3 == 0:
             del data[rng.randrange(140, len(data)) :]
@@ -870,7 +871,7 @@ def test_damage_is_always_named(tmp_path, name):
         path = tmp_path / f"{turn}.dcm"
         path.write_bytes(data)
         refused += not _opens(path)
-    assert refused > 15
+    assert refused > 7
 
 
 def test_a_damaged_folder_is_read_or_refused(tmp_path):

@@ -17,6 +17,7 @@ from coverslip.formats import formats, open_source, recognise
 from coverslip.formats.trees.hdf5_chunks import H5Chunks
 from coverslip.testing import FormatTests
 from coverslip.testing.formats import Golden
+from fuzz import rounds
 from zarr_files import pixels
 
 FILTERS: dict[str, dict[str, Any]] = {
@@ -260,7 +261,7 @@ def test_damaged_files_are_told(tmp_path: Path, name: str) -> None:
     whole = path.read_bytes()
     rng = np.random.default_rng(2)
     told = 0
-    for trial in range(60):
+    for trial in rounds(60):
         broken = bytearray(whole)
         if trial % 3:
             for at in rng.integers(0, len(broken), 20):

@@ -15,6 +15,7 @@ from coverslip.core.spec import Box
 from coverslip.formats import open_source
 from coverslip.testing import FormatTests
 from coverslip.testing.formats import Golden
+from fuzz import rounds
 from zarr_files import pixels
 
 Data = np.ndarray[Any, Any]
@@ -235,7 +236,7 @@ def test_damage_anywhere_is_told(tmp_path: Path) -> None:
     whole = path.read_bytes()
     rng = np.random.default_rng(4)
     told = 0
-    for trial in range(60):
+    for trial in rounds(60):
         broken = bytearray(whole)
         if trial % 3:
             for at in rng.integers(0, len(broken), 30):

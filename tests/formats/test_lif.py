@@ -23,6 +23,7 @@ from coverslip.core.node import Array, Group
 from coverslip.core.spec import Box
 from coverslip.formats import open_source
 from coverslip.testing import FormatTests, Golden
+from fuzz import rounds
 
 RNG = np.random.default_rng(5)
 IDS = {"x": 1, "y": 2, "z": 3, "t": 4, "w": 5, "a": 6, "v": 9, "m": 10}
@@ -353,7 +354,7 @@ def test_damaged_files_give_one_clear_error(tmp_path: Path) -> None:
     data = one(tmp_path / "a.lif").read_bytes()
     chance = random.Random(3)
     opened = 0
-    for _ in range(400):
+    for _ in rounds(400):
         bad = bytearray(data)
         for _ in range(chance.choice((1, 2, 20))):
             bad[chance.randrange(len(bad))] = chance.randrange(256)

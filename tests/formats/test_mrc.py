@@ -16,6 +16,7 @@ from coverslip.core.errors import CoverslipError, Damaged, UnknownFormat, Unsupp
 from coverslip.formats import open_source, recognise
 from coverslip.formats.mrc import FORMAT
 from coverslip.testing import FormatTests, Golden
+from fuzz import rounds
 
 REAL = Path(__file__).parent.parent / "golden" / "emd_3197.map"
 RNG = np.random.default_rng(3)
@@ -283,7 +284,7 @@ def test_damage_is_always_named(tmp_path, pack):
     whole = pack(REAL.read_bytes())
     rng = random.Random(13)
     refused = 0
-    for turn in range(150):
+    for turn in rounds(150):
         data = bytearray(whole)
         if turn % 3 == 0:
             del data[rng.randrange(len(data)) :]

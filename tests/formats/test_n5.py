@@ -21,6 +21,7 @@ from coverslip.domains.images import Images
 from coverslip.formats import formats, open_source
 from coverslip.testing import FormatTests
 from coverslip.testing.formats import Golden
+from fuzz import rounds
 from zarr_files import pixels, pyramid
 
 CODECS: dict[str, tuple[dict[str, Any], Any]] = {
@@ -228,7 +229,7 @@ def test_damaged_blocks_are_told(tmp_path: Path, codec: str) -> None:
     whole = block.read_bytes()
     rng = np.random.default_rng(1)
     told = 0
-    for trial in range(40):
+    for trial in rounds(40):
         broken = bytearray(whole)
         if trial % 2:
             broken[int(rng.integers(0, min(len(broken), 40)))] ^= int(rng.integers(1, 256))

@@ -28,6 +28,7 @@ from coverslip.core.errors import CoverslipError, Damaged, Unsupported
 from coverslip.core.spec import Box
 from coverslip.formats import open_source
 from coverslip.testing import FormatTests, Golden
+from fuzz import rounds
 
 RNG = np.random.default_rng(8)
 REAL_SHA256 = "689919135433077f7152ff6e37394fcac71cc02d8708eeddd600528d160ecc65"
@@ -345,7 +346,7 @@ def test_damaged_files_give_one_clear_error(tmp_path: Path, zipped: bool) -> Non
     # Most of the file is the room left for names: aim at the rest.
     places = [i for i, byte in enumerate(data) if byte]
     opened = 0
-    for _ in range(300):
+    for _ in rounds(100):
         bad = bytearray(data)
         for _ in range(chance.choice((1, 2, 20))):
             bad[chance.choice(places)] = chance.randrange(256)
@@ -367,4 +368,4 @@ def test_damaged_files_give_one_clear_error(tmp_path: Path, zipped: bool) -> Non
             pass
         finally:
             source.close()
-    assert opened > 20
+    assert opened > 7

@@ -21,6 +21,7 @@ from coverslip.formats import open_source, recognise
 from coverslip.formats.trees import tiff_bytes
 from coverslip.formats.trees.ome_xml import short_path
 from coverslip.testing import FormatTests, Golden
+from fuzz import rounds
 
 
 def noise(shape: tuple[int, ...], dtype: str = "uint16") -> np.ndarray[Any, Any]:
@@ -435,7 +436,7 @@ def test_damaged_bytes_give_clear_errors(tmp_path: Path, compression: str | None
     good = path.read_bytes()
     rng = random.Random(5)
     refused = 0
-    for attempt in range(120):
+    for attempt in rounds(40):
         bad = bytearray(good)
         if attempt % 3 == 0:
             del bad[rng.randrange(len(bad)) :]
@@ -445,7 +446,7 @@ def test_damaged_bytes_give_clear_errors(tmp_path: Path, compression: str | None
                 bad[rng.randrange(min(top, len(bad)))] ^= 1 << rng.randrange(8)
         path.write_bytes(bad)
         refused += _refused(path)
-    assert refused > 20
+    assert refused > 7
 
 
 def _refused(path: Path) -> bool:

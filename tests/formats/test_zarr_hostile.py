@@ -15,6 +15,7 @@ import pytest
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, UnsafeLink, Unsupported
 from coverslip.core.spec import Box
 from coverslip.formats import open_source, recognise
+from fuzz import rounds
 from zarr_files import V3_CODECS, axes, datasets, pixels, pyramid, write_group, write_image
 
 
@@ -279,7 +280,7 @@ def test_damaged_chunks_are_told_or_differ(tmp_path: Path, codec: str) -> None:
     whole = chunk.read_bytes()
     rng = np.random.default_rng(5)
     told: list[str] = []
-    for trial in range(60):
+    for trial in rounds(60):
         broken = bytearray(whole)
         if trial % 3 == 0:
             del broken[int(rng.integers(0, len(broken))) :]

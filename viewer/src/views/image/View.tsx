@@ -19,7 +19,7 @@ import {
 } from "./model";
 import { Readout } from "./Readout";
 import { type Scene, Stage } from "./stage";
-import { getImage, type ImageModel, setImage, useImage, wantedKey } from "./state";
+import { getImage, type ImageModel, setImage, useImage, volumeKey, wantedKey } from "./state";
 
 const NO_WINDOW: [number, number] = [0, 1];
 const BAR_PX = 140;
@@ -52,7 +52,9 @@ function useScene(): Scene | null {
       const channels = volume.volumes.map(({ channel }) => channel);
       const own = looksOf({ shown: channels, settings } as ImageModel);
       const sides = volumeSides(info);
-      return { kind: "volume", key, level: volume.level, volumes: volume.volumes, looks: own, sides };
+      // While the next volume is on its way the one before stays, but it is not what was asked for.
+      const fresh = volume.key === volumeKey(info, plane) && channels.join() === shown.join();
+      return { kind: "volume", key: fresh ? key : "", level: volume.level, volumes: volume.volumes, looks: own, sides };
     }
     const selection = labels ? labelSelection({ labelTiles, plane, mode } as ImageModel) : null;
     const look = { opacity: labels?.opacity ?? 1, outlines: labels?.outlines ?? false, chosen };
@@ -63,7 +65,7 @@ function useScene(): Scene | null {
       plane: { tiles, selections, looks, smooth: webGl()?.floatLinear ?? false },
       labels: selection && labelTiles ? { tiles: labelTiles, selection, look } : null,
     };
-  }, [info, tiles, mode, volume, settings, key, labels, labelTiles, plane, chosen, attempt, selections, looks]);
+  }, [info, tiles, mode, volume, settings, key, labels, labelTiles, plane, chosen, attempt, selections, looks, shown]);
 }
 
 function mark(name: string): void {

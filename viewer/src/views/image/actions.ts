@@ -29,7 +29,7 @@ import {
   sliderAxes,
   volumeLevel,
 } from "./model";
-import { blankImage, getImage, type Hover, type ImageModel, setImage, setProgress } from "./state";
+import { blankImage, getImage, type Hover, type ImageModel, setImage, setProgress, volumeKey } from "./state";
 import { type Selection, Tiles } from "./tiles";
 import type { Volume } from "./volume";
 
@@ -424,8 +424,7 @@ export async function loadVolume(): Promise<void> {
     const voxels = ["x", "y", "z"].reduce((n, axis) => n * (shape[info.dim_labels.indexOf(axis)] ?? 1), 1);
     return setImage({ volume: { kind: "too_large", voxels } });
   }
-  const { z: _, ...others } = plane;
-  const key = JSON.stringify([info.array_id, others]);
+  const key = volumeKey(info, plane);
   const before = getImage().volume;
   const kept = before.kind === "ready" && before.key === key ? before.volumes : [];
   await latest("volume", async (signal) => {

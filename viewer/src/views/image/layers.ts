@@ -28,7 +28,9 @@ const PlaneLayer = XRLayer as unknown as new (props: PlaneLayerProps) => Layer<P
 const EXTENSIONS = [new CompositeExtension()];
 /** Tiles asked for at once; more would only wait in the browser's queue, where they cannot be overtaken. */
 const MOST_REQUESTS = 8;
-const CACHED_TILES = 400;
+/** Textures kept beyond those on the screen; the graphics card may be the one of a laptop. */
+const TEXTURE_BYTES = 256e6;
+const FEWEST_KEPT = 24;
 
 export interface PlaneScene {
   tiles: Tiles;
@@ -104,7 +106,7 @@ export function tileLayer(id: string, scene: PlaneScene, { onError }: Reports): 
   const smoothBelow = planeProps(scene, true);
   const sharpTop = planeProps(scene, false);
   const layer = new TileLayer<Loaded, { looks: readonly ChannelLook[]; smooth: boolean }>({
-    ...tiling(id, tiles, selections.map(selectionKey).join("|"), onError),
+    ...tiling(id, tiles, selections.map(selectionKey), onError),
     looks: scene.looks,
     smooth: scene.smooth,
     getTileData: async ({ index, signal }) => {
@@ -133,7 +135,7 @@ export function labelLayer(id: string, scene: LabelScene, { onError }: Reports):
     { ids: Uint32Array; width: number; height: number; byteLength: number },
     { look: LabelLook }
   >({
-    ...tiling(id, tiles, selectionKey(selection), onError),
+    ...tiling(id, tiles, [selectionKey(selection)], onError),
     look,
     getTileData: async ({ index, signal }) => {
       const { pixels, width, height } = await tiles.get(-(index as TileIndex).z, index.x, index.y, selection, signal);
@@ -157,15 +159,16 @@ export function labelLayer(id: string, scene: LabelScene, { onError }: Reports):
   return layer as unknown as TileStack;
 }
 
-function tiling(id: string, tiles: Tiles, selection: string, onError: (error: Error) => void) {
+function tiling(id: string, tiles: Tiles, selections: string[], onError: (error: Error) => void) {
+  const bytes = tiles.pyramid.tileSize ** 2 * 4 * Math.max(1, selections.length);
   return {
     id,
     TilesetClass: tilesetOf(tiles.pyramid),
     tileSize: tiles.pyramid.tileSize,
     maxRequests: MOST_REQUESTS,
-    maxCacheSize: CACHED_TILES,
+    maxCacheSize: Math.max(FEWEST_KEPT, Math.floor(TEXTURE_BYTES / bytes)),
     refinementStrategy: "best-available" as const,
-    updateTriggers: { getTileData: [selection] },
+    updateTriggers: { getTileData: [selections.join("|")] },
     onTileError: (error: unknown) => onError(error instanceof Error ? error : new Error(String(error))),
     pickable: false,
   };

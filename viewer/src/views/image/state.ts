@@ -119,3 +119,9 @@ export function wantedKey(state: ImageModel): string {
     .map(([axis, index]) => `${axis}${index}`);
   return [info.array_id, mode, places.join(","), shown.join("+"), labels?.id ?? ""].join("|");
 }
+
+/** Which volumes belong together: those of one image at one place on the axes beside z. */
+export function volumeKey(info: TileInfo, plane: Plane): string {
+  const { z: _, ...others } = plane;
+  return JSON.stringify([info.array_id, others]);
+}

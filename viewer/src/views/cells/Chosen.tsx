@@ -10,7 +10,7 @@ import { crewOf, select, unselect } from "../../state/actions";
 import { get, MOST_LINKED, set, useModel } from "../../state/store";
 import { namesOf, saveLines } from "./names";
 
-const MOST_ROWS = 12;
+const MOST_ROWS = 8;
 
 export default function Chosen() {
   const { selection, geometry } = useModel();

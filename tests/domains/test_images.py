@@ -227,3 +227,23 @@ def test_units_as_files_write_them() -> None:
         None,
         "parsec",
     ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1e308, -1e308, 0.0]),
+        np.array([65504, -65504, 0], np.float16),
+        np.array([3e38, -3e38, 0], np.float32),
+        np.array([2**63 - 1, -(2**63), 0]),
+        np.array([127, -128, 0], np.int8),
+        np.array([1e300, np.nextafter(1e300, np.inf), 1e300]),
+        np.full(3, 2**60),
+    ],
+    ids=lambda v: f"{v.dtype} {v[0]:g}",
+)
+def test_figures_at_the_ends_of_what_numbers_hold(values: np.ndarray[Any, Any]) -> None:
+    found = statistics(values)
+    assert (found["min"], found["max"]) == (values.min(), values.max())
+    assert found["percentiles"]["50"] == np.median(values.astype(float))
+    assert sum(found["histogram"]["counts"]) == values.size

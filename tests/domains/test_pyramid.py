@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coverslip.core.errors import Stopped
 from coverslip.core.node import Array
 from coverslip.core.spec import ArraySpec, Box
+from coverslip.core.stop import Stop
 from coverslip.core.tree import MemoryArray
-from coverslip.domains.pyramid import TILE, pyramid, reduce_by
+from coverslip.domains.pyramid import TILE, pyramid, read, reduce_by
 from coverslip.engine.sidecar import Shelf, Sidecar
 
 
@@ -170,8 +175,9 @@ def test_the_cache_is_private_and_within_its_quota(tmp_path: Path, monkeypatch: 
         os.utime(sidecar._path((f"source {number}",)), (number, number))
     held = sum(f.stat().st_size for f in tmp_path.rglob("*") if f.is_file())
     assert held <= 1_000_000
-    assert Shelf(sidecar, ("source 59",)).get("0.0", 50_000) is not None
-    assert Shelf(sidecar, ("source 0",)).get("0.0", 50_000) is None
+    again = Sidecar(tmp_path / "cache", quota_bytes=1_000_000)  # which holds nothing in memory yet
+    assert Shelf(again, ("source 59",)).get("0.0", 50_000) is not None
+    assert Shelf(again, ("source 0",)).get("0.0", 50_000) is None
     assert all(f.stat().st_mode & 0o077 == 0 for f in tmp_path.rglob("*") if f.is_file())
 
 
@@ -189,3 +195,45 @@ def test_a_large_plane_is_made_in_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     levels = pyramid([("0", MemoryArray(values))], False, Shelf())
     np.testing.assert_array_equal(levels[1].array.read_all(), reduce_by(values, (2, 2)))
     assert levels[-1].array.spec.shape[-1] <= TILE
+
+
+class Endless(Array):
+    """An image of 20 terabytes."""
+
+    def __init__(self) -> None:
+        self.attrs, self.reads = {}, 0
+
+    @property
+    def spec(self) -> ArraySpec:
+        return ArraySpec((4_000_000, 5_000_000), np.dtype(np.uint8))
+
+    def read(self, box: Box) -> np.ndarray[Any, Any]:
+        self.reads += 1
+        return np.zeros(box.shape, np.uint8)
+
+
+def test_a_coarse_level_is_no_longer_made_when_nobody_waits() -> None:
+    base, stop = Endless(), Stop()
+    coarse = pyramid([("0", base)], False, Shelf())[-1].array
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(Stopped):
+        read(coarse, Box((0, 0), (1, 1)), stop)
+    done = base.reads
+    time.sleep(0.05)
+    assert base.reads == done
+
+
+def test_a_tile_that_many_want_at_once_is_made_once() -> None:
+    class Slow(Counting):
+        def read(self, box: Box) -> np.ndarray[Any, Any]:
+            time.sleep(0.01)
+            return super().read(box)
+
+    values = np.random.default_rng(6).integers(0, 255, (2000, 2000), np.uint8)
+    base = Slow(values)
+    sidecar = Sidecar(Path("/proc/nowhere"))  # no disk: memory alone keeps it
+    level = pyramid([("0", base)], False, Shelf(sidecar, ("etag",)))[2].array
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(lambda i: level.read(Box((i, 0), (i + 1, 500))), range(0, 400, 10)))
+    assert base.read_elements == values.size
+    np.testing.assert_array_equal(parts[1], reduce_by(reduce_by(values, (2, 2)), (2, 2))[10:11])

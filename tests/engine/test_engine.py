@@ -90,7 +90,7 @@ def test_quick_questions_do_not_wait_for_slow_reads() -> None:
     async def ask() -> str:
         reader = Reader(1)
         slow = [asyncio.create_task(reader.run(f"slow {i}", lambda stop: release.wait(20))) for i in range(5)]
-        answer = await asyncio.wait_for(reader.run("health", lambda stop: "well", quick=True), 10)
+        answer = await asyncio.wait_for(reader.run("health", lambda stop: "well", lane="quick"), 10)
         release.set()
         await asyncio.gather(*slow)
         reader.close()
@@ -111,6 +111,66 @@ def test_an_error_reaches_all_who_wait() -> None:
         return found
 
     assert [type(e) for e in asyncio.run(both())] == [NotFound, NotFound]
+
+
+def test_long_reads_give_way_to_short_ones() -> None:
+    def long(stop: Stop) -> str:
+        begun.append(1)
+        for _ in range(100):
+            time.sleep(0.005)
+            stop.check()
+        return "long"
+
+    begun: list[int] = []
+
+    async def ask() -> tuple[float, list[str]]:
+        reader = Reader(1)
+        slow = [asyncio.create_task(reader.run(i, long, within_s=0.02)) for i in range(3)]
+        await asyncio.sleep(0.01)
+        started = time.perf_counter()
+        assert await reader.run("short", lambda stop: "short", within_s=0.02) == "short"
+        waited = time.perf_counter() - started
+        answers = await asyncio.gather(*slow)
+        reader.close()
+        return waited, answers
+
+    waited, answers = asyncio.run(ask())
+    assert waited < 0.5, "three long reads of half a second each were begun before"
+    assert answers == ["long"] * 3
+    assert len(begun) == 6, "each is begun again once, where it may take longer"
+
+
+def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+    release, begun = threading.Event(), []
+
+    async def scroll() -> None:
+        reader = Reader(1)
+        first = asyncio.create_task(reader.run("first", lambda stop: release.wait(20)))
+        await asyncio.sleep(0.02)
+        rest = [asyncio.create_task(reader.run(i, lambda stop: begun.append(1))) for i in range(50)]
+        await asyncio.sleep(0.02)
+        for task in rest:
+            task.cancel()
+        await asyncio.sleep(0.02)
+        release.set()
+        await first
+        await reader.run("last", lambda stop: None)
+        reader.close()
+
+    asyncio.run(scroll())
+    assert not begun
+
+
+def test_an_end_of_iteration_is_an_error_like_others() -> None:
+    async def ask() -> None:
+        reader = Reader(1)
+        try:
+            await asyncio.wait_for(reader.run("k", lambda stop: next(iter(()))), 5)
+        finally:
+            reader.close()
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(ask())
 
 
 class Fake(Source):

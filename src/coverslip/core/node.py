@@ -77,6 +77,8 @@ class Source(ABC):
     root: Group
     etag: str
     """Changes whenever any byte of the source may have changed; holds no character outside ``[0-9a-z-]``."""
+    generation: int = 0
+    """Set by who opened it: the number of changes that were seen and that ``etag`` may not tell."""
     modified_s: float
     """When the source last changed, in seconds since 1970 (UTC)."""
 

@@ -14,6 +14,7 @@ from coverslip.core.errors import BadRequest, NotFound
 from coverslip.core.spec import Box
 from coverslip.core.stop import NEVER, Stop
 from coverslip.domains.images import Image
+from coverslip.domains.pyramid import read
 
 PROJECT_ELEMENTS = 1 << 23
 """How many elements of a projection are read at once."""
@@ -52,6 +53,8 @@ def plane_of(image: Image, at: Mapping[str, int], project: str | None = None) ->
     ------
     BadRequest
         With the code ``bad_selection``, when there is no such axis or position.
+    NotFound
+        With the code ``tile_outside``, when the image has no plane at all.
     """
     if not is_picture(image):
         raise BadRequest(
@@ -68,7 +71,10 @@ def plane_of(image: Image, at: Mapping[str, int], project: str | None = None) ->
         index = at.get(name)
         if index is not None and not 0 <= index < size:
             raise bad_selection(f"{name}={index} is outside; there is 0 to {size - 1}")
-        chosen.append(None if index is None and name == "c" and image.rgb else index or 0)
+        if not size:
+            raise NotFound(f"The image is empty: there is nothing on its axis {name}", "", "tile_outside")
+        all_colors = index is None and name == "c" and image.rgb and project != "c"
+        chosen.append(None if all_colors else index or 0)
     return Plane(tuple(chosen), lead.index(project) if project is not None else None)
 
 
@@ -80,9 +86,8 @@ def read_part(
     shape = array.spec.shape
     start = [i or 0 for i in plane.at]
     end = [min(3, n) if i is None else i + 1 for i, n in zip(plane.at, shape, strict=False)]  # alpha is left out
-    stop.check()
     if plane.project is None:
-        part = array.read(Box((*start, rows[0], columns[0]), (*end, rows[1], columns[1])))
+        part = read(array, Box((*start, rows[0], columns[0]), (*end, rows[1], columns[1])), stop)
     else:
         part = _project(image, level, plane.project, start, end, rows, columns, stop)
     height, width = rows[1] - rows[0], columns[1] - columns[0]
@@ -106,9 +111,9 @@ def _project(
     step = max(PROJECT_ELEMENTS // one, 1)
     best: npt.NDArray[Any] | None = None
     for low in range(0, array.spec.shape[axis], step):
-        stop.check()
         start[axis], end[axis] = low, min(low + step, array.spec.shape[axis])
-        part = array.read(Box((*start, rows[0], columns[0]), (*end, rows[1], columns[1]))).max(axis, keepdims=True)
+        part = read(array, Box((*start, rows[0], columns[0]), (*end, rows[1], columns[1])), stop)
+        part = part.max(axis, keepdims=True)
         best = part if best is None else np.maximum(best, part)
     if best is None:
         raise NotFound("The image is empty", "", "tile_outside")

@@ -8,7 +8,9 @@ objects is a third object.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from coverslip.core.node import Array
 from coverslip.core.spec import ArraySpec, Box
+from coverslip.core.stop import NEVER, Stop
 from coverslip.engine.sidecar import Shelf
 
 TILE = 512
@@ -25,6 +28,8 @@ BLOCK_ELEMENTS = 1 << 24
 """How much of a finer level is held at once while a coarser one is made."""
 SLACK = 0.02
 """How far a stored level's size may be from a power of two of level 0's."""
+LOOK_S = 0.1
+"""How often who waits for a tile that another makes looks whether to go on waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,12 @@ def _fold(block: npt.NDArray[Any], axis: int, how: str) -> npt.NDArray[Any]:
     return np.asarray(total // n).astype(dtype)
 
 
+def read(array: Array, box: Box, stop: Stop = NEVER) -> npt.NDArray[Any]:
+    """The elements of ``box``; a level that is made first looks at ``stop`` while it is."""
+    stop.check()
+    return array.read(box, stop) if isinstance(array, Reduced) else array.read(box)
+
+
 class Reduced(Array):
     """A level made from a finer one.
 
@@ -128,6 +139,7 @@ class Reduced(Array):
         shape = tuple(math.ceil(n / f) for n, f in zip(spec.shape, factors, strict=True))
         lead = len(shape) - 2
         self._spec = ArraySpec(shape, spec.dtype, (*(1,) * lead, min(TILE, shape[-2]), min(TILE, shape[-1])))
+        self._making: dict[tuple[int, ...], threading.Lock] = {}
         self.attrs = {}
 
     @property
@@ -135,8 +147,8 @@ class Reduced(Array):
         """Shape, dtype, and the tiles it is made in."""
         return self._spec
 
-    def read(self, box: Box) -> npt.NDArray[Any]:
-        """The elements of ``box``; tiles it touches are made when they are not kept yet."""
+    def read(self, box: Box, stop: Stop = NEVER) -> npt.NDArray[Any]:
+        """The elements of ``box``; tiles it touches are made when they are not kept yet, looking at ``stop``."""
         out = np.empty(box.shape, self._spec.dtype)
         if not out.size:
             return out
@@ -146,42 +158,62 @@ class Reduced(Array):
         for offset in np.ndindex(*(b - a for a, b in zip(first, last, strict=True))):
             index = tuple(a + o for a, o in zip(first, offset, strict=True))
             low = tuple(i * c for i, c in zip(index, chunks, strict=True))
-            tile = self._tile(index, low)
+            tile = self._tile(index, low, stop)
             start = [max(a, b) for a, b in zip(box.start, low, strict=True)]
-            stop = [min(a, b + n) for a, b, n in zip(box.stop, low, tile.shape, strict=True)]
-            inside = tuple(slice(a - b, c - b) for a, b, c in zip(start, low, stop, strict=True))
-            target = tuple(slice(a - b, c - b) for a, b, c in zip(start, box.start, stop, strict=True))
+            end = [min(a, b + n) for a, b, n in zip(box.stop, low, tile.shape, strict=True)]
+            inside = tuple(slice(a - b, c - b) for a, b, c in zip(start, low, end, strict=True))
+            target = tuple(slice(a - b, c - b) for a, b, c in zip(start, box.start, end, strict=True))
             out[target] = tile[inside]
         return out
 
-    def _tile(self, index: tuple[int, ...], low: tuple[int, ...]) -> npt.NDArray[Any]:
+    def _tile(self, index: tuple[int, ...], low: tuple[int, ...], stop: Stop) -> npt.NDArray[Any]:
         shape = tuple(
             min(c, n - a) for c, n, a in zip(self._spec.chunks or self._spec.shape, self._spec.shape, low, strict=True)
         )
-        key = ".".join(map(str, index))
-        kept = self._shelf.get(key, math.prod(shape) * self._spec.dtype.itemsize)
-        if kept is not None:
-            return np.frombuffer(kept, self._spec.dtype).reshape(shape)
-        tile = np.ascontiguousarray(self._make(low, shape))
-        self._shelf.put(key, tile.data.cast("B"))
+        tile = self._kept(index, shape)
+        if tile is None:
+            with self._turn(index, stop):
+                tile = self._kept(index, shape)  # another may have made it meanwhile
+                if tile is None:
+                    tile = np.ascontiguousarray(self._make(low, shape, stop))
+                    self._shelf.put(_name(index), tile.data.cast("B"))
         return tile
 
-    def _make(self, low: tuple[int, ...], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    def _kept(self, index: tuple[int, ...], shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
+        kept = self._shelf.get(_name(index), math.prod(shape) * self._spec.dtype.itemsize)
+        return np.frombuffer(kept, self._spec.dtype).reshape(shape) if kept is not None else None
+
+    @contextmanager
+    def _turn(self, index: tuple[int, ...], stop: Stop) -> Iterator[None]:
+        """One makes a tile, the others wait: it may stand for gigabytes."""
+        turn = self._making.setdefault(index, threading.Lock())
+        while not turn.acquire(timeout=LOOK_S):
+            stop.check()
+        try:
+            stop.check()
+            yield
+        finally:
+            self._making.pop(index, None)  # who waits has hold of it; a late third makes the tile twice at worst
+            turn.release()
+
+    def _make(self, low: tuple[int, ...], shape: tuple[int, ...], stop: Stop) -> npt.NDArray[Any]:
         start = tuple(a * f for a, f in zip(low, self._factors, strict=True))
-        stop = tuple(
+        end = tuple(
             min((a + n) * f, size)
             for a, n, f, size in zip(low, shape, self._factors, self._finer.spec.shape, strict=True)
         )
-        rows, step = stop[-2] - start[-2], self._factors[-2]
-        wide = math.prod(b - a for a, b in zip(start, stop, strict=True)) // max(rows, 1)
+        rows, step = end[-2] - start[-2], self._factors[-2]
+        wide = math.prod(b - a for a, b in zip(start, end, strict=True)) // max(rows, 1)
         at_once = max(BLOCK_ELEMENTS // max(wide, 1) // step, 1) * step
-        if at_once >= rows:
-            return reduce_by(self._finer.read(Box(start, stop)), self._factors, self._how)
         parts = []
-        for row in range(start[-2], stop[-2], at_once):
-            box = Box((*start[:-2], row, start[-1]), (*stop[:-2], min(row + at_once, stop[-2]), stop[-1]))
-            parts.append(reduce_by(self._finer.read(box), self._factors, self._how))
-        return np.concatenate(parts, -2)
+        for row in range(start[-2], end[-2], at_once):
+            box = Box((*start[:-2], row, start[-1]), (*end[:-2], min(row + at_once, end[-2]), end[-1]))
+            parts.append(reduce_by(read(self._finer, box, stop), self._factors, self._how))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, -2)
+
+
+def _name(index: tuple[int, ...]) -> str:
+    return ".".join(map(str, index))
 
 
 def pyramid(stored: Sequence[tuple[str, Array]], label: bool, shelf: Shelf, spatial: bool = True) -> list[Level]:
@@ -228,8 +260,10 @@ def _stored_at(stored: Sequence[tuple[str, Array]], exponent: int) -> tuple[str,
     for name, array in stored[1:]:
         other = array.spec.shape
         wanted = [n / 2**exponent for n in shape[-2:]]
-        if other[:-2] == shape[:-2] and all(
-            abs(a - b) <= max(1.0, SLACK * b) for a, b in zip(other[-2:], wanted, strict=True)
+        if (
+            array.spec.dtype == stored[0][1].spec.dtype
+            and other[:-2] == shape[:-2]
+            and all(abs(a - b) <= max(1.0, SLACK * b) for a, b in zip(other[-2:], wanted, strict=True))
         ):
             return name, array
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,28 +61,35 @@ def color_of(text: str) -> tuple[int, int, int]:
 def brightness(pixels: npt.NDArray[Any], look: Look) -> npt.NDArray[np.float32]:
     """Pixels as 0 to 1 within the window; what is no number is 0."""
     low, high = look.window
-    scale = np.float32(1.0 / (high - low)) if high > low else np.float32(0)
-    bright = pixels.astype(np.float32)
-    bright -= np.float32(low)
-    bright *= scale
+    with np.errstate(over="ignore", invalid="ignore"):  # windows and pixels beyond what 32 bits hold
+        scale = np.float32(1.0 / (high - low)) if high > low else np.float32(0)
+        bright = pixels.astype(np.float32)
+        bright -= np.float32(low)
+        bright *= scale
     np.nan_to_num(bright, copy=False, nan=0.0)
     np.clip(bright, 0, 1, out=bright)
     return bright if look.gamma == 1.0 else np.power(bright, np.float32(look.gamma), out=bright)
 
 
-def composite(planes: Sequence[npt.NDArray[Any]], looks: Sequence[Look]) -> npt.NDArray[np.uint8]:
-    """Channels in their colours, added up: shape ``(rows, columns, 3)``, or ``(rows, columns)`` for one in white."""
-    if len(planes) == 1 and looks[0].color == (255, 255, 255):
-        bright = brightness(planes[0], looks[0])
-        bright *= np.float32(255)
-        bright += np.float32(0.5)
-        return bright.astype(np.uint8)
-    total = np.zeros((*planes[0].shape, 3), np.float32)
+def composite(planes: Iterable[npt.NDArray[Any]], looks: Sequence[Look]) -> npt.NDArray[np.uint8]:
+    """Channels in their colours, added up: shape ``(rows, columns, 3)``, or ``(rows, columns)`` for one in white.
+
+    Planes are taken one after the other, so that they may be read as they are drawn.
+    """
+    total: npt.NDArray[np.float32] | None = None
     for plane, look in zip(planes, looks, strict=True):
         bright = brightness(plane, look)
+        if len(looks) == 1 and look.color == (255, 255, 255):
+            bright *= np.float32(255)
+            bright += np.float32(0.5)
+            return bright.astype(np.uint8)
+        if total is None:
+            total = np.zeros((*plane.shape, 3), np.float32)
         for channel, amount in enumerate(look.color):
             if amount:
                 total[..., channel] += bright * np.float32(amount)
+    if total is None:
+        raise BadRequest("There is no channel to draw", "", "bad_selection")
     np.minimum(total, 255, out=total)
     total += np.float32(0.5)
     return total.astype(np.uint8)

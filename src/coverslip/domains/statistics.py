@@ -35,16 +35,29 @@ def statistics(pixels: npt.NDArray[Any]) -> dict[str, Any]:
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
         return _counted(values)
     low, high = values.min(), values.max()
-    counts, _ = np.histogram(values, BINS, (float(low), float(high) if high > low else float(low) + 1.0))
-    cut = np.percentile(values, PERCENTILES)
-    return {
-        "min": low.item(),
-        "max": high.item(),
-        "mean": float(values.mean(dtype=np.float64)),
-        "std": float(values.std(dtype=np.float64)),
-        "percentiles": {_name(p): float(v) for p, v in zip(PERCENTILES, cut, strict=True)},
-        "histogram": {"lo": float(low), "hi": float(high), "counts": counts.tolist()},
-    }
+    values = values.astype(np.float64, copy=False)  # differences of the others may be more than they hold
+    with np.errstate(over="ignore", invalid="ignore"):  # what a number cannot hold is told as null
+        return {
+            "min": low.item(),
+            "max": high.item(),
+            "mean": float(values.mean(dtype=np.float64)),
+            "std": float(values.std(dtype=np.float64)),
+            "percentiles": {
+                _name(p): float(v) for p, v in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)
+            },
+            "histogram": {"lo": float(low), "hi": float(high), "counts": _bins(values, float(low), float(high))},
+        }
+
+
+def _bins(values: npt.NDArray[Any], low: float, high: float) -> list[int]:
+    try:
+        counts, _ = np.histogram(values, BINS, (low, high if high > low else low + 1.0))
+    except ValueError:  # the range, or a 256th of it, is more than a number holds or less than it tells apart
+        span = high / 4 - low / 4
+        place = (values / 4 - low / 4) / span * BINS if span else np.zeros(values.size)
+        counts = np.bincount(np.minimum(place.astype(np.intp), BINS - 1), minlength=BINS)
+    found: list[int] = counts.tolist()
+    return found
 
 
 def _counted(values: npt.NDArray[Any]) -> dict[str, Any]:

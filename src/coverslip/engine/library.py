@@ -87,13 +87,14 @@ class Entry:
             if self._opened is None or not self._opened.source.fresh():
                 self._let_go()
                 self._opened = Opened(self._open(), self._shelf.done)
+                self._opened.source.generation = self._generation
             self._opened.hold()
             found = self._opened, self._etag(self._opened.source)
         self._shelf.used(self)
         return found
 
     def _etag(self, source: Source) -> str:
-        return f"{source.etag}-{self._generation:x}" if self._generation else source.etag
+        return f"{source.etag}-{source.generation:x}" if source.generation else source.etag
 
     def source(self) -> Source:
         """The source as it is now; never one that changed on disk since it was opened.

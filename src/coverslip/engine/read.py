@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Literal, TypeVar
 
-from coverslip.core.stop import Stop
+from coverslip.core.stop import Overdue, Stop
 
 T = TypeVar("T")
+Lane = Literal["read", "quick", "slow", "query"]
+LANES: dict[Lane, int] = {"quick": 2, "slow": 2, "query": 2}
+"""Threads beside those that read. Each lane has its own, so that however many slow reads there are, a server says that
+it is well, lists what it has, and sends what takes a moment only."""
+SHORT_S = 0.25
+"""A read that takes longer goes on in the slow lane, if it says how far it is (`Stop.check`)."""
+TURN_S = 4.0
+"""A slow read gives way to others after this long, then after twice that, and so on; what it keeps is not lost."""
 
 
 class _Flight:
@@ -26,27 +35,36 @@ class Reader:
     Parameters
     ----------
     threads
-        How many reads run at once. Questions that cost next to nothing have two threads of their own, so that however
-        many slow reads there are, a server says that it is well.
+        How many reads run at once; the other lanes have threads of their own.
     """
 
     def __init__(self, threads: int = 4) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="coverslip-read")
-        self._quick = ThreadPoolExecutor(2, thread_name_prefix="coverslip-quick")
-        self._flights: dict[str, _Flight] = {}
+        lanes: dict[Lane, int] = {"read": threads, **LANES}
+        self._pools = {lane: ThreadPoolExecutor(n, f"coverslip-{lane}") for lane, n in lanes.items()}
+        self._flights: dict[Hashable, _Flight] = {}
 
-    async def run(self, key: str, work: Callable[[Stop], T], quick: bool = False) -> T:
+    async def run(self, key: Hashable, work: Callable[[Stop], T], lane: Lane = "read", within_s: float = math.inf) -> T:
         """The result of ``work``, which runs once for all who ask for ``key`` at the same time.
 
         When the last of them is cancelled (its client went away), the work is asked to stop.
+
+        Parameters
+        ----------
+        key
+            Equal for requests that have the same answer, and for no others. It is held while the work runs: the
+            ``id`` of an object that is gone may be another's by then, the object itself may not.
+        work
+            What is done; it may be begun again when it takes longer than ``within_s``.
+        lane
+            Which threads do it.
+        within_s
+            After how long it goes on in the slow lane.
         """
         flight = self._flights.get(key)
         if flight is None:
-            stop = Stop()
-            pool = self._quick if quick else self._pool
-            future: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(pool, work, stop)
-            flight = self._flights[key] = _Flight(future, stop)
-            future.add_done_callback(partial(self._landed, key, flight))
+            loop = asyncio.get_running_loop()
+            flight = self._flights[key] = _Flight(loop.create_future(), Stop(within_s))
+            self._pools[lane].submit(self._do, key, flight, work, loop)
         flight.waiters += 1
         try:
             result: T = await asyncio.shield(flight.future)
@@ -58,15 +76,40 @@ class Reader:
                 if self._flights.get(key) is flight:  # who asks from now on starts anew
                     del self._flights[key]
 
-    def _landed(self, key: str, flight: _Flight, future: asyncio.Future[Any]) -> None:
+    def _do(self, key: Hashable, flight: _Flight, work: Callable[[Stop], Any], loop: asyncio.AbstractEventLoop) -> None:
+        result: Any = None
+        error: BaseException | None = None
+        flight.stop.allow(flight.stop.within_s)  # from now on: waiting for a thread does not count
+        try:
+            flight.stop.check()  # everybody may have left while it waited for a thread
+            result = work(flight.stop)
+        except Overdue:
+            flight.stop.allow(max(2 * flight.stop.within_s, TURN_S))
+            with suppress(RuntimeError):  # the reader was closed
+                self._pools["slow"].submit(self._do, key, flight, work, loop)
+            return
+        except StopIteration as failure:  # no future takes one
+            error = RuntimeError(repr(failure))
+        except BaseException as failure:  # noqa: BLE001  (handed to whoever waits)
+            error = failure
+        with suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(self._landed, key, flight, result, error)
+
+    def _landed(self, key: Hashable, flight: _Flight, result: Any, error: BaseException | None) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
-        if not future.cancelled():
-            future.exception()  # seen, so that an error nobody waits for is not reported as lost
+        if flight.future.done():
+            return
+        if error is None:
+            flight.future.set_result(result)
+            return
+        flight.future.set_exception(error)
+        flight.future.exception()  # seen, so that an error nobody waits for is not reported as lost
 
     def close(self) -> None:
         """End: running work is asked to stop, nothing new starts."""
         for flight in self._flights.values():
             flight.stop.set()
-        for pool in (self._pool, self._quick):
+            flight.future.cancel()
+        for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)

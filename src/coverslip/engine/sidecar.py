@@ -15,6 +15,8 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from coverslip.engine.cache import ByteCache
+
 MAGIC = b"CSK1"
 HEADER = len(MAGIC) + 4
 CACHE_DIR = "COVERSLIP_CACHE_DIR"
@@ -22,6 +24,8 @@ QUOTA_BYTES = 10 << 30
 SPARE_BYTES = 1 << 30
 """Disk space that is left free whatever the quota."""
 CHECK_EVERY_BYTES = 256 << 20
+MEMORY_BYTES = 48 << 20
+"""What was used last is kept in memory too: without reading and checking, and where no disk can be written."""
 
 
 def cache_folder() -> Path:
@@ -75,6 +79,7 @@ class Sidecar:
         self._folder = folder
         self._quota = quota_bytes
         self._lock = threading.Lock()
+        self._memory: ByteCache[memoryview] = ByteCache(MEMORY_BYTES)
         self._since_check = CHECK_EVERY_BYTES  # look at what is there before the first write
         self._writable = True
 
@@ -84,6 +89,10 @@ class Sidecar:
 
     def read(self, key: tuple[str, ...], name: str, size: int) -> memoryview | None:
         """As `Shelf.get`."""
+        whole = "\0".join((*key, name))
+        kept = self._memory.get(whole)
+        if kept is not None and len(kept) == size:
+            return kept
         path = self._path(key) / name
         try:
             data = path.read_bytes()
@@ -96,10 +105,12 @@ class Sidecar:
             return None
         with suppress(OSError):
             os.utime(path.parent)
+        self._memory.put(whole, body)
         return body
 
     def write(self, key: tuple[str, ...], name: str, data: memoryview) -> None:
         """As `Shelf.put`; a full or read-only disk keeps nothing, and says nothing: the answer is right without it."""
+        self._memory.put("\0".join((*key, name)), data)
         if not self._writable or len(data) > self._quota // 4:
             return
         self._make_room(len(data))

@@ -105,7 +105,7 @@ class CellsFront:
         path = path.removeprefix(root).lstrip("/")
         if path.startswith("_cellucid/"):
             return await self._about(request, path.removeprefix("_cellucid/"))
-        entry, wanted, path = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), quick=True)
+        entry, wanted, path = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), lane="quick")
         started = time.perf_counter()
         body = await self._body(entry, wanted, path, dict(request.query_params))
         response = reply(request.method, request.headers, body)
@@ -142,7 +142,7 @@ class CellsFront:
         raise Unreadable(f"{entry.name} is being written", "Try again when the writing is done.")
 
     async def _open(self, entry: Entry) -> tuple[Cells, str]:
-        return await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry), quick=True)
+        return await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry), lane="quick")
 
     def _make(self, entry: Entry, cells: Cells, tag: str, wanted: Wanted, query: dict[str, str], stop: Stop) -> Body:
         if wanted.kind not in ARRAYS:
@@ -191,9 +191,9 @@ class CellsFront:
     async def _about(self, request: Request, name: str) -> Response:
         """Who we are: ``health``, ``info`` and ``datasets``."""
         if name == "datasets":
-            content: Any = await self._reader.run("about datasets", lambda stop: self._list(), quick=True)
+            content: Any = await self._reader.run("about datasets", lambda stop: self._list(), lane="quick")
         elif name in ("health", "info"):
-            content = await self._reader.run(f"about {name}", lambda stop: self._about_first(name), quick=True)
+            content = await self._reader.run(f"about {name}", lambda stop: self._about_first(name), lane="quick")
         else:
             raise NotFound(f"Not found: _cellucid/{name[:100]}", "There is health, info and datasets.")
         data = to_json(content)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ from coverslip.fronts.http import Body, text_body, to_json
 from coverslip.fronts.tensors.select import (
     LARGEST_TILE,
     SMALLEST_TILE,
+    Shown,
     integer,
     picture_format,
     positions,
@@ -31,6 +34,9 @@ STATISTICS_PIXELS = 4_000_000
 MOST_SIBLINGS = 5000
 MOST_METADATA = 100
 OCTETS = "application/octet-stream"
+HEADER_SAFE = " !#$&'()*+/:;<=>?@[]^`{|}"
+WINDOW_PIXELS = 1 << 26
+"""A rendered tile without a window is shown in that of its plane, where this many pixels tell it at most."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def array_id(source: str, path: str) -> str:
 def split_id(id: str) -> tuple[str, str]:
     """The source and the path in it of an ``array_id``."""
     source, _, path = id.partition("/")
-    return source, path.strip("/")
+    return source, "/".join(filter(None, path.split("/")))
 
 
 def image_at(images: Images, path: str) -> Image:
@@ -126,12 +132,17 @@ def raw(pixels: npt.NDArray[Any], etag: str, dims: tuple[str, ...]) -> Answer:
     if pixels.dtype.kind == "b":
         pixels = pixels.view(np.uint8)
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-    headers = {
-        "X-Shape": ",".join(map(str, pixels.shape)),
-        "X-Dtype": pixels.dtype.name,
-        "X-Dim-Labels": ",".join(dims),
+    body = Body(memoryview(little.reshape(-1).view(np.uint8).data), OCTETS, etag)
+    return Answer(body, raw_headers(pixels.shape, pixels.dtype, dims))
+
+
+def raw_headers(shape: Sequence[int], dtype: np.dtype[Any], dims: Sequence[str]) -> dict[str, str]:
+    """What tells the bytes' meaning; names of axes that a header cannot hold as they are, are percent-encoded."""
+    return {
+        "X-Shape": ",".join(map(str, shape)),
+        "X-Dtype": "uint8" if dtype.kind == "b" else dtype.name,
+        "X-Dim-Labels": ",".join(quote(name, safe=HEADER_SAFE) for name in dims),
     }
-    return Answer(Body(memoryview(little.reshape(-1).view(np.uint8).data), OCTETS, etag), headers)
 
 
 def tile(image: Image, query: QueryParams, etag: str, stop: Stop) -> Answer:
@@ -141,52 +152,71 @@ def tile(image: Image, query: QueryParams, etag: str, stop: Stop) -> Answer:
     row, column = integer(query.get("row", "0"), "row"), integer(query.get("col", "0"), "col")
     form = picture_format(query.get("fmt", "raw"))
     at, project = positions(query), query.get("project")
-    if form == "raw":
-        plane = plane_of(image, at, project)
-        pixels = read_tile(image, level, row, column, size, plane, stop)
-        return raw(pixels, etag, ("c", "y", "x") if pixels.ndim == 3 else ("y", "x"))
 
     def read(plane: Plane) -> npt.NDArray[Any]:
         return read_tile(image, level, row, column, size, plane, stop)
 
-    return rendered(image, query, etag, at, read, form)
+    if form == "raw":
+        pixels = read(plane_of(image, at, project))
+        return raw(pixels, etag, ("c", "y", "x") if pixels.ndim == 3 else ("y", "x"))
+    return rendered(image, query, etag, at, read, form, stop)
 
 
-def rendered(image: Image, query: QueryParams, etag: str, at: dict[str, int], read: Any, form: str) -> Answer:
+def rendered(
+    image: Image,
+    query: QueryParams,
+    etag: str,
+    at: dict[str, int],
+    read: Callable[[Plane], npt.NDArray[Any]],
+    form: str,
+    stop: Stop,
+) -> Answer:
     """Planes that ``read`` gives, as a picture in the colours asked for."""
     wanted = shown(query)
     project = query.get("project")
-    plain = wanted[0].channel is None and wanted[0].color is None and "c" not in at
-    if image.rgb and plain:
-        pixels = np.moveaxis(read(plane_of(image, at, project)), 0, -1)
-        low, high = wanted[0].window or _full_range(pixels.dtype, pixels, image)
-        looks = [wanted[0].look((low, high), None)]
-        picture = np.stack([composite([pixels[..., i]], looks) for i in range(3)], -1)
+
+    def window(one: Shown, plane: Plane, channel: int) -> tuple[float, float]:
+        return one.window or _window_of(image, plane, channel, stop) or _range(read(plane))
+
+    if image.rgb and wanted[0].channel is None and wanted[0].color is None and "c" not in at and project != "c":
+        plane = plane_of(image, at, project)
+        look = wanted[0].look(window(wanted[0], plane, 0), None)
+        picture = np.stack([composite([pixels], [look]) for pixels in read(plane)], -1)
         return _picture(picture, form, etag)
     planes, looks = [], []
     for one in wanted:
         channel = one.channel if one.channel is not None else at.get("c", 0)
-        pixels = read(plane_of(image, {**at, "c": channel} if image.axis("c") is not None else at, project))
+        chosen = {**at, "c": channel} if image.axis("c") is not None or one.channel else at
+        plane = plane_of(image, chosen, project)
         color = image.channels[channel].color if channel < len(image.channels) else None
-        planes.append(pixels)
-        looks.append(one.look(_full_range(pixels.dtype, pixels, image, channel), color))
-    return _picture(composite(planes, looks), form, etag)
+        planes.append(plane)
+        looks.append(one.look(window(one, plane, channel), color))
+    return _picture(composite(map(read, planes), looks), form, etag)
 
 
-def _full_range(
-    dtype: np.dtype[Any], pixels: npt.NDArray[Any], image: Image | None = None, channel: int = 0
-) -> tuple[float, float]:
-    """The file's own window, else the dtype's range for bytes, else the range of the pixels."""
-    if image is not None and channel < len(image.channels):
-        own = image.channels[channel].window
-        if own is not None:
-            return own
+def _window_of(image: Image, plane: Plane, channel: int, stop: Stop) -> tuple[float, float] | None:
+    """Contrast that is the same for all tiles of a plane: the file's own, or what the coarsest level holds.
+
+    None where that level would first have to be made of too many pixels.
+    """
+    own = image.channels[channel].window if channel < len(image.channels) else None
+    if own is not None:
+        return own
+    dtype = image.array.spec.dtype
     if dtype.kind == "b":
         return 0.0, 1.0
     if dtype.kind == "u" and dtype.itemsize == 1:
         return 0.0, 255.0
-    figures = statistics(pixels)
-    return float(figures["min"] or 0), float(figures["max"] or 1)
+    stored = next(level for level in reversed(image.levels) if level.stored is not None)
+    if math.prod(stored.array.spec.shape[-2:]) > WINDOW_PIXELS or plane.project is not None:
+        return None
+    return _range(read_whole(image, len(image.levels) - 1, plane, stop))
+
+
+def _range(pixels: npt.NDArray[Any]) -> tuple[float, float]:
+    if pixels.dtype.kind == "f":
+        pixels = pixels[np.isfinite(pixels)]
+    return (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 1.0)
 
 
 def _picture(picture: npt.NDArray[np.uint8], form: str, etag: str) -> Answer:
@@ -194,12 +224,17 @@ def _picture(picture: npt.NDArray[np.uint8], form: str, etag: str) -> Answer:
     return Answer(Body(encode(picture, form), FORMATS[form], etag), headers)
 
 
-def figures(image: Image, query: QueryParams, etag: str, stop: Stop) -> Answer:
-    """``GET /api/statistics``: figures of a plane of one channel, or of every one."""
+def figures(
+    image: Image, query: QueryParams, etag: str, stop: Stop, done: dict[tuple[str, int | None], dict[str, Any]]
+) -> Answer:
+    """``GET /api/statistics``: figures of a plane of one channel, or of every one.
+
+    ``done`` keeps what is known already, for when this is stopped and begun again.
+    """
     at, project = positions(query), query.get("project")
     level = level_within(image, STATISTICS_PIXELS)
     axis = image.axis("c")
-    if axis is None:
+    if axis is None or project == "c":
         channels: list[int | None] = [None]
     elif "c" in at:
         channels = [at["c"]]
@@ -207,10 +242,10 @@ def figures(image: Image, query: QueryParams, etag: str, stop: Stop) -> Answer:
         channels = list(range(min(image.array.spec.shape[axis], len(image.channels))))
     found = []
     for channel in channels:
-        stop.check()
-        plane = plane_of(image, at if channel is None else {**at, "c": channel}, project)
-        pixels = read_whole(image, level, plane, stop)
-        found.append({"index": channel or 0, **statistics(pixels), "level": level, "sampled": level > 0})
+        if (etag, channel) not in done:
+            plane = plane_of(image, at if channel is None else {**at, "c": channel}, project)
+            done[etag, channel] = statistics(read_whole(image, level, plane, stop))
+        found.append({"index": channel or 0, **done[etag, channel], "level": level, "sampled": level > 0})
     return Answer(text_body(to_json({"channels": found}), "application/json", etag))
 
 

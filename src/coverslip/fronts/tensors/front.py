@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 from starlette.datastructures import QueryParams
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from coverslip.core.errors import BadRequest, NotFound
+from coverslip.core.errors import BadRequest, NotFound, TooLarge
 from coverslip.core.node import Source
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Options
@@ -23,14 +23,14 @@ from coverslip.domains.thumbnails import cells_thumbnail, image_thumbnail, no_th
 from coverslip.domains.tissue import cells_root
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
-from coverslip.engine.read import Reader
+from coverslip.engine.read import SHORT_S, Reader
 from coverslip.engine.sidecar import Shelf
-from coverslip.fronts.errors import answering
-from coverslip.fronts.http import REVALIDATE, Body, reply, text_body, to_json
+from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
+from coverslip.fronts.http import REVALIDATE, Body, matches, reply, text_body, to_json
 from coverslip.fronts.tensors import answers, slices, sources
 from coverslip.fronts.tensors.answers import Answer, split_id
 from coverslip.fronts.tensors.select import integer, integers, picture_format
-from coverslip.fronts.tensors.streams import Cut, check_size, cut, stream
+from coverslip.fronts.tensors.streams import AHEAD, FEW, Cut, begun, check_size, cut, stream
 
 FOREVER = "private, max-age=31536000, immutable"
 WHOLE_BYTES = 4 << 20
@@ -38,7 +38,10 @@ WHOLE_BYTES = 4 << 20
 MOST_BODY_BYTES = 1 << 20
 PREFIX = "api/"
 HEALTH = ("livez", "readyz", "healthz")
-Work = Callable[[Stop], Answer]
+NO_PART = ("v", "token")
+"""Parameters that change nothing of an answer's bytes."""
+Key = tuple[Hashable, ...]
+"""What an answer is the answer to, beside the source: equal only for what has equal bytes."""
 
 
 class ImagesFront:
@@ -75,9 +78,10 @@ class ImagesFront:
         self._cache = cache
         self._version = version
         self._cap = slice_bytes
+        self._streams = 0
 
         def images_of(source: Source) -> Images:
-            return Images(source, shelf.sub(source.etag))
+            return Images(source, shelf.sub(f"{source.etag}-{source.generation:x}"))
 
         def cells_of(source: Source) -> Cells:
             return Cells(cells_root(source.root), options)
@@ -93,7 +97,10 @@ class ImagesFront:
         """Answer one request."""
         if path in HEALTH:
             return self._health(path)
-        content = await _body_of(request) if request.method == "POST" else {}
+        try:
+            content = await _body_of(request) if request.method == "POST" else {}
+        except (TooLarge, ClientDisconnect) as error:
+            return error_response(error) if isinstance(error, TooLarge) else Response(status_code=CLIENT_GONE)
         return await answering(request, self._answer(request, path.removeprefix(PREFIX), content))
 
     async def _answer(self, request: Request, path: str, content: dict[str, Any]) -> Response:
@@ -112,7 +119,7 @@ class ImagesFront:
             case "sources":
                 return await self._sources(request, rest)
             case "catalog":
-                return _json(method, await self._quick(self._catalog.counts))
+                return _json(method, await self._reader.run("catalog", lambda stop: self._catalog.counts(), "quick"))
             case "tile_info" | "tile" | "statistics":
                 return await self._about_image(request, what, rest)
             case "thumbnail":
@@ -138,49 +145,62 @@ class ImagesFront:
 
     # -- the catalog -------------------------------------------------------------------------------------------------
 
-    async def _quick(self, work: Callable[[], Any]) -> Any:
-        return await self._reader.run(f"quick {id(work)}", lambda stop: work(), quick=True)
-
     async def _sources(self, request: Request, rest: str) -> Response:
         if not rest:
             wanted = sources.wanted(request.query_params)
-            rows, total = await self._quick(lambda: sources.listed(self._catalog, wanted))
-            data = to_json(rows)
-            # Not the revision: a page of a list that changed elsewhere is still the same page.
-            body = text_body(data, "application/json", sha256(data).hexdigest()[:32])
-            return _with(reply(request.method, request.headers, body), sources.counts(total, len(rows)))
+            listed = await self._reader.run(wanted, lambda stop: self._listed(wanted), "quick")
+            return _with(reply(request.method, request.headers, listed.body), listed.headers)
         id, _, part = rest.partition("/")
         if part not in ("", "metadata"):
             raise NotFound(f"Not found: /api/sources/{rest[:100]}", "There is /api/sources/ID and its metadata.")
         if not part:
-            return _json(request.method, await self._quick(lambda: sources.one(self._catalog, id)))
+            one = await self._reader.run(("source", id), lambda stop: sources.one(self._catalog, id), "quick")
+            return _json(request.method, one)
+        path = request.query_params.get("path", "")
         return await self._made(
             request,
             id,
-            f"metadata {rest}",
-            lambda images, etag, stop: _document(answers.metadata(images, request.query_params.get("path", "")), etag),
+            ("metadata", path),
+            lambda images, etag, stop: _document(answers.metadata(images, path), etag),
         )
+
+    def _listed(self, wanted: sources.Listing) -> Answer:
+        """A page of the list; made once while nothing changes, because many pages are open and ask again and again."""
+        key = f"sources {self._catalog.revision} {wanted}"
+        kept = self._cache.get(key)
+        if kept is None:
+            rows, total = sources.listed(self._catalog, wanted)
+            data = to_json(rows)
+            # Not the revision: a page of a list that changed elsewhere is still the same page.
+            body = text_body(data, "application/json", sha256(data).hexdigest()[:32])
+            kept = Answer(body, sources.counts(total, len(rows)))
+            self._cache.put(key, kept)
+        return kept
 
     async def _query(self, request: Request, content: dict[str, Any]) -> Response:
         sql = content.get("sql")
         if not isinstance(sql, str) or not sql.strip():
             raise BadRequest("The body has no sql", 'Send {"sql": "SELECT …"}.')
-        rows, truncated = await self._reader.run(f"sql {id(content)}", lambda stop: self._catalog.query(sql))
-        return _with(_json(request.method, rows), sources.counts(len(self._catalog), len(rows), truncated))
+        key = ("sql", self._catalog.revision, sql)
+        data, count, truncated = await self._reader.run(key, lambda stop: self._rows(sql), "query")
+        headers = sources.counts(len(self._catalog), count, truncated)
+        return Response(data, headers={"Cache-Control": "no-store", **headers}, media_type="application/json")
+
+    def _rows(self, sql: str) -> tuple[bytes, int, bool]:
+        rows, truncated = self._catalog.query(sql)
+        return to_json(rows), len(rows), truncated
 
     # -- images ------------------------------------------------------------------------------------------------------
 
     async def _made(
-        self, request: Request, source: str, key: str, make: Callable[[Images, str, Stop], Answer]
+        self, request: Request, source: str, key: Key, make: Callable[[Images, str, Stop], Answer]
     ) -> Response:
         """An answer from the images of a source, made once for each version of it."""
         expected = request.query_params.get("v")
 
         def work(stop: Stop) -> Answer:
-            images, version = self._catalog.open(source).view(self.images_of)
-            if expected is not None and expected != version:
-                raise NotFound("This version of the file is gone", "Ask for /api/tile_info again.", "superseded")
-            etag = f"{version}-{sha256(f'{self._version} {key}'.encode()).hexdigest()[:12]}"
+            images, version = self._opened(source, expected)
+            etag = self._etag(version, key)
             kept = self._cache.get(etag)
             if kept is None:
                 kept = make(images, etag, stop)
@@ -188,14 +208,24 @@ class ImagesFront:
             return kept
 
         started = time.perf_counter()
-        answer = await self._reader.run(f"{source} {key}", work)
+        answer = await self._reader.run((source, key, expected), work, within_s=SHORT_S)
         response = reply(request.method, request.headers, answer.body, FOREVER if expected is not None else REVALIDATE)
         took = (time.perf_counter() - started) * 1000
         return _with(response, {**answer.headers, "Server-Timing": f"app;dur={took:.1f}"})
 
+    def _opened(self, source: str, expected: str | None) -> tuple[Images, str]:
+        images, version = self._catalog.open(source).view(self.images_of)
+        if expected is not None and expected != version:
+            raise NotFound("This version of the file is gone", "Ask for /api/tile_info again.", "superseded")
+        return images, version
+
+    def _etag(self, version: str, key: Key) -> str:
+        return f"{version}-{sha256(repr((self._version, key)).encode()).hexdigest()[:12]}"
+
     async def _about_image(self, request: Request, what: str, id: str) -> Response:
         source, path = split_id(id)
         query = request.query_params
+        figures: dict[tuple[str, int | None], Any] = {}  # of channels that are done, when it is begun again
 
         def make(images: Images, etag: str, stop: Stop) -> Answer:
             image = answers.image_at(images, path)
@@ -203,11 +233,11 @@ class ImagesFront:
                 case "tile":
                     return answers.tile(image, query, etag, stop)
                 case "statistics":
-                    return answers.figures(image, query, etag, stop)
+                    return answers.figures(image, query, etag, stop, figures)
             version = etag.rpartition("-")[0]
             return _document(answers.tile_info(source, images, image, version), etag)
 
-        return await self._made(request, source, f"{what} {id} {_canonical(query)}", make)
+        return await self._made(request, source, (what, path, _canonical(query)), make)
 
     async def _thumbnail(self, request: Request, id: str) -> Response:
         source, path = split_id(id)
@@ -227,7 +257,7 @@ class ImagesFront:
                 picture = image_thumbnail(images[first], size, stop)
             return Answer(Body(encode(picture, form), FORMATS[form], etag))
 
-        return await self._made(request, source, f"thumbnail {id} {size} {form}", make)
+        return await self._made(request, source, ("thumbnail", path, size, form), make)
 
     # -- slices ------------------------------------------------------------------------------------------------------
 
@@ -242,54 +272,65 @@ class ImagesFront:
             image = answers.image_at(images, path)
             return slices.Found(image, cut(image, start or None, stop or None, factors or None, how, level))
 
-        return await self._send(request, source, f"block {id} {_canonical(query)}", find)
+        return await self._send(request, source, ("block", path, _canonical(query)), find)
 
     async def _slice(self, request: Request, content: dict[str, Any]) -> Response:
         wanted = slices.Wanted.read(content)
-        key = f"slice {msgspec.json.encode(content).hex()}"
+        key = ("slice", msgspec.json.encode(content))
         return await self._send(
             request, wanted.source, key, lambda images: wanted.find(answers.image_at(images, wanted.path))
         )
 
-    async def _send(self, request: Request, source: str, key: str, find: Callable[[Images], slices.Found]) -> Response:
-        def look(stop: Stop) -> tuple[slices.Found, str, Images]:
-            images, version = self._catalog.open(source).view(self.images_of)
-            return find(images), version, images
+    async def _send(self, request: Request, source: str, key: Key, find: Callable[[Images], slices.Found]) -> Response:
+        expected = request.query_params.get("v")
 
-        found, version, images = await self._reader.run(f"look {source} {key}", look)
+        def look(stop: Stop) -> tuple[slices.Found, str, Images]:
+            images, version = self._opened(source, expected)
+            found = find(images)
+            check_size(found.cut, self._cap)
+            return found, version, images
+
+        def make(images: Images, etag: str, stop: Stop) -> Answer:
+            found = find(images)  # again: the file may have changed since it was looked at
+            check_size(found.cut, self._cap)
+            return answers.raw(found.cut.read(found.cut.box, stop), etag, found.image.dims)
+
+        found, version, images = await self._reader.run(("look", source, key, expected), look)
         part: Cut = found.cut
-        check_size(part, self._cap)
         if part.nbytes <= WHOLE_BYTES:
-            return await self._made(
-                request,
-                source,
-                key,
-                lambda images, etag, stop: answers.raw(part.read(part.box), etag, found.image.dims),
-            )
+            return await self._made(request, source, key, make)
+        etag = self._etag(version, key)
         headers = {
-            "Content-Type": answers.OCTETS,
-            "Cache-Control": REVALIDATE,
-            "X-Shape": ",".join(map(str, part.shape)),
-            "X-Dtype": part.array.spec.dtype.name,
-            "X-Dim-Labels": ",".join(found.image.dims),
-            "Content-Length": str(part.nbytes),
-            "ETag": f'"{version}-{sha256(key.encode()).hexdigest()[:12]}"',
+            **answers.raw_headers(part.shape, part.array.spec.dtype, found.image.dims),
+            "Cache-Control": FOREVER if expected is not None else REVALIDATE,
+            "ETag": f'"{etag}"',
         }
+        if matches(request.headers.get("if-none-match"), {headers["ETag"]}):
+            return Response(status_code=304, headers=headers)
+        headers |= {"Content-Type": answers.OCTETS, "Content-Length": str(part.nbytes)}
         if request.method == "HEAD":
             return Response(headers=headers)
-        return StreamingResponse(stream(part, self._reader, images), headers=headers)
+        return StreamingResponse(await begun(self._stream(part, images)), headers=headers)
+
+    async def _stream(self, part: Cut, images: Images) -> AsyncIterator[memoryview]:
+        self._streams += 1
+        try:
+            ahead = AHEAD if self._streams <= FEW else 0
+            async for data in stream(part, self._reader, images, ahead):
+                yield data
+        finally:
+            self._streams -= 1
 
     async def _render(self, request: Request, content: dict[str, Any]) -> Response:
         wanted = slices.Wanted.read(content)
         rendering = slices.Rendering.read(content)
-        key = f"render {msgspec.json.encode(content).hex()}"
+        if rendering.form == "raw":
+            return await self._slice(request, content)
 
         def make(images: Images, etag: str, stop: Stop) -> Answer:
-            found = wanted.find(answers.image_at(images, wanted.path))
-            check_size(found.cut, self._cap)
-            return rendering.make(found, etag)
+            return rendering.make(wanted.find(answers.image_at(images, wanted.path)), etag, stop)
 
-        return await self._made(request, wanted.source, key, make)
+        return await self._made(request, wanted.source, ("render", msgspec.json.encode(content)), make)
 
 
 async def _body_of(request: Request) -> dict[str, Any]:
@@ -298,7 +339,7 @@ async def _body_of(request: Request) -> dict[str, Any]:
     async for part in request.stream():
         data += part
         if len(data) > MOST_BODY_BYTES:
-            return {}
+            raise TooLarge(f"The body is over {MOST_BODY_BYTES:,} bytes", "A request is a few lines of JSON.")
     try:
         content = msgspec.json.decode(bytes(data))
     except msgspec.DecodeError:
@@ -306,8 +347,9 @@ async def _body_of(request: Request) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _canonical(query: QueryParams) -> str:
-    return "&".join(sorted(f"{name}={value}" for name, value in query.multi_items() if name not in ("v", "token")))
+def _canonical(query: QueryParams) -> Key:
+    """What is asked for, in one order; of a name that comes twice the order is kept, since the last one counts."""
+    return tuple(sorted((item for item in query.multi_items() if item[0] not in NO_PART), key=lambda item: item[0]))
 
 
 def _document(value: Any, etag: str) -> Answer:

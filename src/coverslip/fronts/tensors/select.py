@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +16,13 @@ from coverslip.domains.render import FORMATS, Look, color_of
 LARGEST = 1 << 40
 SMALLEST_TILE, LARGEST_TILE = 64, 4096
 SMALLEST_GAMMA, LARGEST_GAMMA = 0.05, 20.0
-NOT_AXES = frozenset({"level", "row", "col", "size"})
+MOST_SHOWN = 64
+WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 
 
 def integer(text: str, name: str, low: int = 0, high: int = LARGEST) -> int:
     """A whole number within bounds."""
-    try:
-        value = int(text) if len(text) < 20 else high + 1
-    except ValueError:
-        value = low - 1
+    value = int(text) if WHOLE.fullmatch(text) else low - 1
     if not low <= value <= high:
         raise bad_selection(f"{name}={text[:40]!r} is not a whole number from {low} to {high}")
     return value
@@ -32,7 +31,7 @@ def integer(text: str, name: str, low: int = 0, high: int = LARGEST) -> int:
 def number(text: str, name: str) -> float:
     """A finite number."""
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else float("nan")
     except ValueError:
         value = float("nan")
     if not abs(value) < float("inf"):
@@ -86,8 +85,11 @@ def shown(query: QueryParams) -> list[Shown]:
     if "channels" not in query:
         window = _window(query["window"].split(","), "window") if "window" in query else None
         return [Shown(None, window, color_of(query["color"]) if "color" in query else None, gamma)]
+    parts = query["channels"].split(",")
+    if len(parts) > MOST_SHOWN:
+        raise bad_selection(f"channels has more than {MOST_SHOWN} entries")
     found = []
-    for part in query["channels"].split(",")[:64]:
+    for part in parts:
         fields = part.split(":")
         if len(fields) not in (1, 3, 4):
             raise bad_selection(f"channels={part[:40]!r} is not index:lo:hi:rrggbb")

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from coverslip.core.errors import BadRequest
+from coverslip.core.errors import BadRequest, TooLarge
+from coverslip.core.stop import Stop
 from coverslip.domains.images import Image
-from coverslip.domains.planes import bad_selection
+from coverslip.domains.planes import bad_selection, is_picture
 from coverslip.domains.render import FORMATS, Look, color_of, composite, encode
 from coverslip.fronts.http import Body
-from coverslip.fronts.tensors.answers import Answer, raw
+from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.select import picture_format, whole
 from coverslip.fronts.tensors.streams import Cut, cut
 
@@ -30,6 +31,8 @@ REDUCTIONS = {
     "precompute": "mean",
 }
 AUTO = "auto"
+MOST_PICTURE_PIXELS = 1 << 24
+"""Of one picture: the largest tile."""
 
 
 def reduction(name: str) -> str:
@@ -97,7 +100,7 @@ class Wanted:
         """The box in an image."""
         part = cut(image, self.start, self.stop, self.scale, self.how)
         if self.pixels is not None and len(image.dims) >= 2:
-            factors = list(self.scale or [1] * len(image.dims))
+            factors = [*(self.scale or ()), *[1] * (len(image.dims) - len(self.scale or ()))]
             while math.prod(part.shape[-2:]) > self.pixels:
                 factors[-2:] = [f * 2 for f in factors[-2:]]
                 part = cut(image, self.start, self.stop, factors, self.how)
@@ -145,21 +148,26 @@ class Rendering:
             picture_format(str(content.get("output_format") or "png")),
         )
 
-    def make(self, found: Found, etag: str) -> Answer:
+    def make(self, found: Found, etag: str, stop: Stop) -> Answer:
         """The picture of the first plane of a box."""
-        pixels = found.cut.read(found.cut.box)
-        if self.form == "raw":
-            return raw(pixels, etag, found.image.dims)
-        if pixels.ndim < 2 or 0 in pixels.shape or found.image.dims[-2:] != ("y", "x"):
+        part, image = found.cut, found.image
+        if not is_picture(image) or 0 in part.shape:
             raise BadRequest("This slice is not a picture", "Give it some of y and of x.", "not_a_picture")
-        if found.image.rgb and pixels.shape[found.image.dims.index("c")] == 3:
-            at = found.image.dims.index("c")
-            planes = np.moveaxis(pixels, at, 0).reshape(3, -1, *pixels.shape[-2:])[:, 0]
-        else:
-            planes = pixels.reshape(-1, *pixels.shape[-2:])[:1]
+        if math.prod(part.shape[-2:]) > MOST_PICTURE_PIXELS:
+            raise TooLarge(
+                f"The picture would have {math.prod(part.shape[-2:]):,} pixels; the cap is {MOST_PICTURE_PIXELS:,}",
+                "Send a pixel_budget, or a scale_hint.",
+            )
+        colors = image.axis("c") if image.rgb else None
+        if colors is not None and part.shape[colors] != 3:
+            colors = None
+        pixels = part.read(part.first_plane(colors), stop)
+        planes = pixels.reshape(-1, *pixels.shape[-2:])
+        planes = planes.view(np.uint8) if planes.dtype.kind == "b" else planes
         numbers = planes[np.isfinite(planes)] if planes.dtype.kind == "f" else planes
         ends = (0.0, 100.0) if self.whole_range else (self.low, self.high)
         low, high = (float(v) for v in np.percentile(numbers, ends)) if numbers.size else (0.0, 1.0)
+        stop.check()
         window = (low, high if high > low else low + 1)
         if len(planes) == 3:
             picture = np.stack([composite([p], [Look(window)]) for p in planes], -1)

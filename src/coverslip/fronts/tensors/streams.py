@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,19 +16,23 @@ import numpy.typing as npt
 from coverslip.core.errors import TooLarge
 from coverslip.core.node import Array
 from coverslip.core.spec import ArraySpec, Box
-from coverslip.core.stop import Stop
+from coverslip.core.stop import NEVER, Stop
 from coverslip.domains.images import Image, Images
 from coverslip.domains.planes import bad_selection
-from coverslip.domains.pyramid import reduce_by
-from coverslip.engine.read import Reader
+from coverslip.domains.pyramid import read, reduce_by
+from coverslip.engine.read import SHORT_S, Reader
 
 PIECE_BYTES = 8 << 20
 LARGEST_PIECE_BYTES = 64 << 20
 """A piece may grow to this to end where stored chunks end: a chunk cut in two is decoded twice."""
+MOST_ONE_BYTES = 256 << 20
+"""What may become one element of an answer: it is read at once."""
 SEND_BYTES = 1 << 20
 """At once to the socket, so that other requests get their turn."""
 AHEAD = 2
 """Pieces read while earlier ones are sent."""
+FEW = 4
+"""While more blocks are sent at once, none is read ahead: a slow client holds one piece in memory then."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,48 @@ class Cut:
         """Bytes of the answer."""
         return math.prod(self.shape) * self.array.spec.dtype.itemsize
 
-    def read(self, box: Box) -> npt.NDArray[Any]:
-        """The answer to a part of the box, little-endian and in C order."""
-        part = reduce_by(self.array.read(box), self.factors, self.how)
-        return np.ascontiguousarray(part, part.dtype.newbyteorder("<"))
+    @property
+    def one_bytes(self) -> int:
+        """Bytes that become one element of the answer."""
+        spec = self.array.spec
+        return math.prod(min(f, n) for f, n in zip(self.factors, self.box.shape, strict=True)) * spec.dtype.itemsize
+
+    def first_plane(self, whole: int | None = None) -> Box:
+        """The part of the box that becomes the first plane of the answer; the axis ``whole`` is left as it is."""
+        start, factors = self.box.start, self.factors
+        stop = list(self.box.stop)
+        for axis in range(len(stop) - 2):
+            if axis != whole:
+                stop[axis] = min(start[axis] + factors[axis], stop[axis])
+        return Box(start, tuple(stop))
+
+    def read(self, box: Box, stop: Stop = NEVER) -> npt.NDArray[Any]:
+        """The answer to a part of the box, little-endian and in C order; much of it is read part by part."""
+        spec = self.array.spec
+        if all(f == 1 for f in self.factors):
+            whole = read(self.array, box, stop)
+        else:
+            whole = np.empty(tuple(-(-n // f) for n, f in zip(box.shape, self.factors, strict=True)), spec.dtype)
+            for into in _parts(whole.shape, max(LARGEST_PIECE_BYTES // max(self.one_bytes, 1), 1)):
+                part = read(self.array, self._under(into, box), stop)
+                whole[into] = reduce_by(part, self.factors, self.how)
+        return np.ascontiguousarray(whole, spec.dtype.newbyteorder("<"))
+
+    def _under(self, into: tuple[slice, ...], box: Box) -> Box:
+        """The part of ``box`` that becomes these elements of its answer."""
+        low = (a + i.start * f for a, i, f in zip(box.start, into, self.factors, strict=True))
+        high = (a + i.stop * f for a, i, f in zip(box.start, into, self.factors, strict=True))
+        return Box(tuple(low), tuple(map(min, high, box.stop)))
+
+
+def _parts(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
+    """Parts of at most ``most`` elements that cover an array of this shape, long along the last axes."""
+    sizes = [1] * len(shape)
+    for axis in range(len(shape) - 1, -1, -1):
+        sizes[axis] = max(min(shape[axis], most), 1)
+        most //= sizes[axis]
+    for index in np.ndindex(*(-(-n // size) for n, size in zip(shape, sizes, strict=True))):
+        yield tuple(slice(i * s, min(i * s + s, n)) for i, s, n in zip(index, sizes, shape, strict=True))
 
 
 def cut(
@@ -123,7 +167,12 @@ def _coarser(image: Image, box: Box, factors: Sequence[int]) -> Cut | None:
 
 
 def check_size(cut: Cut, cap_bytes: int) -> None:
-    """Raise `TooLarge`, with the cap, for an answer over it."""
+    """Raise `TooLarge`, with the cap, for an answer over it, or one of which each element stands for too many."""
+    if cut.nbytes and cut.one_bytes > MOST_ONE_BYTES:
+        raise TooLarge(
+            f"One element of this answer is made of {cut.one_bytes:,} bytes; the cap is {MOST_ONE_BYTES:,} bytes",
+            "Ask for a coarser level with level=.",
+        )
     if cut.nbytes > cap_bytes:
         raise TooLarge(
             f"This slice is {cut.nbytes:,} bytes; the cap is {cap_bytes:,} bytes",
@@ -158,37 +207,56 @@ def pieces(spec: ArraySpec, box: Box, factors: Sequence[int]) -> Iterator[Box]:
             at = end
 
 
-async def stream(cut: Cut, reader: Reader, images: Images) -> AsyncIterator[memoryview]:
-    """The bytes of a cut; a few pieces are read ahead, and reading ends when nobody takes them.
+async def stream(cut: Cut, reader: Reader, images: Images, ahead: int = AHEAD) -> AsyncIterator[memoryview]:
+    """The bytes of a cut; ``ahead`` pieces are read ahead, and reading ends when nobody takes them.
 
     ``images`` is what the cut is from: held until the end, because a source stays open as long as its views live.
     """
     waiting = pieces(cut.array.spec, cut.box, cut.factors)
     tasks: list[asyncio.Task[npt.NDArray[Any]]] = []
+    mine = object()
 
-    def more() -> None:
-        box = next(waiting, None)
-        if box is not None:
-            tasks.append(asyncio.create_task(reader.run(f"piece {id(cut)} {box}", _reading(cut, box))))
+    def more(count: int) -> None:
+        for box in islice(waiting, max(count - len(tasks), 0)):
+            work = partial(_read_piece, cut, box)
+            task = asyncio.create_task(reader.run((mine, box), work, within_s=SHORT_S))
+            task.add_done_callback(_seen)
+            tasks.append(task)
 
     try:
-        for _ in range(AHEAD):
-            more()
+        more(ahead + 1)
         while tasks:
             part = await tasks.pop(0)
-            more()
+            more(ahead)
             data = memoryview(part.reshape(-1).view(np.uint8).data)
+            del part
             for at in range(0, len(data), SEND_BYTES):
                 yield data[at : at + SEND_BYTES]
+            del data
+            more(ahead + 1)
     finally:
         for task in tasks:
             task.cancel()
         del images
 
 
-def _reading(cut: Cut, box: Box) -> Callable[[Stop], npt.NDArray[Any]]:
-    def read(stop: Stop) -> npt.NDArray[Any]:
-        stop.check()
-        return cut.read(box)
+async def begun(parts: AsyncIterator[memoryview]) -> AsyncIterator[memoryview]:
+    """The same parts; the first one is there, so that what cannot be read is told with a status of its own."""
+    first = [await anext(parts)]
 
-    return read
+    async def rest() -> AsyncIterator[memoryview]:
+        yield first.pop()  # a part left here would keep the whole piece in memory
+        async for part in parts:
+            yield part
+
+    return rest()
+
+
+def _seen(task: asyncio.Task[npt.NDArray[Any]]) -> None:
+    """An error in what was read ahead and is not wanted any more is nobody's concern."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _read_piece(cut: Cut, box: Box, stop: Stop) -> npt.NDArray[Any]:
+    return cut.read(box, stop)

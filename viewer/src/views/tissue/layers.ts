@@ -37,6 +37,9 @@ export function veil({ width, height }: Pyramid, opacity: number): Layer | null 
       depthCompare: "always",
       depthWriteEnabled: false,
       blend: true,
+      // Without a word for the operation the factors count for nothing.
+      blendColorOperation: "add",
+      blendAlphaOperation: "add",
       blendColorSrcFactor: "zero",
       blendColorDstFactor: "one-minus-src-alpha",
       blendAlphaSrcFactor: "zero",

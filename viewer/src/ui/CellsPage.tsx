@@ -119,6 +119,11 @@ function CellsBar() {
       value={dataset?.id ?? ""}
       onChange={(e) => navigate({ page: "cells", dataset: e.target.value })}
     >
+      {dataset === null ? (
+        <option value="" disabled>
+          Choose
+        </option>
+      ) : null}
       {datasets.map((d) => (
         <option key={d.id} value={d.id}>
           {d.name}

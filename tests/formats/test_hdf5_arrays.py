@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +16,7 @@ import pytest
 from coverslip.core.errors import CoverslipError, Damaged, Unsupported
 from coverslip.domains.images import Images
 from coverslip.formats import formats, open_source, recognise
+from coverslip.formats.trees.hdf5 import H5Array
 from coverslip.formats.trees.hdf5_chunks import H5Chunks
 from coverslip.testing import FormatTests
 from coverslip.testing.formats import Golden
@@ -218,6 +221,37 @@ def test_chunks_that_are_not_stored_hold_the_fill_value(tmp_path: Path) -> None:
     source.close()
 
 
+def test_a_damaged_fill_value_does_not_end_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=pixels((8, 8), "uint16"), chunks=(4, 4), compression="gzip", fillvalue=7)
+    whole = path.read_bytes()
+    assert whole.count(b"\1\2\0\0\0\7\0") == 1  # that there is one, its size, and seven
+    path.write_bytes(whole.replace(b"\1\2\0\0\0\7\0", b"\1\2\0\0\x80\7\0"))
+    with pytest.raises(Unsupported, match="fill-value"):
+        open_source(path)
+
+
+def test_closing_leaves_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    """It may run in a thread that must not wait for HDF5's lock, the one that answers requests."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("deep/x", data=pixels((8, 8), "uint16"), chunks=(4, 4), compression="gzip")
+        file["y"] = pixels((8, 8), "uint16")
+    gc.collect()
+    gc.disable()
+    try:
+        source = open_source(path)
+        for image in Images(source):
+            image.array.read_all()
+        del image
+        source.close()
+        del source
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, H5Array)]
+    finally:
+        gc.enable()
+
+
 def test_other_conventions_are_left_to_their_formats(tmp_path: Path) -> None:
     form = next(f for f in formats() if f.name == "hdf5")
     for members in (("obs/_index", "var/_index", "X"), ("H5Types/x", "Populations/A/x")):
@@ -276,7 +310,8 @@ def test_damaged_files_are_told(tmp_path: Path, name: str) -> None:
             continue
         try:
             for image in Images(source):
-                assert image.array.read_all().shape == image.array.spec.shape
+                if math.prod(image.array.spec.shape) < 1 << 24:
+                    assert image.array.read_all().shape == image.array.spec.shape
         except CoverslipError:
             told += 1
         finally:

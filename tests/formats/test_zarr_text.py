@@ -114,7 +114,7 @@ def test_damaged_text_is_told(tmp_path: Path, name: str) -> None:
         chunk.write_bytes(broken)
         try:
             assert opened(path).read_all().shape == WORDS.shape
-        except Damaged:
+        except (Damaged, Unsupported):  # zstd calls some damage unsupported
             continue
 
 

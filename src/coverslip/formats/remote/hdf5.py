@@ -66,6 +66,7 @@ class RangedH5Source(H5Source):
             self._opened = False
             self._file.close()
             self._remote.close()
+            self._let_go()
 
 
 def _spans(dataset: h5py.Dataset, box: Box) -> list[tuple[int, int]]:

@@ -25,6 +25,7 @@ from coverslip.core.format import file_etag
 from coverslip.core.node import Array, Attrs, Group, Node, Source
 from coverslip.core.ranges import Ranges
 from coverslip.core.spec import ArraySpec, Box
+from coverslip.core.tree import MemoryGroup
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 BROKEN = "The file looks truncated or damaged, or needs a compression filter that is not installed."
@@ -93,6 +94,12 @@ class H5Source(Source):
             os.close(self._fd)
             self._fd = -1
             self._file.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        # Tree and source hold each other. Left to the garbage collector, h5py's objects would be ended in whatever
+        # thread it runs in, and wait there for HDF5's lock.
+        self.root = MemoryGroup({})
 
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:

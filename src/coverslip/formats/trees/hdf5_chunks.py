@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -67,6 +68,14 @@ def _filters(array: H5Array) -> list[int]:
         return [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
 
 
+def _fill_value(array: H5Array) -> Any:
+    """What chunks that are not stored hold; zero where the file does not say."""
+    with damage(str(array.dataset.name)):
+        # Asked for a value whose status it finds invalid, HDF5 ends the process.
+        told = array.dataset.id.get_create_plist().fill_value_defined()
+        return array.dataset.fillvalue if told == h5py.h5d.FILL_VALUE_USER_DEFINED else 0
+
+
 class Native(Array):
     """An array whose elements are stored in the other byte order."""
 
@@ -96,7 +105,7 @@ class H5Chunks(Array):
         self._array, self._dataset, self._filters = array, array.dataset, _filters(array)
         self._stored = array.dataset.dtype
         self._spec = ArraySpec(array.spec.shape, self._stored.newbyteorder("="), array.spec.chunks)
-        self._fill = array.dataset.fillvalue
+        self._fill = _fill_value(array)
         self._codecs = _codecs()
         self._key = new_key()
 

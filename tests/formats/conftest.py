@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,28 @@ SHOWN_BY = {
     "test_a_change_is_seen": "changes",
 }
 COLUMNS = ("opens", "axes", "units", "channels", "lazy", "pyramid", "threads", "changes", "damage")
+
+
+Write = Callable[[Path], Path]
+WRITTEN: dict[tuple[object, ...], Path] = {}
+
+
+@pytest.fixture
+def once(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Write], Path]:
+    """Has a sample written once for all tests of a class, and gives each test a copy of its own."""
+
+    def copy(write: Write) -> Path:
+        spec = getattr(request.node, "callspec", None)
+        key = (request.cls, *(spec.params.items() if spec is not None else ()))
+        if key not in WRITTEN:
+            WRITTEN[key] = write(tmp_path_factory.mktemp("written"))
+        path = WRITTEN[key]
+        target = tmp_path / path.name
+        return Path(shutil.copytree(path, target) if path.is_dir() else shutil.copy2(path, target))
+
+    return copy
 
 
 class Shown:

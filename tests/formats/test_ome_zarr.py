@@ -39,14 +39,21 @@ STEPS = [2.5, 1.0, 1.5, 0.65, 0.65]
 class Zarrs(FormatTests):
     format_name = "ome-zarr"
 
+    @pytest.fixture
+    def sample(self, once: Any) -> Path:
+        return once(self.write)
+
+    def write(self, folder: Path) -> Path:
+        """The sample, in an empty folder."""
+        raise NotImplementedError
+
 
 class TestVersion4(Zarrs):
     """0.4 in Zarr v2: blosc with bitshuffle, flat keys, a pyramid, channels."""
 
     raw_key = "omero"
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         ome = {
             "multiscales": [
                 {"version": "0.4", "name": "cells", "axes": axes("tczyx"), "datasets": datasets(3, STEPS)},
@@ -54,7 +61,7 @@ class TestVersion4(Zarrs):
             "omero": OMERO,
         }
         codec = numcodecs.Blosc(cname="zstd", clevel=3, shuffle=numcodecs.Blosc.BITSHUFFLE)
-        return write_image(tmp_path / "a.zarr", LEVELS, ome, 2, compressors=codec)
+        return write_image(folder / "a.zarr", LEVELS, ome, 2, compressors=codec)
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         steps = dict(zip("tczyx", STEPS, strict=True))
@@ -81,11 +88,10 @@ class TestVersion5Sharded(Zarrs):
 
     data = pixels((3, 64, 96), "uint8")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         ome = {"multiscales": [{"axes": axes("cyx", "nanometer"), "datasets": datasets(2, [1.0, 108.0, 108.0])}]}
         options = {"chunks": (1, 16, 16), "shards": (3, 32, 32), "compressors": V3_CODECS["zstd"]}
-        return write_image(tmp_path / "b.ome.zarr", pyramid(self.data, 2), ome, **options)
+        return write_image(folder / "b.ome.zarr", pyramid(self.data, 2), ome, **options)
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "cyx", {"y": 108.0, "x": 108.0}, "nanometer", levels=2)}
@@ -101,11 +107,10 @@ class TestLarge(Zarrs):
 
     data = pixels((4, 512, 640), "uint16")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         ome = {"multiscales": [{"axes": axes("cyx"), "datasets": datasets(3, [1.0, 0.5, 0.5])}]}
         options = {"chunks": (1, 128, 128), "shards": (4, 512, 640), "compressors": V3_CODECS["zstd"]}
-        return write_image(tmp_path / "large.zarr", pyramid(self.data, 3), ome, **options)
+        return write_image(folder / "large.zarr", pyramid(self.data, 3), ome, **options)
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "cyx", {"x": 0.5}, "micrometer", levels=3)}
@@ -126,8 +131,7 @@ class TestBigEndianNested(Zarrs):
 
     data = pixels((5, 30, 21), ">f4")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         level = [{"type": "scale", "scale": [2.0, 1.0, 1.0]}, {"type": "translation", "translation": [1.0, 2.0, 3.0]}]
         whole = [{"type": "scale", "scale": [0.5, 0.25, 0.125]}, {"type": "translation", "translation": [10.0, 0, 0]}]
         scale = {
@@ -136,7 +140,7 @@ class TestBigEndianNested(Zarrs):
             "datasets": [{"path": "full/data", "coordinateTransformations": level}],
             "coordinateTransformations": whole,
         }
-        path = write_group(tmp_path / "d.zarr", {"multiscales": [scale]}, 2)
+        path = write_group(folder / "d.zarr", {"multiscales": [scale]}, 2)
         write_array(
             path / "full" / "data", self.data, 2, order="F", compressors=numcodecs.Zlib(),
             chunk_key_encoding={"name": "v2", "separator": "/"},
@@ -156,10 +160,9 @@ class TestUnusualOrder(Zarrs):
 
     data = pixels((12, 20, 2, 7), "int16")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         ome = {"multiscales": [{"axes": axes("xyct"), "datasets": datasets(1, [0.1, 0.2, 1.0, 60.0])}], "omero": OMERO}
-        return write_image(tmp_path / "e.zarr", [self.data], ome)
+        return write_image(folder / "e.zarr", [self.data], ome)
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {
@@ -174,14 +177,13 @@ class TestRgb(Zarrs):
 
     data = pixels((3, 20, 30), "uint8")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         channels = [{"label": n, "color": c} for n, c in zip("RGB", ("FF0000", "00FF00", "0000FF"), strict=True)]
         ome = {
             "multiscales": [{"axes": axes("cyx"), "datasets": datasets(1, [1.0, 0.5, 0.5])}],
             "omero": {"channels": channels},
         }
-        return write_image(tmp_path / "f.zarr", [self.data], ome)
+        return write_image(folder / "f.zarr", [self.data], ome)
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "cyx", channels="RGB", colors=["FF0000", "00FF00", "0000FF"], rgb=True)}
@@ -191,12 +193,15 @@ class TestOldVersions(Zarrs):
     """0.1 and 0.2 name no axes, 0.3 gives names only; none gives sizes."""
 
     @pytest.fixture(params=["0.1", "0.2", "0.3"])
-    def sample(self, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-        scale: dict[str, Any] = {"version": request.param, "datasets": [{"path": "0"}, {"path": "1"}]}
-        if request.param == "0.3":
+    def sample(self, once: Any, request: pytest.FixtureRequest) -> Path:
+        return once(lambda folder: self.old(folder, request.param))
+
+    def old(self, folder: Path, version: str) -> Path:
+        scale: dict[str, Any] = {"version": version, "datasets": [{"path": "0"}, {"path": "1"}]}
+        if version == "0.3":
             scale["axes"] = ["t", "c", "z", "y", "x"]
-        path = write_image(tmp_path / "old.zarr", LEVELS[:2], {"multiscales": [scale]}, 2, chunks=(1, 1, 2, 20, 20))
-        if request.param == "0.2":  # nested chunks, and metadata from before it told so
+        path = write_image(folder / "old.zarr", LEVELS[:2], {"multiscales": [scale]}, 2, chunks=(1, 1, 2, 20, 20))
+        if version == "0.2":  # nested chunks, and metadata from before it told so
             for level in ("0", "1"):
                 for chunk in [f for f in (path / level).iterdir() if not f.name.startswith(".")]:
                     target = path / level / chunk.name.replace(".", "/")
@@ -219,15 +224,14 @@ class Plates(Zarrs):
         for field in (0, 1)
     }
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         wells = [
             {"path": w, "rowIndex": "AB".index(w[0]), "columnIndex": int(w[2]) - 1}
             for w in ("A/1", "A/2", "B/1", "B/2")
         ]
         plate = {"name": "screen", "rows": [{"name": "A"}, {"name": "B"}], "columns": [{"name": "1"}, {"name": "2"}],
                  "wells": wells, "field_count": 2}  # fmt: skip
-        path = tmp_path / "plate.zarr"
+        path = folder / "plate.zarr"
 
         def group(at: Path, ome: dict[str, Any]) -> None:
             attributes = ome if self.version == 2 else {"ome": {"version": "0.5", **ome}}
@@ -267,9 +271,8 @@ class TestOneWell(Zarrs):
 
     data = pixels((9, 9), "uint8")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        path = write_group(tmp_path / "well", {"ome": {"version": "0.5", "well": {"images": [{"path": "f0"}]}}})
+    def write(self, folder: Path) -> Path:
+        path = write_group(folder / "well", {"ome": {"version": "0.5", "well": {"images": [{"path": "f0"}]}}})
         ome = {"multiscales": [{"axes": axes("yx"), "datasets": datasets(1, [1.0, 1.0])}]}
         write_image(path / "f0", [self.data], ome)
         return path
@@ -283,11 +286,10 @@ class TestZip(Zarrs):
 
     data = pixels((4, 50, 40), "uint16")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         ome = {"multiscales": [{"axes": axes("zyx"), "datasets": datasets(2, [1.0, 0.5, 0.5])}]}
-        folder = write_image(tmp_path / "folder", pyramid(self.data, 2), ome, shards=(4, 32, 32), chunks=(1, 16, 16))
-        return zipped(folder, tmp_path / "a.ozx")
+        plain = write_image(folder / "plain", pyramid(self.data, 2), ome, shards=(4, 32, 32), chunks=(1, 16, 16))
+        return zipped(plain, folder / "a.ozx")
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "zyx", {"z": 1.0, "y": 0.5}, "micrometer", levels=2)}
@@ -296,11 +298,10 @@ class TestZip(Zarrs):
 class TestDeflatedZip(TestZip):
     """``.zarr.zip`` of Zarr v2 with compressed entries."""
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
+    def write(self, folder: Path) -> Path:
         ome = {"multiscales": [{"axes": axes("zyx"), "datasets": datasets(2, [1.0, 0.5, 0.5])}]}
-        folder = write_image(tmp_path / "folder", pyramid(self.data, 2), ome, 2, compressors=None)
-        return zipped(folder, tmp_path / "a.zarr.zip", zipfile.ZIP_DEFLATED)
+        plain = write_image(folder / "plain", pyramid(self.data, 2), ome, 2, compressors=None)
+        return zipped(plain, folder / "a.zarr.zip", zipfile.ZIP_DEFLATED)
 
 
 class TestCollection(Zarrs):
@@ -308,9 +309,8 @@ class TestCollection(Zarrs):
 
     series: ClassVar = {"1": pixels((8, 9), "uint8", 1), "0": pixels((2, 8, 9), "uint16", 2)}
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        path = write_group(tmp_path / "scan.zarr", {"bioformats2raw.layout": 3}, 2)
+    def write(self, folder: Path) -> Path:
+        path = write_group(folder / "scan.zarr", {"bioformats2raw.layout": 3}, 2)
         write_group(path / "OME", {"series": list(self.series)}, 2)
         (path / "OME" / "METADATA.ome.xml").write_text("<OME/>")
         for name, data in self.series.items():
@@ -339,10 +339,12 @@ class TestLabels(Zarrs):
     data, objects = pixels((40, 40), "uint16"), pixels((40, 40), "int32")
 
     @pytest.fixture(params=[2, 3])
-    def sample(self, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-        version = request.param
+    def sample(self, once: Any, request: pytest.FixtureRequest) -> Path:
+        return once(lambda folder: self.labelled(folder, request.param))
+
+    def labelled(self, folder: Path, version: int) -> Path:
         ome = {"multiscales": [{"axes": axes("yx"), "datasets": datasets(1, [0.2, 0.2])}]}
-        path = write_image(tmp_path / "g.zarr", [self.data], ome, version)
+        path = write_image(folder / "g.zarr", [self.data], ome, version)
         named = {"labels": ["nuclei", "gone"]}
         write_group(path / "labels", named if version == 2 else {"ome": {"version": "0.5", **named}}, version)
         label = {"colors": [{"label-value": 1, "rgba": [255, 0, 0, 255]}], "source": {"image": "../../"}}
@@ -370,9 +372,8 @@ class TestSpatialDataWithoutTables(Zarrs):
 
     picture, cells = pixels((3, 24, 24), "uint8"), pixels((24, 24), "int64")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        path = write_group(tmp_path / "sd.zarr", {"spatialdata_attrs": {"version": "0.2"}})
+    def write(self, folder: Path) -> Path:
+        path = write_group(folder / "sd.zarr", {"spatialdata_attrs": {"version": "0.2"}})
         for part in ("images", "labels", "tables"):
             write_group(path / part, {})
         ome = {"multiscales": [{"axes": axes("cyx", None), "datasets": datasets(2, [1.0, 1.0, 1.0])}]}

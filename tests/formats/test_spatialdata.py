@@ -63,8 +63,8 @@ class Stores(FormatTests):
     can_be_truncated = False  # the largest file is the table's
 
     @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        return write_store(tmp_path / "sd.zarr", self.version, self.marked)
+    def sample(self, once: Any) -> Path:
+        return once(lambda folder: write_store(folder / "sd.zarr", self.version, self.marked))
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"images/he": Golden(PICTURE, "cyx", levels=2), "labels/cells": Golden(LABELS, "yx")}

@@ -26,16 +26,23 @@ from zarr_files import axes, datasets, pixels, write_array, write_group, write_i
 class Arrays(FormatTests):
     format_name = "zarr"
 
+    @pytest.fixture
+    def sample(self, once: Any) -> Path:
+        return once(self.write)
+
+    def write(self, folder: Path) -> Path:
+        """The sample, in an empty folder."""
+        raise NotImplementedError
+
 
 class TestOneArray(Arrays):
     """A v2 array is offered itself."""
 
     data = pixels((3, 20, 30), "int16")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        write_array(tmp_path / "volume.zarr", self.data, 2, compressors=numcodecs.Zlib())
-        return tmp_path / "volume.zarr"
+    def write(self, folder: Path) -> Path:
+        write_array(folder / "volume.zarr", self.data, 2, compressors=numcodecs.Zlib())
+        return folder / "volume.zarr"
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "zyx")}
@@ -46,10 +53,9 @@ class TestNamedAxes(Arrays):
 
     data = pixels((2, 3, 4, 5), "complex64")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        write_array(tmp_path / "a.zarr", self.data, dimension_names=["t", "c", "y", "x"])
-        return tmp_path / "a.zarr"
+    def write(self, folder: Path) -> Path:
+        write_array(folder / "a.zarr", self.data, dimension_names=["t", "c", "y", "x"])
+        return folder / "a.zarr"
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "tcyx")}
@@ -65,9 +71,8 @@ class TestHierarchy(Arrays):
     version = 2
     raw_key = "gain"
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        return self.written(tmp_path / "h.zarr")
+    def write(self, folder: Path) -> Path:
+        return self.written(folder / "h.zarr")
 
     def written(self, path: Path) -> Path:
         write_group(path, {}, self.version)
@@ -98,9 +103,8 @@ class TestConsolidated(TestHierarchy):
 
     document = ".zarray"
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        path = self.written(tmp_path / "h.zarr")
+    def write(self, folder: Path) -> Path:
+        path = self.written(folder / "h.zarr")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # v3 has no specification of it yet
             zarr.consolidate_metadata(path)
@@ -119,13 +123,12 @@ class TestXarray(Arrays):
 
     data: ClassVar = {"air": pixels((4, 6, 8), "float32"), "lat": pixels((6,), "float64")}
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        path = write_group(tmp_path / "air.zarr", {}, 2)
+    def write(self, folder: Path) -> Path:
+        path = write_group(folder / "air.zarr", {}, 2)
         dims = {"air": ["t", "y", "x"], "lat": ["y"]}
         for name, data in self.data.items():
             write_array(path / name, data, 2, attributes={"_ARRAY_DIMENSIONS": dims[name]})
-        return zipped(path, tmp_path / "air.zip")
+        return zipped(path, folder / "air.zip")
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"air": Golden(self.data["air"], "tyx"), "lat": Golden(self.data["lat"], "y")}
@@ -136,10 +139,9 @@ class TestLarge(Arrays):
 
     data = pixels((16, 256, 256), "uint16")
 
-    @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        write_array(tmp_path / "large.zarr", self.data, 2, chunks=(8, 64, 64), compressors=numcodecs.Zlib(1))
-        return tmp_path / "large.zarr"
+    def write(self, folder: Path) -> Path:
+        write_array(folder / "large.zarr", self.data, 2, chunks=(8, 64, 64), compressors=numcodecs.Zlib(1))
+        return folder / "large.zarr"
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "zyx")}

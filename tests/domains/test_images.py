@@ -18,6 +18,7 @@ from coverslip.domains.render import Look, color_of, composite, encode
 from coverslip.domains.statistics import statistics
 from coverslip.domains.thumbnails import image_thumbnail
 from coverslip.formats.trees.image import image, images, in_order
+from coverslip.fronts.tensors.streams import cut
 
 
 class Tree(Source):
@@ -247,3 +248,17 @@ def test_figures_at_the_ends_of_what_numbers_hold(values: np.ndarray[Any, Any]) 
     assert (found["min"], found["max"]) == (values.min(), values.max())
     assert found["percentiles"]["50"] == np.median(values.astype(float))
     assert sum(found["histogram"]["counts"]) == values.size
+
+
+@pytest.mark.parametrize("shape", [(0, 20, 30), (3, 20, 0), (3, 0, 30)])
+def test_axes_with_nothing_on_them(shape: tuple[int, ...]) -> None:
+    found = open_tree(MemoryGroup({"a": MemoryArray(np.zeros(shape, np.uint16))}))["a"]
+    for project in (None, "z"):
+        with pytest.raises(NotFound):
+            read_tile(found, 0, 0, 0, 512, plane_of(found, {}, project), NEVER)
+    for level in found.levels:
+        assert level.array.read_all().size == 0
+    part = cut(found, None, None, (1, 2, 2))
+    assert part.read(part.box).size == 0
+    with pytest.raises(NotFound):
+        image_thumbnail(found, 64, NEVER)

@@ -21,7 +21,7 @@ from coverslip import __version__
 from coverslip.config import SourceTable, marked
 from coverslip.core.node import Source
 from coverslip.domains.cells import Cells, Options
-from coverslip.domains.images import Images
+from coverslip.domains.images import Images, ome_of
 from coverslip.domains.tissue import cells_root
 from coverslip.engine.access import Access, is_loopback
 from coverslip.engine.cache import ByteCache
@@ -89,7 +89,8 @@ def describe(options: Options, source: Source) -> Description:
     """What the catalog tells of a source: its images, and that its cells can be read."""
     images = Images(source)
     root = cells_root(source.root)
-    kind = None
+    # As it turns out: a file of a format for cells may hold a plain array.
+    kind = "images" if any("multiscales" in ome_of(images.node(path)) for path in images.paths[:1]) else "arrays"
     if root.attrs.get("encoding-type") == "anndata" or "obsm" in root or "obs" in root:
         Cells(root, options)
         kind = "cells"

@@ -62,11 +62,12 @@ def test_truncated(tmp_path: Path, keep: int) -> None:
         open_source(path)
 
 
-def test_shapes_that_are_no_coordinates(tmp_path: Path) -> None:
-    path = tmp_path / "cube.npy"
-    np.save(path, np.ones((2, 2, 2)))
-    with pytest.raises(Unsupported, match="cells, dimensions"):
-        open_source(path)
+def test_what_is_no_array_of_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "odd.npy"
+    for values in (np.array(1.0), np.array(["a", "b"]), np.zeros(3, "datetime64[s]"), np.zeros(2, "i4,f4")):
+        np.save(path, values)
+        with pytest.raises(Unsupported, match="odd.npy holds"):
+            open_source(path)
 
 
 def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
@@ -94,3 +95,16 @@ def test_what_is_not_there_and_what_is_unknown(tmp_path: Path) -> None:
         recognise(other)
     (tmp_path / "npy_without_suffix").write_bytes(b"\x93NUMPY\x01\x00")
     assert recognise(tmp_path / "npy_without_suffix").name == "npy"
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_other_arrays_are_arrays(tmp_path: Path, order: str) -> None:
+    volume = np.asarray(np.random.default_rng(0).integers(0, 255, (4, 30, 100)).astype(">u2"), order=order)  # type: ignore[call-overload]
+    np.save(tmp_path / "volume.npy", volume)
+    source = open_source(tmp_path / "volume.npy")
+    array = source.root.array("volume")
+    assert (array.spec.shape, array.spec.dtype) == ((4, 30, 100), np.dtype("u2"))
+    np.testing.assert_array_equal(array.read(Box((1, 2, 3), (3, 20, 70))), volume[1:3, 2:20, 3:70])
+    source.close()
+    np.save(tmp_path / "picture.npy", np.zeros((70, 65)))
+    assert "picture" in open_source(tmp_path / "picture.npy").root

@@ -135,6 +135,6 @@ def test_a_table_that_is_no_anndata_leaves_the_pictures(tmp_path: Path) -> None:
     path = write_store(tmp_path / "sd.zarr")
     zarr.open_group(path / "tables" / "table", mode="a").attrs.put({})
     source = open_source(path)
-    assert describe(Options(), source).kind is None
+    assert describe(Options(), source).kind == "images"
     assert tissues(source.root) == []
     source.close()

@@ -1,6 +1,7 @@
-"""A numpy ``.npy`` file of coordinates, one row a cell: the smallest thing that can be looked at.
+"""A numpy ``.npy`` file: coordinates, one row a cell, or any other array of numbers.
 
-The array becomes the embedding named after the file. Object arrays (pickles) are never loaded.
+A table of numbers with a few columns becomes the embedding named after the file, everything else an array. Pickles
+(arrays of objects) are never loaded.
 
 Source: numpy.lib.format, versions 1.0 to 3.0.
 """
@@ -8,74 +9,22 @@ Source: numpy.lib.format, versions 1.0 to 3.0.
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from numpy.lib import format as npy
 
 from coverslip.core.errors import Damaged, Unsupported
-from coverslip.core.format import Format, file_etag
-from coverslip.core.node import Array, Group, Source
-from coverslip.core.spec import ArraySpec, Box
-from coverslip.core.tree import MemoryGroup
+from coverslip.core.format import Format
+from coverslip.core.node import Array, Source
+from coverslip.core.spec import ArraySpec
+from coverslip.core.tree import MemoryGroup, Rearranged
+from coverslip.formats.trees.flat import FlatArray, open_bytes
+from coverslip.formats.trees.source import PathSource
 
 MAGIC = b"\x93NUMPY"
-
-
-class NpySource(Source):
-    """One opened ``.npy`` file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            self.etag, self.modified_s = file_etag(stat), stat.st_mtime
-            spec, fortran = _header(path, file)
-            offset = file.tell()
-        if stat.st_size < offset + spec.dtype.itemsize * math.prod(spec.shape):
-            raise Damaged(f"{path} ends too early", "The file is truncated; copy it again.")
-        array = NpyArray(path, spec, offset, fortran)
-        obsm = MemoryGroup({f"X_{path.stem}": array})
-        self.root: Group = MemoryGroup({"obsm": obsm}, {"encoding-type": "anndata"})
-
-    def fresh(self) -> bool:
-        """Whether the file is still the one that was opened."""
-        try:
-            return file_etag(self._path.stat()) == self.etag
-        except OSError:
-            return False
-
-
-class NpyArray(Array):
-    """The array of a ``.npy`` file, read by rows."""
-
-    def __init__(self, path: Path, spec: ArraySpec, offset: int, fortran: bool) -> None:
-        self._path = path
-        self._spec = spec
-        self._offset = offset
-        self._fortran = fortran
-        self.attrs = {}
-
-    @property
-    def spec(self) -> ArraySpec:
-        """Shape and dtype."""
-        return self._spec
-
-    def read(self, box: Box) -> npt.NDArray[Any]:
-        """The elements of ``box``."""
-        rows, width = self._spec.shape
-        first, last = (0, rows) if self._fortran else (box.start[0], box.stop[0])
-        with self._path.open("rb") as file:
-            file.seek(self._offset + first * width * self._spec.dtype.itemsize)
-            flat = np.fromfile(file, self._spec.dtype, (last - first) * width)
-        if flat.size != (last - first) * width:
-            raise Damaged(f"{self._path.name} ends too early", "The file is truncated; copy it again.")
-        if self._fortran:
-            return flat.reshape(width, rows).T[box.slices]
-        return flat.reshape(-1, width)[:, box.slices[1]]
+MOST_COLUMNS = 64
+"""Wider tables are pictures rather than coordinates."""
 
 
 def _header(path: Path, file: Any) -> tuple[ArraySpec, bool]:
@@ -85,18 +34,16 @@ def _header(path: Path, file: Any) -> tuple[ArraySpec, bool]:
         shape, fortran, dtype = reader(file)
     except ValueError as error:
         raise Damaged(f"{path} is not a whole .npy file: {error}", "Write it again with numpy.save.") from error
-    if len(shape) != 2 or dtype.kind not in "iuf":
-        raise Unsupported(
-            f"{path} holds {dtype} of shape {shape}", "Coordinates are numbers of shape (cells, dimensions)."
-        )
+    if dtype.kind not in "biufc" or not shape:
+        raise Unsupported(f"{path} holds {dtype} of shape {shape}", "Arrays of numbers with one axis or more are read.")
     return ArraySpec(shape, dtype), fortran
 
 
 class Npy:
-    """Coordinates saved with ``numpy.save``."""
+    """Arrays saved with ``numpy.save``."""
 
     name = "npy"
-    expects = ".npy file of coordinates"
+    expects = ".npy file of coordinates or of an array"
     kind = "cells"
 
     def claims(self, path: Path, head: bytes) -> bool:
@@ -105,7 +52,17 @@ class Npy:
 
     def open(self, path: Path) -> Source:
         """Read the header and see that all bytes are there."""
-        return NpySource(path)
+        with path.open("rb") as file:
+            spec, fortran = _header(path, file)
+            offset = file.tell()
+        shape = spec.shape[::-1] if fortran else spec.shape
+        data = open_bytes(path, offset + spec.dtype.itemsize * math.prod(shape))
+        flat = FlatArray(data, offset, shape, spec.dtype)
+        array: Array = Rearranged(flat, tuple(reversed(range(len(shape))))) if fortran else flat
+        if len(shape) == 2 and spec.shape[1] <= MOST_COLUMNS and spec.dtype.kind in "iuf":
+            obsm = MemoryGroup({f"X_{path.stem}": array})
+            return PathSource(path, MemoryGroup({"obsm": obsm}, {"encoding-type": "anndata"}), data.close)
+        return PathSource(path, MemoryGroup({path.stem: array}), data.close)
 
 
 FORMAT: Format = Npy()

@@ -66,7 +66,7 @@ def test_what_is_no_array_of_numbers(tmp_path: Path) -> None:
     path = tmp_path / "odd.npy"
     for values in (np.array(1.0), np.array(["a", "b"]), np.zeros(3, "datetime64[s]"), np.zeros(2, "i4,f4")):
         np.save(path, values)
-        with pytest.raises(Unsupported, match="odd.npy holds"):
+        with pytest.raises(Unsupported, match="holds"):
             open_source(path)
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from urllib.request import urlopen
 
+import h5py
 import numpy as np
 import pytest
 import tensorstore as ts
 import tifffile
 from starlette.testclient import TestClient
+
+from coverslip.server import Server
+from coverslip.settings import Settings
 
 Serve = Callable[..., TestClient]
 RNG = np.random.default_rng(0)
@@ -168,3 +175,56 @@ def test_labels_come_along(serve: Serve, tmp_path: Path) -> None:
     assert client.get("/zarr/a/labels/zarr.json").json()["attributes"]["ome"]["labels"] == ["nuclei"]
     copied = copy_out(client, "a", tmp_path / "copy")
     np.testing.assert_array_equal(read(copied / "labels" / "nuclei" / "0"), nuclei)
+
+
+@pytest.mark.parametrize("name", ["50%", "a%20b", "c%2Fd", "γ δ", "a?b#c&d=e+f", "100%25"])
+def test_names_are_decoded_once(tmp_path: Path, name: str) -> None:
+    pixels = RNG.integers(0, 99, (8, 9), np.uint8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["other"] = pixels + 1
+        file[f"group/{name}"] = pixels
+    server = Server(tmp_path / "a.h5", Settings(port=0))  # the test client decodes addresses twice itself
+    server.start_background()
+    try:
+        address = f"{server.url}/zarr/a/group/{quote(name)}"
+        with urlopen(f"{address}/zarr.json") as answer:
+            assert json.load(answer)["attributes"]["ome"]["multiscales"]
+        with urlopen(f"{address}/0/c/0/0") as answer:
+            assert answer.read() == pixels.tobytes()
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("key", ["0/c/٠/0/0", "0/c/00/0/0", "٠/c/0/0/0", "00/c/0/0/0", "0/c/0/0/0/", "0/c//0/0/0"])
+def test_a_chunk_has_one_key(serve: Serve, tmp_path: Path, key: str) -> None:
+    client = serve(make_zarr(tmp_path / "a.zarr", np.ones((2, 8, 8), np.uint16), (1, 8, 8), [BYTES]))
+    assert client.get("/zarr/a/0/c/0/0/0").status_code == 200
+    assert client.get(f"/zarr/a/{key}").status_code == 404
+
+
+def test_large_stored_chunks_are_sent_in_pieces(serve: Serve, tmp_path: Path) -> None:
+    pixels = RNG.integers(0, 60000, (1, 5000, 6000), np.uint16)
+    path = make_zarr(tmp_path / "a.zarr", pixels, pixels.shape, [BYTES])
+    stored = (path / "0" / "c" / "0" / "0" / "0").read_bytes()
+    client = serve(path)
+    tracemalloc.start()
+    try:
+        head = client.head("/zarr/a/0/c/0/0/0")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert int(head.headers["content-length"]) == len(stored)
+    assert most < 10 << 20, "of 60 MB"
+    whole = client.get("/zarr/a/0/c/0/0/0")
+    assert whole.content == stored
+    same = {"if-none-match": whole.headers["etag"]}
+    assert client.get("/zarr/a/0/c/0/0/0", headers=same).status_code == 304
+    for span, status, part in (
+        ("bytes=10-19", 206, stored[10:20]),
+        ("bytes=5-", 206, stored[5:]),
+        ("bytes=-7", 206, stored[-7:]),
+        ("bytes=60000000-", 416, b""),
+        ("bytes=9-1", 200, stored),
+    ):
+        answer = client.get("/zarr/a/0/c/0/0/0", headers={"range": span})
+        assert (answer.status_code, answer.content == part) == (status, True), span

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.responses import Response
 
+T = TypeVar("T")
 GZIP_LEVEL = 5
 SMALLEST_GZIP_BYTES = 512
 LONGEST_NUMBER = 1000
@@ -130,3 +131,15 @@ def requested_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[i
     if last is None:
         return first, size
     return None if last < first else (first, min(last + 1, size))
+
+
+async def begun(parts: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The same parts; the first one is there, so that what cannot be read is told with a status of its own."""
+    first = [await anext(parts)]
+
+    async def rest() -> AsyncIterator[T]:
+        yield first.pop()  # a part left here would keep the whole piece in memory
+        async for part in parts:
+            yield part
+
+    return rest()

@@ -26,11 +26,11 @@ from coverslip.engine.catalog import Catalog
 from coverslip.engine.read import SHORT_S, Reader
 from coverslip.engine.sidecar import Shelf
 from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
-from coverslip.fronts.http import REVALIDATE, Body, matches, reply, text_body, to_json
+from coverslip.fronts.http import REVALIDATE, Body, begun, matches, reply, text_body, to_json
 from coverslip.fronts.tensors import answers, slices, sources
 from coverslip.fronts.tensors.answers import Answer, split_id
 from coverslip.fronts.tensors.select import integer, integers, picture_format
-from coverslip.fronts.tensors.streams import AHEAD, FEW, Cut, begun, check_size, cut, stream
+from coverslip.fronts.tensors.streams import AHEAD, FEW, Cut, check_size, cut, stream
 
 FOREVER = "private, max-age=31536000, immutable"
 WHOLE_BYTES = 4 << 20

@@ -240,18 +240,6 @@ async def stream(cut: Cut, reader: Reader, images: Images, ahead: int = AHEAD) -
         del images
 
 
-async def begun(parts: AsyncIterator[memoryview]) -> AsyncIterator[memoryview]:
-    """The same parts; the first one is there, so that what cannot be read is told with a status of its own."""
-    first = [await anext(parts)]
-
-    async def rest() -> AsyncIterator[memoryview]:
-        yield first.pop()  # a part left here would keep the whole piece in memory
-        async for part in parts:
-            yield part
-
-    return rest()
-
-
 def _seen(task: asyncio.Task[npt.NDArray[Any]]) -> None:
     """An error in what was read ahead and is not wanted any more is nobody's concern."""
     if not task.cancelled():

@@ -11,9 +11,13 @@ from coverslip.core.ability import RawChunks, raw_chunks
 from coverslip.core.errors import NotFound
 from coverslip.core.node import Array
 from coverslip.core.spec import Box
+from coverslip.core.stop import NEVER, Stop
+from coverslip.domains.pyramid import read
 from coverslip.fronts.zarr.documents import grid
 
-KEY = re.compile(r"(?:(?P<image>.+)/)?(?P<level>\d{1,3})/c(?P<index>(?:/\d{1,15})*)")
+KEY = re.compile(
+    r"(?:(?P<image>.+)/)?(?P<level>NUMBER)/c(?P<index>(?:/NUMBER)*)".replace("NUMBER", r"(?:0|[1-9][0-9]{0,14})")
+)
 
 
 def parse(path: str) -> tuple[str, int, tuple[int, ...]] | None:
@@ -43,13 +47,13 @@ def stored(array: Array, index: tuple[int, ...]) -> tuple[RawChunks, int] | None
     return raw, size
 
 
-def made(array: Array, index: tuple[int, ...]) -> memoryview:
+def made(array: Array, index: tuple[int, ...], stop: Stop = NEVER) -> memoryview:
     """The bytes of a chunk, read, padded to the full shape, little-endian."""
     _check(array, index)
     chunks = grid(array)
     start = tuple(i * c for i, c in zip(index, chunks, strict=True))
-    stop = tuple(min(a + c, n) for a, c, n in zip(start, chunks, array.spec.shape, strict=True))
-    part: np.ndarray[Any, Any] = array.read(Box(start, stop))
+    end = tuple(min(a + c, n) for a, c, n in zip(start, chunks, array.spec.shape, strict=True))
+    part: np.ndarray[Any, Any] = read(array, Box(start, end), stop)
     dtype = part.dtype.newbyteorder("<")
     if part.shape != chunks:
         whole = np.zeros(chunks, dtype)

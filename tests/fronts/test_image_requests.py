@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import tensorstore
 import tifffile
 from starlette.testclient import TestClient
 
+from coverslip.server import Server
 from coverslip.settings import Settings
 
 Serve = Callable[..., TestClient]
@@ -231,3 +233,42 @@ def test_a_large_block_that_cannot_be_read_says_so(serve: Serve, tmp_path: Path)
 def test_a_body_too_long_to_be_a_request(five: TestClient) -> None:
     response = five.post("/api/slice", json={"source_id": "five.ome", "padding": "x" * (1 << 20)})
     assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("last", ["im%2520g%3F%23%26%3D%2B", "%E2%82%AC", "a%0D%0AX-Bad%3A%201", "a%2F%2Fb", "it's"])
+def test_a_token_leaves_the_address_as_it_was(tmp_path: Path, last: str) -> None:
+    server = Server(write_h5(tmp_path / "a.h5", v=PIXELS[0]), Settings(port=0, token="sesame"))
+    server.start_background()
+    try:
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"))
+        connection.request("GET", f"/api/tile/a/{last}?token=sesame&z=1")
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Location")) == (303, f"./{last}?z=1")
+        assert answer.getheader("X-Bad") is None
+        connection.close()
+    finally:
+        server.stop()
+
+
+GUARDED = ["tile_info/a", "tile/a", "statistics/a", "block/a", "thumbnail/a", "sources", "sources/a", "catalog"]
+
+
+def test_every_answer_is_behind_the_gate(serve: Serve, tmp_path: Path) -> None:
+    client = serve(write_h5(tmp_path / "a.h5", v=PIXELS[0]), Settings(token="sesame"))
+    ours = {"authorization": "Bearer sesame"}
+    posted = {"slice": {"source_id": "a"}, "render": {"source_id": "a"}, "sources/query": {"sql": "SELECT 1"}}
+    asked = [("GET", f"/api/{p}", None) for p in GUARDED] + [("POST", f"/api/{p}", b) for p, b in posted.items()]
+    asked += [("GET", "/zarr/a/zarr.json", None), ("GET", "/zarr/a/0/c/0/0/0", None)]
+    for method, path, body in asked:
+        assert client.request(method, path, json=body).status_code == 401, path
+        foreign = {**ours, "origin": "https://evil.example"}
+        assert client.request(method, path, json=body, headers=foreign).status_code == 403, path
+        rebound = {**ours, "host": "evil.example"}
+        assert client.request(method, path, json=body, headers=rebound).status_code == 421, path
+        good = client.request(method, path, json=body, headers=ours)
+        assert good.status_code == 200, path
+        assert good.headers["cross-origin-resource-policy"] == "same-origin"
+        assert "access-control-allow-origin" not in good.headers
+        assert client.request("PUT", path, json=body, headers=ours).status_code == 405
+    form = {**ours, "content-type": "text/plain"}
+    assert client.post("/api/slice", content='{"source_id": "a"}', headers=form).status_code == 415

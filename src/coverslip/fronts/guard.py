@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -18,6 +18,8 @@ POSTED = "api/"
 """Below this, questions may be asked with POST; they change nothing."""
 OPEN = frozenset({"livez", "readyz", "healthz"})
 """What a supervisor asks without a token; it tells nothing of the data."""
+AS_SENT = "%!$&'()*+,;=:@"
+"""Left alone in a piece of an address that is percent-encoded already."""
 EXPOSED = (
     "Content-Length, Content-Range, ETag, X-Shape, X-Dtype, X-Dim-Labels, X-Total-Sources, X-Returned-Sources, "
     "X-Truncated, X-Image-Width, X-Image-Height, X-Percentile-Lo-Value, X-Percentile-Hi-Value"
@@ -106,7 +108,8 @@ class Guard:
         """Turn a token in the URL into a cookie, and take it out of the address bar."""
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         # Relative, so that it holds behind a path prefix too; never a path that a browser could take for a host.
-        target = "./" + scope["path"].rsplit("/", 1)[-1] + (f"?{rest}" if rest else "")
+        last = scope.get("raw_path", scope["path"].encode()).rpartition(b"/")[2]
+        target = "./" + quote(last, safe=AS_SENT) + (f"?{rest}" if rest else "")
         response = Response(status_code=303, headers={"Location": target, "Cache-Control": "no-store"})
         response.set_cookie(self._cookie, token, httponly=True, samesite="strict", secure=scope["scheme"] == "https")
         return response

@@ -262,3 +262,13 @@ def test_axes_with_nothing_on_them(shape: tuple[int, ...]) -> None:
     assert part.read(part.box).size == 0
     with pytest.raises(NotFound):
         image_thumbnail(found, 64, NEVER)
+
+
+@pytest.mark.parametrize("dtype", ["u2", "f4", "i2"])
+def test_thumbnails_of_colours_that_are_no_bytes(dtype: str) -> None:
+    pixels = np.zeros((3, 20, 30), dtype)
+    pixels[0] = 4095 if dtype != "f4" else 1
+    pixels[1, :5] = np.nan if dtype == "f4" else 0
+    group = image([MemoryArray(pixels)], ImageMeta([Axis("c"), Axis("y"), Axis("x")], rgb=True))
+    picture = image_thumbnail(open_tree(group)[""], 64, NEVER)
+    assert picture[10, 10].tolist() == [255, 0, 0]

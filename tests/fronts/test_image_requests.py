@@ -258,7 +258,7 @@ def test_every_answer_is_behind_the_gate(serve: Serve, tmp_path: Path) -> None:
     ours = {"authorization": "Bearer sesame"}
     posted = {"slice": {"source_id": "a"}, "render": {"source_id": "a"}, "sources/query": {"sql": "SELECT 1"}}
     asked = [("GET", f"/api/{p}", None) for p in GUARDED] + [("POST", f"/api/{p}", b) for p, b in posted.items()]
-    asked += [("GET", "/zarr/a/zarr.json", None), ("GET", "/zarr/a/0/c/0/0/0", None)]
+    asked += [("GET", "/zarr/a/zarr.json", None), ("GET", "/zarr/a/0/c/0/0/0/0", None)]
     for method, path, body in asked:
         assert client.request(method, path, json=body).status_code == 401, path
         foreign = {**ours, "origin": "https://evil.example"}

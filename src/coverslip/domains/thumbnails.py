@@ -56,8 +56,10 @@ def image_thumbnail(image: Image, size: int, stop: Stop) -> npt.NDArray[np.uint8
 def _bytes(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels, np.uint8)
-    shift = np.iinfo(pixels.dtype).max / 255 if pixels.dtype.kind in "iu" else 1 / 255
-    return np.clip(pixels.astype(np.float64) / shift, 0, 255).astype(np.uint8)
+    values = np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    # 12 bits in 16 are common, and numbers from 0 to 1 that do not reach it are not brightened.
+    top = max(values.max(), 1.0) if values.size else 1.0
+    return np.clip(values * (255 / top), 0, 255).astype(np.uint8)
 
 
 def cells_thumbnail(cells: Cells, size: int, stop: Stop) -> npt.NDArray[np.uint8]:

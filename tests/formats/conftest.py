@@ -57,7 +57,6 @@ class Shown:
         self.formats: dict[str, str] = {}
         self.found: dict[str, set[str]] = defaultdict(set)
         self.failed = False
-        self.samples: dict[str, set[str]] = defaultdict(set)
 
 
 SHOWN = Shown()
@@ -69,7 +68,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         cls = getattr(item, "cls", None)
         if cls is not None and issubclass(cls, FormatTests):
             SHOWN.formats[item.nodeid] = cls.format_name
-            SHOWN.samples[cls.format_name].add(cls.__name__)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -88,12 +86,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def table() -> str:
     """The table in Markdown."""
-    lines = [f"| format | reads | {' | '.join(COLUMNS)} | samples |", "|---" * (len(COLUMNS) + 3) + "|"]
+    lines = [f"| format | reads | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
     for form in sorted(formats(), key=lambda f: f.name):
         if form.kind == "cells":
             continue
         marks = ["yes" if column in SHOWN.found[form.name] else "–" for column in COLUMNS]
-        lines.append(f"| `{form.name}` | {form.expects} | {' | '.join(marks)} | {len(SHOWN.samples[form.name])} |")
+        lines.append(f"| `{form.name}` | {form.expects} | {' | '.join(marks)} |")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,9 @@ def test_damage_anywhere_is_told(tmp_path: Path) -> None:
             told += 1
             continue
         try:
-            source.root.array("0").read_all()
+            array = source.root.array("0")
+            if math.prod(array.spec.shape) < 1 << 24:
+                array.read_all()
         except CoverslipError:
             told += 1
         finally:

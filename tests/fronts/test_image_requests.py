@@ -16,6 +16,7 @@ import tensorstore
 import tifffile
 from starlette.testclient import TestClient
 
+from coverslip.app import catalog_of, create_app
 from coverslip.server import Server
 from coverslip.settings import Settings
 
@@ -272,3 +273,19 @@ def test_every_answer_is_behind_the_gate(serve: Serve, tmp_path: Path) -> None:
         assert client.request("PUT", path, json=body, headers=ours).status_code == 405
     form = {**ours, "content-type": "text/plain"}
     assert client.post("/api/slice", content='{"source_id": "a"}', headers=form).status_code == 415
+
+
+def test_a_coarse_level_is_of_this_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a folder has so many files that its own etag does not see one of them change."""
+    monkeypatch.setattr("coverslip.formats.trees.zarr_store.path_etag", lambda path: "always-the-same")
+    metadata = {"shape": [1200, 1300], "data_type": "uint16"}
+    spec = {"driver": "zarr3", "kvstore": f"file://{tmp_path}/a.zarr/", "metadata": metadata, "create": True}
+    store = tensorstore.open(spec).result()
+    store[...] = 5
+    catalog = catalog_of(tmp_path / "a.zarr")
+    with TestClient(create_app(catalog, Settings(), 8765), base_url="http://127.0.0.1:8765") as client:
+        assert (pixels_of(client.get("/api/tile/a?level=1")) == 5).all()
+        store[...] = 9
+        catalog.open("a").changed(1)  # as the watch does
+        for level in (0, 1, 2):
+            assert (pixels_of(client.get(f"/api/tile/a?level={level}")) == 9).all()

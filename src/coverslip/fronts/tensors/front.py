@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from coverslip.domains.thumbnails import cells_thumbnail, image_thumbnail, no_th
 from coverslip.domains.tissue import cells_root
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
+from coverslip.engine.memory import give_back
 from coverslip.engine.read import SHORT_S, Reader
 from coverslip.engine.sidecar import Shelf
 from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
@@ -36,6 +38,8 @@ FOREVER = "private, max-age=31536000, immutable"
 WHOLE_BYTES = 4 << 20
 """Answers up to this size are made in one piece and kept."""
 MOST_BODY_BYTES = 1 << 20
+TRIM_S = 1.0
+"""How long after the last large block its memory goes back to the system."""
 PREFIX = "api/"
 HEALTH = ("livez", "readyz", "healthz")
 NO_PART = ("v", "token")
@@ -79,6 +83,7 @@ class ImagesFront:
         self._version = version
         self._cap = slice_bytes
         self._streams = 0
+        self._trimming: asyncio.Future[None] | None = None
 
         def images_of(source: Source) -> Images:
             return Images(source, shelf.sub(f"{source.etag}-{source.generation:x}"))
@@ -320,6 +325,12 @@ class ImagesFront:
                 yield data
         finally:
             self._streams -= 1
+            if not self._streams:
+                asyncio.get_running_loop().call_later(TRIM_S, self._trim)
+
+    def _trim(self) -> None:
+        if not self._streams:
+            self._trimming = asyncio.ensure_future(self._reader.run("trim", lambda stop: give_back(), "slow"))
 
     async def _render(self, request: Request, content: dict[str, Any]) -> Response:
         wanted = slices.Wanted.read(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -223,6 +224,7 @@ async def stream(cut: Cut, reader: Reader, images: Images, ahead: int = AHEAD) -
             task.add_done_callback(_seen)
             tasks.append(task)
 
+    sent = memoryview(b"")
     try:
         more(ahead + 1)
         while tasks:
@@ -231,13 +233,17 @@ async def stream(cut: Cut, reader: Reader, images: Images, ahead: int = AHEAD) -
             data = memoryview(part.reshape(-1).view(np.uint8).data)
             del part
             for at in range(0, len(data), SEND_BYTES):
-                yield data[at : at + SEND_BYTES]
+                sent = data[at : at + SEND_BYTES]
+                yield sent
             del data
             more(ahead + 1)
     finally:
         for task in tasks:
             task.cancel()
         del images
+        with suppress(BufferError):  # still on its way
+            # What sent it may be held by the traces of a cancelled task until memory is collected.
+            sent.release()
 
 
 def _seen(task: asyncio.Task[npt.NDArray[Any]]) -> None:

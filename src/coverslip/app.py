@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
 from coverslip import __version__
 from coverslip.config import SourceTable, marked
@@ -169,6 +170,10 @@ def create_app(catalog: Catalog, settings: Settings, port: int, remotes: Remotes
                 return await front(request, path)
         return await cells(request)
 
+    async def fronts(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(catalog.start)
@@ -181,5 +186,5 @@ def create_app(catalog: Catalog, settings: Settings, port: int, remotes: Remotes
         await asyncio.to_thread(catalog.close)
 
     access = Access.create(settings.host, settings.token, settings.allow_hosts, settings.allow_origins)
-    routes = [Route("/{path:path}", answer, methods=["GET", "HEAD", "POST"])]
+    routes = [Mount("/", fronts)]
     return Starlette(routes=routes, middleware=[Middleware(Guard, access=access, port=port)], lifespan=lifespan)

@@ -14,6 +14,7 @@ from coverslip.fronts.guard import problem
 
 LOG = logging.getLogger("coverslip.http")
 CLIENT_GONE = 499
+WATCH_AFTER_S = 0.02
 
 STATUS: dict[type[errors.CoverslipError], int] = {
     errors.NotFound: 404,
@@ -34,21 +35,32 @@ BY_CODE = {"bad_selection": 422, "not_a_picture": 422}
 
 async def answering(request: Request, work: Awaitable[Response]) -> Response:
     """The answer of ``work``, an error as every front tells it; ended when the client goes away."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.create_task(_disconnected(request))
+    loop, mine = asyncio.get_running_loop(), asyncio.current_task()
+    watches: list[asyncio.Task[None]] = []
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if mine is not None:
+            mine.cancel()
+
+    # Most answers are there before it is worth a task to see whether anybody still waits for them.
+    later = loop.call_later(WATCH_AFTER_S, lambda: watches.append(loop.create_task(watch())))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else Response(status_code=CLIENT_GONE)
+        return await work
+    except asyncio.CancelledError:
+        if not gone or mine is None or mine.uncancel():
+            raise
+        return Response(status_code=CLIENT_GONE)
     except Exception as error:  # noqa: BLE001  (every one becomes an answer)
         return error_response(error)
     finally:
-        for running in (task, gone):
+        later.cancel()
+        for running in watches:
             running.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def error_response(error: Exception) -> Response:

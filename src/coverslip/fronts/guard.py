@@ -5,7 +5,7 @@ from __future__ import annotations
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +28,18 @@ POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
+)
+FIXED_HEADERS = tuple(
+    (name.lower().encode(), value.encode())
+    for name, value in {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": POLICY,
+        "Referrer-Policy": "no-referrer",
+        "Access-Control-Allow-Methods": f"{METHODS}, POST",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, Range",
+        "Access-Control-Expose-Headers": EXPOSED,
+        "Vary": "Origin",
+    }.items()
 )
 
 
@@ -122,19 +134,16 @@ class Guard:
         return morsel.value if morsel is not None else ""
 
     def _with_headers(self, send: Send, foreign_origin: str | None) -> Send:
+        added = FIXED_HEADERS
+        if foreign_origin:
+            own = (b"access-control-allow-origin", foreign_origin.encode("latin-1"))
+            added = (*added, (b"cross-origin-resource-policy", b"cross-origin"), own)
+        else:
+            added = (*added, (b"cross-origin-resource-policy", b"same-origin"))
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Content-Security-Policy"] = POLICY
-                headers["Referrer-Policy"] = "no-referrer"
-                headers["Cross-Origin-Resource-Policy"] = "cross-origin" if foreign_origin else "same-origin"
-                headers["Access-Control-Allow-Methods"] = f"{METHODS}, POST"
-                headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Range"
-                headers["Access-Control-Expose-Headers"] = EXPOSED
-                headers.add_vary_header("Origin")
-                if foreign_origin:
-                    headers["Access-Control-Allow-Origin"] = foreign_origin
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         return guarded

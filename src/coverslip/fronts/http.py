@@ -61,12 +61,18 @@ def text_body(data: bytes, media_type: str, etag: str) -> Body:
     return Body(data, media_type, etag, packed if packed and len(packed) < len(data) else None)
 
 
-def reply(method: str, headers: Mapping[str, str], body: Body, cache_control: str = REVALIDATE) -> Response:
-    """The response to a ``GET`` or ``HEAD`` for ``body``: 200, 206, 304 or 416."""
+def reply(
+    method: str,
+    headers: Mapping[str, str],
+    body: Body,
+    cache_control: str = REVALIDATE,
+    further: Mapping[str, str] | None = None,
+) -> Response:
+    """The response to a ``GET`` or ``HEAD`` for ``body``: 200, 206, 304 or 416; with ``further`` headers."""
     packed = body.gzipped is not None and accepts_gzip(headers.get("accept-encoding", "")) and "range" not in headers
     tags = {f'"{body.etag}"', f'"{body.etag}-gzip"'} if body.gzipped is not None else {f'"{body.etag}"'}
     etag = f'"{body.etag}-gzip"' if packed else f'"{body.etag}"'
-    out = {"ETag": etag, "Cache-Control": cache_control, "Accept-Ranges": "bytes"}
+    out = {"ETag": etag, "Cache-Control": cache_control, "Accept-Ranges": "bytes", **(further or {})}
     if body.gzipped is not None:
         out["Vary"] = "Accept-Encoding"
     if matches(headers.get("if-none-match"), tags):

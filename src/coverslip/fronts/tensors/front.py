@@ -25,7 +25,7 @@ from coverslip.domains.tissue import cells_root
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.memory import give_back
-from coverslip.engine.read import SHORT_S, Reader
+from coverslip.engine.read import SHORT_S, Lane, Reader
 from coverslip.engine.sidecar import Shelf
 from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
 from coverslip.fronts.http import REVALIDATE, Body, begun, matches, reply, text_body, to_json
@@ -37,6 +37,8 @@ from coverslip.fronts.tensors.streams import AHEAD, FEW, Cut, check_size, cut, s
 FOREVER = "private, max-age=31536000, immutable"
 WHOLE_BYTES = 4 << 20
 """Answers up to this size are made in one piece and kept."""
+QUICK_ROWS = 500
+"""Longer pages of the list are made beside, so that short questions are answered meanwhile."""
 MOST_BODY_BYTES = 1 << 20
 TRIM_S = 1.0
 """How long after the last large block its memory goes back to the system."""
@@ -153,8 +155,9 @@ class ImagesFront:
     async def _sources(self, request: Request, rest: str) -> Response:
         if not rest:
             wanted = sources.wanted(request.query_params)
-            listed = await self._reader.run(wanted, lambda stop: self._listed(wanted), "quick")
-            return _with(reply(request.method, request.headers, listed.body), listed.headers)
+            lane: Lane = "quick" if wanted.limit is not None and wanted.limit <= QUICK_ROWS else "query"
+            listed = await self._reader.run(wanted, lambda stop: self._listed(wanted), lane)
+            return reply(request.method, request.headers, listed.body, further=listed.headers)
         id, _, part = rest.partition("/")
         if part not in ("", "metadata"):
             raise NotFound(f"Not found: /api/sources/{rest[:100]}", "There is /api/sources/ID and its metadata.")
@@ -214,9 +217,9 @@ class ImagesFront:
 
         started = time.perf_counter()
         answer = await self._reader.run((source, key, expected), work, within_s=SHORT_S)
-        response = reply(request.method, request.headers, answer.body, FOREVER if expected is not None else REVALIDATE)
-        took = (time.perf_counter() - started) * 1000
-        return _with(response, {**answer.headers, "Server-Timing": f"app;dur={took:.1f}"})
+        further = {**answer.headers, "Server-Timing": f"app;dur={(time.perf_counter() - started) * 1000:.1f}"}
+        cache_control = FOREVER if expected is not None else REVALIDATE
+        return reply(request.method, request.headers, answer.body, cache_control, further)
 
     def _opened(self, source: str, expected: str | None) -> tuple[Images, str]:
         images, version = self._catalog.open(source).view(self.images_of)
@@ -371,8 +374,3 @@ def _json(method: str, value: Any) -> Response:
     data = to_json(value)
     headers = {"Cache-Control": "no-store", "Content-Length": str(len(data))}
     return Response(b"" if method == "HEAD" else data, headers=headers, media_type="application/json")
-
-
-def _with(response: Response, headers: dict[str, str]) -> Response:
-    response.headers.update(headers)
-    return response

@@ -226,7 +226,7 @@ async def stream(cut: Cut, reader: Reader, images: Images, ahead: int = AHEAD) -
 
     sent = memoryview(b"")
     try:
-        more(ahead + 1)
+        more(max(ahead, 1))
         while tasks:
             part = await tasks.pop(0)
             more(ahead)
@@ -236,7 +236,7 @@ async def stream(cut: Cut, reader: Reader, images: Images, ahead: int = AHEAD) -
                 sent = data[at : at + SEND_BYTES]
                 yield sent
             del data
-            more(ahead + 1)
+            more(max(ahead, 1))
     finally:
         for task in tasks:
             task.cancel()

@@ -29,7 +29,7 @@ AT_START = {
     "autoinstall_known_extensions": "false",
 }
 LOCKS = (
-    "python_enable_replacements = false", "home_directory = ''", "secret_directory = ''", "extension_directory = ''",
+    "python_enable_replacements = false", "home_directory = ''", "secret_directory = ''", "extension_directory = 'none'",
     "enable_external_access = false", "lock_configuration = true",
 )  # fmt: skip
 HEADROOM_MIB = 768

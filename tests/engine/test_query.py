@@ -110,7 +110,8 @@ def test_columns_of_one_name_are_told_apart(made: Catalog) -> None:
         "SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM read_blob('/proc/self/environ')",
         "SELECT * FROM 'https://example.org/x.parquet'", "SELECT * FROM sqlite_scan('x', 'y')",
         "SELECT * FROM rows", "SELECT getenv('HOME')", "SELECT * FROM nothing", "SELECT nothing FROM sources",
-        "SELECT * FROM duckdb_extensions()", "SELECT * FROM duckdb_secrets()", "SELECT $1", "SELECT 1 / 'a'", "SELECT \0", "x" * 200_000, "\ud800",
+        "SELECT * FROM duckdb_extensions()", "SELECT * FROM duckdb_secrets()",
+        "SELECT $1", "SELECT 1 / 'a'", "SELECT \0", "x" * 200_000, "\ud800",
     ],
 )  # fmt: skip
 def test_all_else_is_refused_with_one_line(made: Catalog, sql: str) -> None:

@@ -29,8 +29,8 @@ AT_START = {
     "autoinstall_known_extensions": "false",
 }
 LOCKS = (
-    "python_enable_replacements = false", "home_directory = ''", "secret_directory = ''", "extension_directory = 'none'",
-    "enable_external_access = false", "lock_configuration = true",
+    "python_enable_replacements = false", "home_directory = ''", "secret_directory = ''",
+    "extension_directory = 'none'", "enable_external_access = false", "lock_configuration = true",
 )  # fmt: skip
 HEADROOM_MIB = 768
 """Memory beside DuckDB's own limit: threads, text that DuckDB does not count, and the answer."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 import coverslip
+import make
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -25,20 +31,55 @@ def loaded_by(code: str) -> set[str]:
     return set(listed.stdout.split())
 
 
+def fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        body: bytes = answer.read()
+        return body
+
+
 HEAVY = {"numpy", "h5py", "starlette", "uvicorn", "anndata", "pandas", "scipy"}
+IMAGES = {
+    "bioio", "czifile", "dask", "duckdb", "imagecodecs", "indexed_gzip", "liffile", "mrcfile", "nd2", "ndtiff",
+    "nibabel", "obstore", "pydicom", "pylibCZIrw", "tensorstore", "tifffile", "xarray", "zarr",
+}  # fmt: skip
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
-    assert loaded_by("import coverslip").isdisjoint({*HEAVY, "click"})
+    assert loaded_by("import coverslip").isdisjoint({*HEAVY, *IMAGES, "click"})
 
 
 def test_help_imports_no_library_but_click() -> None:
     code = "from coverslip.cli.main import cli\ntry: cli(['--help'])\nexcept SystemExit: pass"
-    assert loaded_by(code).isdisjoint(HEAVY)
+    assert loaded_by(code).isdisjoint(HEAVY | IMAGES)
 
 
 def test_finding_formats_imports_no_file_library() -> None:
-    assert "h5py" not in loaded_by("from coverslip.formats import formats; formats()")
+    assert loaded_by("from coverslip.formats import formats; formats()").isdisjoint(IMAGES | {"h5py"})
+
+
+def test_serving_cells_imports_no_library_of_images(tmp_path: Path) -> None:
+    """Until the file was opened, described and listed; Python itself tells what it imports."""
+    path = tmp_path / "x.h5ad"
+    make.adata().write_h5ad(path)
+    arguments = ["serve", str(path), "--port", "0", "--no-browser"]
+    code = "from coverslip.cli.main import main; main()"
+    with (tmp_path / "told").open("w") as told:
+        command = [sys.executable, "-X", "importtime", "-c", code, *arguments]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True)
+    try:
+        assert server.stdout is not None
+        url = next(found[0] for line in server.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        deadline = time.monotonic() + 30
+        while json.loads(fetched(f"{url}/api/sources"))[0]["status"] != "ready":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert fetched(f"{url}/_cellucid/health")
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=20)
+    loaded = {line.rpartition("|")[2].strip() for line in (tmp_path / "told").read_text().splitlines()}
+    assert "h5py" in loaded
+    assert loaded.isdisjoint(IMAGES)
 
 
 def test_serving_needs_no_anndata() -> None:

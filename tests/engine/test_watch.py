@@ -115,6 +115,17 @@ def test_a_change_inside_a_folder_is_another_version(made: Catalog, data: Path) 
     assert paths(made) == ["a.toy", "s.toys", "sub/b.toy"]
 
 
+def test_a_change_inside_a_folder_that_is_new_is_another_version(made: Catalog, data: Path) -> None:
+    toy(data / "new.toys" / "0" / "0.0", "chunk")
+    toy(data / "new.toys" / "toy.txt")
+    within(SOON_S, lambda: "new.toys" in paths(made) and row(made, "new.toys").status == "ready")
+    assert made.wait_idle(10)
+    time.sleep(1.5)
+    before = row(made, "new.toys").version
+    toy(data / "new.toys" / "0" / "0.0", "knuhc")
+    within(SOON_S, lambda: row(made, "new.toys").version != before)
+
+
 def test_a_file_is_live_while_it_is_written_and_never_failed(data: Path) -> None:
     seen: set[str] = set()
     done = threading.Event()

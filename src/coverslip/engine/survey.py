@@ -317,6 +317,7 @@ class Survey:
             self._lose(root)
             return
         before, inodes = dict(tree.folders), {item.inode for item in tree.items.values()}
+        claimed = _claimed(tree)
         for path in sorted(entries):
             tree.touch(path)
         folders |= {folder for folder in {parent(path) for path in entries} if tree.became_source(folder)}
@@ -325,7 +326,7 @@ class Survey:
         for path in sorted(files):
             tree.refresh(path)
         self._catalog.publish(tree, None, {path for path in dirty if path in tree.items}, hot=True)
-        if tree.folders != before or dirty:
+        if tree.folders != before or dirty or _claimed(tree) != claimed:
             self._uncovered = True
         lost = inodes - {item.inode for item in tree.items.values()}
         if lost & {inode for _, inode in self._seen.shadowed}:  # another name for it may be there still
@@ -344,6 +345,11 @@ class Survey:
         ):
             if count:
                 LOG.warning("%d %s.", count, what)
+
+
+def _claimed(tree: Tree) -> set[str]:
+    """Folders that are sources; those below them are watched too."""
+    return {path for path, item in tree.items.items() if item.folder}
 
 
 def _targets(tree: Tree, changes: list[tuple[int, str]]) -> tuple[set[str], set[str], set[str], set[str]]:

@@ -474,8 +474,8 @@ class TestLargeSeries(DicomFolder):
     volume = ints((24, 256, 256))
 
     @pytest.fixture
-    def sample(self, tmp_path):
-        return slices(tmp_path / "series", self.volume)
+    def sample(self, once):
+        return once(lambda folder: slices(folder / "series", self.volume))
 
     def golden(self, sample):
         return {"": Golden(self.volume, "zyx", steps={"z": 2.5})}
@@ -486,6 +486,10 @@ class TestLargeFrames(Written):
 
     values = RNG.integers(0, 4096, (24, 256, 256)).astype("u2")
     axes = "zyx"
+
+    @pytest.fixture
+    def sample(self, once):
+        return once(lambda folder: save(self.dataset(), folder / "written"))
 
     def dataset(self):
         frames = [imagecodecs.jpegls_encode(frame) for frame in self.values]

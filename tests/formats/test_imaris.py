@@ -146,8 +146,8 @@ class TestLarge(ImarisTests):
     data = pixels((1, 2, 16, 256, 256), "uint8")
 
     @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        return write_ims(tmp_path / "large.ims", pyramid(self.data, 3), chunks=(8, 64, 64))
+    def sample(self, once: Any) -> Path:
+        return once(lambda folder: write_ims(folder / "large.ims", pyramid(self.data, 3), chunks=(8, 64, 64)))
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "tczyx", {"z": 2.0}, "micrometer", ["nuclei", "mito"], levels=3)}

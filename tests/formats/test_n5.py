@@ -175,8 +175,8 @@ class TestLarge(N5Tests):
     data = pixels((32, 128, 256), "uint16")
 
     @pytest.fixture
-    def sample(self, tmp_path: Path) -> Path:
-        return write_n5(tmp_path / "large.n5", self.data, (16, 64, 32))
+    def sample(self, once: Any) -> Path:
+        return once(lambda folder: write_n5(folder / "large.n5", self.data, (16, 64, 32)))
 
     def golden(self, sample: Path) -> dict[str, Golden]:
         return {"": Golden(self.data, "zyx")}

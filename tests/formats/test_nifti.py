@@ -192,8 +192,8 @@ class TestLargeCompressed(TestLarge):
     reads_whole_once = True
 
     @pytest.fixture
-    def sample(self, tmp_path):
-        return Path(written(tmp_path / "large.nii.gz", self.values))
+    def sample(self, once):
+        return once(lambda folder: Path(written(folder / "large.nii.gz", self.values)))
 
 
 @pytest.fixture

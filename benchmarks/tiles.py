@@ -1,13 +1,15 @@
 """Tiles and slices of a 0.5 GB OME-Zarr over HTTP, served by coverslip and by Tiled in one run.
 
-Prints a Markdown table: random 256 x 256 tiles by one client and by eight, the whole array, health while it is sent.
-Tiled (PyPI) is installed into an environment of its own under ``.cache/peers``.
+Prints a Markdown table: random 256 x 256 tiles by one client and by eight, the whole array, health while a slice of
+400 MB is sent. Every figure is taken of one server and at once of the other, so that what else the machine does hits
+both. Tiled (PyPI) is installed into an environment of its own under ``.cache/peers``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -15,10 +17,11 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +35,12 @@ from surroundings import environment, free_port  # noqa: E402
 
 PEER = "tiled[server]==0.2.20"
 SHAPE, CHUNK, TILE = (4, 16, 2048, 2048), (1, 1, 512, 512), 256
-TILES, ROUNDS, CLIENTS = 2000, 5, 8
+TILE_S, ROUNDS, CLIENTS = 3.0, 5, 8
+SENT = 3
+"""Channels of the slice that is sent while health is asked for: 3 of 4, 403 MB."""
+START_S = 120
+PEER_SETTINGS = {"TILED_RESPONSE_BYTESIZE_LIMIT": str(1 << 30)}
+"""Its own cap, 300 MB, would refuse the whole array."""
 
 
 def data(compressed: bool) -> Path:
@@ -81,10 +89,11 @@ class Served:
 
     name: str
     port: int
-    process: subprocess.Popen[bytes]
     tile: str
     whole: str
+    part: str
     health: str
+    process: subprocess.Popen[bytes] = field(init=False)
     figures: dict[str, list[float]] = field(default_factory=dict)
 
     def note(self, what: str, value: float) -> None:
@@ -92,14 +101,14 @@ class Served:
         self.figures.setdefault(what, []).append(value)
 
     def paths(self) -> list[str]:
-        """Random tiles over the whole array."""
-        rng = random.Random(1)
+        """Every tile of the whole array, in random order: more than any cache of answers holds."""
         edge = SHAPE[-1] // TILE
+        tiles = list(np.ndindex(*SHAPE[:2], edge, edge))
+        random.Random(1).shuffle(tiles)
         return [
-            self.tile.format(c=rng.randrange(SHAPE[0]), z=rng.randrange(SHAPE[1]), row=r, col=q, y=r * TILE, x=q * TILE,
-                             y1=(r + 1) * TILE, x1=(q + 1) * TILE)
-            for r, q in ((rng.randrange(edge), rng.randrange(edge)) for _ in range(TILES))
-        ]  # fmt: skip
+            self.tile.format(c=c, z=z, row=r, col=q, y=r * TILE, x=q * TILE, y1=(r + 1) * TILE, x1=(q + 1) * TILE)
+            for c, z, r, q in tiles
+        ]
 
 
 async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> int:
@@ -122,7 +131,7 @@ async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: 
             return size
 
 
-async def client(port: int, paths: list[str], seconds: list[float]) -> None:
+async def client(port: int, paths: Iterable[str], seconds: list[float]) -> None:
     """Ask for paths one after the other."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     for path in paths:
@@ -132,17 +141,22 @@ async def client(port: int, paths: list[str], seconds: list[float]) -> None:
     writer.close()
 
 
+def until(end: float, paths: Iterable[str]) -> Iterator[str]:
+    """Paths, again and again, for some time."""
+    return itertools.takewhile(lambda _: time.perf_counter() < end, itertools.cycle(paths))
+
+
 async def many(port: int, paths: list[str], clients: int) -> tuple[list[float], float]:
-    """Seconds of every request, and answers in a second."""
+    """Seconds of every request of some seconds, and answers in a second."""
     seconds: list[float] = []
     start = time.perf_counter()
-    await asyncio.gather(*(client(port, paths[i::clients], seconds) for i in range(clients)))
-    return seconds, len(paths) / (time.perf_counter() - start)
+    await asyncio.gather(*(client(port, until(start + TILE_S, paths[i::clients]), seconds) for i in range(clients)))
+    return seconds, len(seconds) / (time.perf_counter() - start)
 
 
 async def busy(served: Served) -> list[float]:
-    """Seconds of health checks while the whole array is sent."""
-    big = asyncio.create_task(client(served.port, [served.whole] * 2, []))
+    """Seconds of health checks while a large slice is sent, twice."""
+    big = asyncio.create_task(client(served.port, [served.part] * 2, []))
     seconds: list[float] = []
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     while not big.done():
@@ -155,44 +169,66 @@ async def busy(served: Served) -> list[float]:
     return seconds
 
 
-def measure(served: Served) -> None:
-    """One round."""
-    paths = served.paths()
-    seconds, _ = asyncio.run(many(served.port, paths[: TILES // 4], 1))
+def one_client(served: Served) -> None:
+    """Tiles one after the other."""
+    seconds, _ = asyncio.run(many(served.port, served.paths(), 1))
     served.note("tile, 1 client, p50 [ms]", statistics.median(seconds) * 1000)
-    _, rate = asyncio.run(many(served.port, paths, CLIENTS))
-    served.note("tiles, 8 clients [1/s]", rate)
-    size = float(np.prod(SHAPE)) * 2
+
+
+def many_clients(served: Served) -> None:
+    """Tiles for several clients at once."""
+    _, rate = asyncio.run(many(served.port, served.paths(), CLIENTS))
+    served.note(f"tiles, {CLIENTS} clients [1/s]", rate)
+
+
+def whole(served: Served) -> None:
+    """All of it in one answer."""
     start = time.perf_counter()
-    asyncio.run(many(served.port, [served.whole], 1))
-    served.note("whole array [MB/s]", size / 1e6 / (time.perf_counter() - start))
+    asyncio.run(client(served.port, [served.whole], []))
+    served.note("whole array [MB/s]", float(np.prod(SHAPE)) * 2 / 1e6 / (time.perf_counter() - start))
+
+
+def health(served: Served) -> None:
+    """Whether others wait while much is sent."""
     checks = sorted(asyncio.run(busy(served)))
-    served.note("health while it is sent, p95 [ms]", checks[int(len(checks) * 0.95)] * 1000)
+    served.note("health while 403 MB are sent, p95 [ms]", checks[int(len(checks) * 0.95)] * 1000)
     served.note("memory [MB]", psutil.Process(served.process.pid).memory_info().rss / 1e6)
 
 
+MEASURES: tuple[Callable[[Served], None], ...] = (one_client, many_clients, whole, health)
+
+
 @contextlib.contextmanager
-def running(name: str, command: list[str], port: int, tile: str, whole: str, health: str) -> Iterator[Served]:
-    """A server, stopped whatever happens."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "TILED_ALLOW_ORIGINS": ""}
-    )
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{health}", timeout=5).close()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.05)
-        else:
-            raise SystemExit(f"{name} did not start: {' '.join(command)}")
-        yield Served(name, port, process, tile, whole, health)
-    finally:
-        process.send_signal(signal.SIGINT)
+def running(served: Served, command: list[str], settings: dict[str, str]) -> Iterator[Served]:
+    """A server, ready; stopped whatever happens."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, env={**os.environ, **settings})
+        served.process = process
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            if not ready(served):
+                said.seek(0)
+                raise SystemExit(f"{served.name} did not start: {' '.join(command)}\n{said.read()[-2000:].decode()}")
+            yield served
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def ready(served: Served) -> bool:
+    """Wait until it answers with a tile, which may be after it is healthy; False when it ended, or took too long."""
+    end = time.monotonic() + START_S
+    while served.process.poll() is None and time.monotonic() < end:
+        try:
+            for path in (served.health, served.paths()[0]):
+                urllib.request.urlopen(f"http://127.0.0.1:{served.port}{path}", timeout=5).close()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+        else:
+            return True
+    return False
 
 
 def ours(path: Path) -> contextlib.AbstractContextManager[Served]:
@@ -201,7 +237,8 @@ def ours(path: Path) -> contextlib.AbstractContextManager[Served]:
     command = [str(Path(sys.executable).parent / "coverslip"), "serve", str(path), "--port", str(port), "--no-browser"]
     id = path.stem
     tile = f"/api/tile/{id}?size={TILE}&c={{c}}&z={{z}}&row={{row}}&col={{col}}"
-    return running("coverslip", command, port, tile, f"/api/block/{id}", "/livez")
+    block = f"/api/block/{id}"
+    return running(Served("coverslip", port, tile, block, f"{block}?stop={SENT}", "/livez"), command, {})
 
 
 def theirs(path: Path) -> contextlib.AbstractContextManager[Served]:
@@ -213,9 +250,9 @@ def theirs(path: Path) -> contextlib.AbstractContextManager[Served]:
         (folder / "image.zarr").symlink_to(path / "0")
     python = environment(PEER)
     command = [str(python.parent / "tiled"), "serve", "directory", str(folder), "--public", "--port", str(port)]
-    full = "/api/v1/array/full/image"
-    tile = full + "?slice={c},{z},{y}:{y1},{x}:{x1}&format=application/octet-stream"
-    return running("Tiled", command, port, tile, full + "?format=application/octet-stream", "/api/v1/")
+    full = "/api/v1/array/full/image?format=application/octet-stream"
+    tile = full + "&slice={c},{z},{y}:{y1},{x}:{x1}"
+    return running(Served(PEER, port, tile, full, f"{full}&slice=:{SENT}", "/healthz"), command, PEER_SETTINGS)
 
 
 def table(rows: list[Served], title: str) -> str:
@@ -235,11 +272,8 @@ def main() -> None:
         path = data(compressed)
         with contextlib.ExitStack() as stack:
             rows = [stack.enter_context(ours(path))]
-            try:
-                rows.append(stack.enter_context(theirs(path)))
-            except SystemExit as error:
-                print(f"{error}\n", file=sys.stderr)
-            for _ in range(ROUNDS):
+            rows.append(stack.enter_context(theirs(path)))
+            for measure in (measure for _ in range(ROUNDS) for measure in MEASURES):
                 for served in rows:
                     measure(served)
             print(table(rows, f"{'zstd' if compressed else 'uncompressed'} chunks 512 x 512"), end="\n\n", flush=True)

@@ -20,6 +20,9 @@ OPEN = frozenset({"livez", "readyz", "healthz"})
 """What a supervisor asks without a token; it tells nothing of the data."""
 AS_SENT = "%!$&'()*+,;=:@"
 """Left alone in a piece of an address that is percent-encoded already."""
+LOCKED = "Invalid or missing token"
+LOCKED_CODE = 4001
+"""With it a WebSocket is closed that shows no token."""
 EXPOSED = (
     "Content-Length, Content-Range, ETag, X-Shape, X-Dtype, X-Dim-Labels, X-Total-Sources, X-Returned-Sources, "
     "X-Truncated, X-Image-Width, X-Image-Height, X-Percentile-Lo-Value, X-Percentile-Hi-Value"
@@ -36,7 +39,7 @@ FIXED_HEADERS = tuple(
         "Content-Security-Policy": POLICY,
         "Referrer-Policy": "no-referrer",
         "Access-Control-Allow-Methods": f"{METHODS}, POST",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, Range",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, Range, X-Biopb-Token",
         "Access-Control-Expose-Headers": EXPOSED,
         "Vary": "Origin",
     }.items()
@@ -63,11 +66,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on."""
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
-            else:  # no front speaks WebSocket yet
-                await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
@@ -75,10 +78,28 @@ class Guard:
         refusal = self._refuse(scope, headers)
         await (refusal or self._app)(scope, receive, guarded)
 
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at the handshake of a WebSocket: browsers hold back none, whichever page asks."""
+        headers = Headers(scope=scope)
+        refusal = self._refuse_place(scope, headers)
+        locked = self._access.token is not None and not self._token_shown(scope, headers)
+        if refusal is None and not locked:
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        if refusal is None:  # accepted first: a browser tells its page no code of a handshake that failed
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": LOCKED_CODE, "reason": LOCKED})
+        elif "websocket.http.response" in scope.get("extensions", {}):
+            await refusal(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
     def _foreign(self, origin: str | None, headers: Headers) -> bool:
         return origin is not None and origin.lower() in self._access.origins
 
-    def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
+    def _refuse_place(self, scope: Scope, headers: Headers) -> Response | None:
+        """Refuse a name that is not ours, and a page that is not ours."""
         authority = headers.get("host", "")
         if not self._access.host_allowed(authority):
             return problem(
@@ -89,6 +110,12 @@ class Guard:
             return problem(
                 403, "wrong_origin", "A page of another origin asked", "Start the server with --allow-origin URL."
             )
+        return None
+
+    def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
+        refusal = self._refuse_place(scope, headers)
+        if refusal is not None:
+            return refusal
         if scope["method"] == "OPTIONS":
             return Response(status_code=204, headers={"Allow": METHODS})
         path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
@@ -107,14 +134,19 @@ class Guard:
         shown = next((value for name, value in query if name == "token"), None)
         if shown is not None and self._access.token_matches(shown):
             return self._remember(scope, query, shown)
+        if self._token_shown(scope, headers):
+            return None
+        return problem(401, "token_needed", LOCKED, "Open the whole URL that the server printed.")
+
+    def _token_shown(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a request shows the token, in any of the places where it may."""
         kind, _, value = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self._access.token_matches(value.strip()):
-            return None
-        if self._access.token_matches(self._from_cookie(headers.get("cookie", ""))):
-            return None
-        return problem(
-            401, "token_needed", "This server asks for a token", "Open the whole URL that the server printed."
-        )
+        shown = [value.strip() if kind.lower() == "bearer" else "", headers.get("x-biopb-token", "")]
+        shown.append(self._from_cookie(headers.get("cookie", "")))
+        if scope["type"] == "websocket":  # browsers let a page set no header of it
+            query = parse_qsl(scope["query_string"].decode("latin-1"))
+            shown += [value for name, value in query if name == "token"]
+        return any(self._access.token_matches(one) for one in shown)
 
     def _remember(self, scope: Scope, query: list[tuple[str, str]], token: str) -> Response | None:
         """Turn a token in the URL into a cookie, and take it out of the address bar."""

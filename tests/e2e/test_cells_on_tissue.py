@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
@@ -431,6 +432,11 @@ np.save(folder + ".npy", xy)
 """
 
 
+def sources(server: Running) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(fetch(f"{server.url}api/sources"))
+    return found
+
+
 def test_a_store_written_by_spatialdata(start: Start, look: Open, tmp_path: Path) -> None:
     path = tmp_path / "mouse.zarr"
     run(environment("spatialdata"), "-c", SPATIALDATA, path)
@@ -438,7 +444,8 @@ def test_a_store_written_by_spatialdata(start: Start, look: Open, tmp_path: Path
     identity = json.loads(fetch(f"{server.url}dataset_identity.json"))
     assert identity["stats"]["n_cells"] == 12
     assert [(t["name"], t["matrix"]) for t in identity["tissue"]] == [("he", [0.5, 0, 0, 0, 0.5, 0])]
-    (source,) = json.loads(fetch(f"{server.url}api/sources"))
+    wait_for(lambda: sources(server)[0]["status"] == "ready", "what the store holds")
+    (source,) = sources(server)
     assert (source["kind"], [t["name"] for t in source["tensors"]]) == ("cells", ["/images/he"])
     tissue = Tissue(look(f"{server.url}?view=tissue")).ready()
     legend = tissue.legend()

@@ -11,3 +11,4 @@ import pytest
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What servers keep goes to a folder of this run; children inherit it."""
     os.environ["COVERSLIP_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["COVERSLIP_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))

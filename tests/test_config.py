@@ -158,6 +158,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 def test_files_of_biopb_load_with_a_note_for_each_key_without_meaning(tmp_path: Path) -> None:
     config = read(tmp_path, BIOPB)
     assert all(re.fullmatch(r"coverslip\.toml: \S+ has no meaning here", note) for note in config.notes)
+    assert config.server.log_level == "INFO"
     told = {note.split()[1] for note in config.notes}
     assert told == {
         *(f"server.{key}" for key in ELSEWHERE["server"]), *(f"cache.{key}" for key in ELSEWHERE["cache"]),
@@ -208,6 +209,15 @@ def test_mistakes_are_told_with_the_file_and_the_key(tmp_path: Path, text: str, 
     assert "\n" not in str(raised.value)
 
 
+def test_tables_of_biopbs_other_programs_are_passed_over_in_its_own_file_only(tmp_path: Path) -> None:
+    text = '[server]\nport = 8815\n[tensor_browser]\nserver_url = "grpc://elsewhere:8815"\n'
+    config = read(tmp_path, text, "biopb.toml")
+    assert config.server.port == 8815
+    assert config.notes == ("biopb.toml: [tensor_browser] has no meaning here",)
+    with pytest.raises(BadRequest, match="tensor_browser"):
+        read(tmp_path, text)
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         load(tmp_path / "none.toml")
@@ -256,6 +266,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Settings]]:
 
         def __init__(self, data: Any, settings: Settings, open_browser: bool = False) -> None:
             seen.append((data, settings))
+
+        flight_url = None
 
         def run(self, announce: Any, verbose: bool = False) -> None:
             announce()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from coverslip import __version__
 from coverslip.config import SourceTable, marked
+from coverslip.core.errors import Unsupported
 from coverslip.core.node import Source
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.images import Images, ome_of
@@ -132,10 +134,24 @@ def check(catalog: Catalog, options: Options) -> None:
 
 
 def with_token(settings: Settings) -> Settings:
-    """The settings with a token, made up where the address can be reached from elsewhere and none was given."""
-    if settings.token or is_loopback(settings.host):
+    """The settings with a token, made up where an address can be reached from elsewhere and none was given."""
+    if settings.token or all(map(is_loopback, settings.listeners)):
         return settings
-    return replace(settings, token=secrets.token_urlsafe(24))
+    return replace(settings, token=secrets.token_urlsafe(32))
+
+
+def flight_module() -> Any:
+    """The front that speaks Arrow Flight, imported now.
+
+    Raises
+    ------
+    Unsupported
+        When what it needs is not installed.
+    """
+    try:
+        return import_module("coverslip.fronts.flight.front")
+    except ImportError as error:
+        raise Unsupported("Arrow Flight needs pyarrow and biopb", "pip install 'coverslip[flight]'") from error
 
 
 def viewer_built() -> bool:
@@ -162,6 +178,12 @@ def create_app(catalog: Catalog, settings: Settings, port: int, remotes: Remotes
     zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port))
     viewer = ViewerFront()
+    flight = None
+    if settings.flight_port is not None:
+        flight_host = settings.flight_host or settings.host
+        flight = flight_module().FlightFront(
+            catalog, images.images_of, __version__, flight_host, settings.flight_port, settings.token
+        )
 
     async def answer(request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
@@ -187,4 +209,6 @@ def create_app(catalog: Catalog, settings: Settings, port: int, remotes: Remotes
 
     access = Access.create(settings.host, settings.token, settings.allow_hosts, settings.allow_origins)
     routes = [Mount("/", fronts)]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, access=access, port=port)], lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=[Middleware(Guard, access=access, port=port)], lifespan=lifespan)
+    app.state.flight = flight  # started once HTTP answers, and closed before it
+    return app

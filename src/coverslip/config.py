@@ -25,10 +25,11 @@ from coverslip.engine.overrides import Override
 
 CODE = "bad_configuration"
 REMOTE = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COLOR = re.compile(r"#?[0-9A-Fa-f]{6}")
 ELSEWHERE: dict[str, frozenset[str]] = {
     "server": frozenset(
-        ("log_level", "log_scope_to_biopb", "stability_window", "stable_rescans_required", "probe_open_files",
+        ("log_scope_to_biopb", "stability_window", "stable_rescans_required", "probe_open_files",
          "aggressive_dir_pruning", "claim_generic_images", "writable", "write_dir", "watcher_type", "poll_interval")
     ),
     "cache": frozenset(("backend", "max_entries", "file_cache_dir", "file_max_segment_mb")),
@@ -47,6 +48,11 @@ class ServerTable(msgspec.Struct, frozen=True):
 
     host: str | None = None
     port: int | None = None
+    web_host: str | None = None
+    web_port: int | None = None
+    flight_host: str | None = None
+    flight_port: int | None = None
+    log_level: str | None = None
     token: str | None = None
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
@@ -221,6 +227,9 @@ def read(given: Any, file: Path) -> Config:
         raise _wrong(file, "it is no table", "See docs/reference/configuration.md.")
     unknown: list[str] = []
     notes: list[str] = []
+    if file.stem == "biopb":  # it holds tables of biopb's other programs too
+        notes += [f"[{table}] has no meaning here" for table in given if table not in {*ELSEWHERE, *TABLES}]
+        given = {table: value for table, value in given.items() if table in {*ELSEWHERE, *TABLES}}
     kept = _check(given, "", "", unknown, notes)
     if unknown:
         raise _wrong(file, f"unknown key {'; '.join(unknown)}", "Every key is in docs/reference/configuration.md.")
@@ -270,8 +279,12 @@ def _unknown(key: str, place: str, known: set[str] | frozenset[str]) -> str:
 
 def _problems(config: Config) -> Iterator[str]:
     server = config.server
-    if server.port is not None and not 0 <= server.port <= 65535:
-        yield f"server.port is {server.port}, and ports are numbered 0 to 65535"
+    for key in ("port", "web_port", "flight_port"):
+        port = getattr(server, key)
+        if port is not None and not 0 <= port <= 65535:
+            yield f"server.{key} is {port}, and ports are numbered 0 to 65535"
+    if server.log_level is not None and server.log_level.upper() not in LOG_LEVELS:
+        yield f"server.log_level is {server.log_level!r}, and may be {', '.join(LOG_LEVELS)}"
     if server.monitor_mode not in (None, "periodic", "off"):
         yield f"server.monitor_mode is {server.monitor_mode!r}, and may be 'periodic' or 'off'"
     numbers = {

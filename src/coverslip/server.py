@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -15,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverslip.app import catalog_of, create_app, remotes_of, viewer_built, with_token
+from coverslip.app import catalog_of, create_app, flight_module, remotes_of, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
 from coverslip.settings import DEFAULT_PORT, Settings
 
@@ -33,6 +34,7 @@ GRACE_S = 1
 FILE_LIBRARIES = ("pydicom", "tifffile", "nibabel", "nd2", "liffile", "czifile", "bioio", "zarr", "h5py")
 """What they find odd about a file is no news to who runs a server; what cannot be read is listed with its reason."""
 TOKEN = re.compile(r"([?&]token=)[^&\s]*")
+FLIGHT_REFUSED = "cannot_listen_flight"
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (names of wildcards, not a bind)
 
 
@@ -101,6 +103,7 @@ class Server:
         self._settings = with_token(settings)
         self._open_browser = open_browser
         self._port = settings.port
+        self._flight: Any = None
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._done = threading.Event()
@@ -109,9 +112,15 @@ class Server:
     @property
     def url(self) -> str:
         """Where the server can be reached from this machine, without a token."""
-        host = self._settings.host
-        name = "127.0.0.1" if host in WILDCARDS else f"[{host}]" if ":" in host else host
-        return f"http://{name}:{self._port}"
+        return f"http://{_reached(self._settings.host)}:{self._port}"
+
+    @property
+    def flight_url(self) -> str | None:
+        """Where Arrow Flight can be reached from this machine; None when it is not served."""
+        if self._settings.flight_port is None:
+            return None
+        port = self._flight.port if self._flight is not None else self._settings.flight_port
+        return f"grpc://{_reached(self._settings.flight_host or self._settings.host)}:{port}"
 
     @property
     def viewer_url(self) -> str:
@@ -139,31 +148,41 @@ class Server:
         sock = listen(self._settings.host, self._settings.port)
         try:
             self._port = sock.getsockname()[1]
+            self._prepare_flight()
             catalog = self._catalog or catalog_of(self._data, self._settings.cells, self._settings.catalog)
             self._catalog, self._serving = None, catalog  # a catalog lives as long as one run
             app = create_app(catalog, self._settings, self._port, remotes_of(self._data, self._settings, catalog))
+            self._flight = app.state.flight
             config = uvicorn.Config(
                 app,
-                log_level="info" if verbose else "critical",
-                access_log=verbose,
+                **_logging(self._settings.log_level, verbose),
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
             )
-            if not verbose:
-                for library in FILE_LIBRARIES:
-                    logging.getLogger(library).setLevel(logging.CRITICAL)
-            if verbose:
-                logging.getLogger("uvicorn.access").addFilter(without_token)
-            self._uvicorn = _announcing(config, lambda: self._ready(on_ready))
+            self._uvicorn = _announcing(config, self._flight, lambda: self._ready(on_ready))
             self._done.clear()
             self._uvicorn.run(sockets=[sock])
+            if (failed := getattr(self._uvicorn, "failed", None)) is not None:
+                raise failed
             if getattr(self._uvicorn, "interrupted", False):  # also where SIGINT was ignored when we were started
                 raise KeyboardInterrupt
         finally:
-            self._uvicorn = self._serving = None
+            self._uvicorn = self._serving = self._flight = None
             self._done.set()
             sock.close()
+
+    def _prepare_flight(self) -> None:
+        """Tell early that Flight cannot be had, and load its library beside everything else."""
+        port = self._settings.flight_port
+        if port is None:
+            return
+        if port:
+            try:
+                listen(self._settings.flight_host or self._settings.host, port).close()
+            except CannotListen as error:
+                raise CannotListen(error.message, error.hint.replace("--port", "--flight"), FLIGHT_REFUSED) from error
+        threading.Thread(target=_import_flight, name="coverslip-flight-import", daemon=True).start()
 
     def _ready(self, on_ready: Callable[[], None] | None) -> None:
         if on_ready is not None:
@@ -229,16 +248,51 @@ class Server:
             self.stop()
 
 
-def _announcing(config: uvicorn.Config, on_ready: Callable[[], None]) -> uvicorn.Server:
+def _reached(host: str) -> str:
+    """How this machine reaches a server that is bound to ``host``."""
+    return "127.0.0.1" if host in WILDCARDS else f"[{host}]" if ":" in host else host
+
+
+def _import_flight() -> None:
+    with suppress(CoverslipError):  # told where it is asked for
+        flight_module()
+
+
+def _logging(level: str | None, verbose: bool) -> dict[str, Any]:
+    """What uvicorn logs: at a level everything goes to the log as it is set up, else little goes to the terminal."""
+    verbose = verbose or level == "DEBUG"
+    if not verbose:
+        for library in FILE_LIBRARIES:
+            logging.getLogger(library).setLevel(logging.CRITICAL)
+    else:
+        logging.getLogger("uvicorn.access").addFilter(without_token)
+    if level is not None:
+        return {"log_config": None, "access_log": verbose}
+    return {"log_level": "info" if verbose else "critical", "access_log": verbose}
+
+
+def _announcing(config: uvicorn.Config, flight: Any, on_ready: Callable[[], None]) -> uvicorn.Server:
     import uvicorn
 
     class Announcing(uvicorn.Server):
-        """Says when it answers (a tab may be opened then), and remembers that it was interrupted."""
+        """Says when it answers (a tab may be opened then), and remembers why it ended."""
+
+        failed: CoverslipError | None = None
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            if self.started:
+            if self.started and flight is not None:
+                try:
+                    await asyncio.to_thread(flight.start)
+                except CoverslipError as error:
+                    self.failed, self.should_exit = error, True
+            if self.started and self.failed is None:
                 on_ready()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if flight is not None and self.failed is None:
+                await asyncio.to_thread(flight.close)
+            await super().shutdown(sockets)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             self.interrupted = sig == signal.SIGINT

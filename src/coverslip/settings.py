@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from coverslip.config import Config
 
 DEFAULT_PORT = 8765
+FLIGHT_PORT = 8815
 CACHE_BYTES = 128 << 20
 SLICE_BYTES = 1 << 30
 DISK_BYTES = 10 << 30
@@ -48,6 +49,12 @@ class Settings:
         How the list of sources is kept.
     credentials
         Who asks for sources on other machines.
+    flight_port
+        TCP port of Arrow Flight; 0 = any free one, None = no Flight.
+    flight_host
+        Address Arrow Flight binds to; None = the same as ``host``.
+    log_level
+        Least level of what the server logs (``INFO``); None = it prints what a person at a terminal needs.
     """
 
     host: str = "127.0.0.1"
@@ -62,6 +69,15 @@ class Settings:
     cells: Options = field(default_factory=Options)
     catalog: CatalogOptions = field(default_factory=CatalogOptions)
     credentials: Credentials = field(default_factory=Credentials)
+    flight_port: int | None = None
+    flight_host: str | None = None
+    log_level: str | None = None
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """Every address that is bound to."""
+        flight = () if self.flight_port is None else (self.flight_host or self.host,)
+        return (self.host, *flight)
 
 
 def with_config(settings: Settings, config: Config) -> Settings:

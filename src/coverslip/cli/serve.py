@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coverslip.settings import DEFAULT_PORT
+from coverslip.settings import DEFAULT_PORT, FLIGHT_PORT
 
 if TYPE_CHECKING:
     from coverslip.config import Config
@@ -38,6 +38,14 @@ CLEAR = "\r\x1b[K"
 @click.option(
     "-p", "--port", default=DEFAULT_PORT, show_default=True, envvar="COVERSLIP_PORT", help="Port; 0 = any free one."
 )
+@click.option(
+    "--flight",
+    metavar="[PORT]",
+    is_flag=False,
+    flag_value=str(FLIGHT_PORT),
+    envvar="COVERSLIP_FLIGHT",
+    help=f"Serve Arrow Flight too, on {FLIGHT_PORT} or this port.",
+)
 @click.option("--no-browser", is_flag=True, help="Open no browser tab.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the URL only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print timings, every request, and errors in full.")
@@ -53,6 +61,7 @@ def serve(
     config: Config | None,
     host: str,
     port: int,
+    flight: str | None,
     no_browser: bool,
     quiet: bool,
     verbose: bool,
@@ -74,7 +83,14 @@ def serve(
     from coverslip.settings import Settings, with_config
 
     cells = Options(gene_id_column=gene_id_column, latent_key=latent_key)
-    settings = Settings(host, port, token or None, allow_host, allow_origin, cells=cells)
+    if flight is not None and not flight.isdecimal():  # --flight PATH
+        paths, flight = (flight, *paths), str(FLIGHT_PORT)
+    flight_port = None if flight is None else int(flight)
+    flight_host = None if config is None else config.server.flight_host
+    settings = Settings(
+        host, port, token or None, allow_host, allow_origin,
+        cells=cells, flight_port=flight_port, flight_host=flight_host,
+    )  # fmt: skip
     offered: list[Any] = [path if is_url(path) else Path(path) for path in paths]
     if config is not None:
         settings = with_config(settings, config)
@@ -89,7 +105,9 @@ def serve(
             return
         named = [shown(item) for item in offered]
         click.echo(f"coverslip is serving {', '.join(named)}\n\n  {server.viewer_url}\n")
-        if not is_loopback(host):
+        if server.flight_url is not None:
+            click.echo(f"  {server.flight_url}\n")
+        if not all(map(is_loopback, settings.listeners)):
             click.echo("  Anyone on the network who has this URL can read the data. The connection is not encrypted.\n")
         click.echo("Press Ctrl+C to stop.")
         if len(offered) > 1 or not (isinstance(offered[0], Path) and offered[0].is_file()):
@@ -118,7 +136,9 @@ def configured(ctx: click.Context, file: Path | None) -> Config | None:
     for note in config.notes:
         click.echo(note, err=True)
     server = config.server
-    given = {"host": server.host, "port": server.port, "token": server.token,
+    given = {"host": server.web_host or server.host, "token": server.token,
+             "port": server.port if server.web_port is None else server.web_port,
+             "flight": None if server.flight_port is None else str(server.flight_port),
              "allow_host": server.allow_hosts or None, "allow_origin": server.allow_origins or None}  # fmt: skip
     ctx.default_map = {**(ctx.default_map or {}), **{key: value for key, value in given.items() if value is not None}}
     return config

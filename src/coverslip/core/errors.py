@@ -12,6 +12,7 @@
     * TooLarge           a request for more than one answer may hold
     * TimedOut           work that took longer than it may
     * Forbidden          a request that is not allowed here
+    * DiskFull           something to be kept, and no room for it
     * CannotListen       an address or port that cannot be served on
     * Stopped            work nobody waits for any more
 """
@@ -113,6 +114,12 @@ class Forbidden(CoverslipError):
     """A request that is not allowed here."""
 
     code = "forbidden"
+
+
+class DiskFull(CoverslipError):
+    """Something that is to be kept, and a disk without room for it."""
+
+    code = "disk_full"
 
 
 class CannotListen(CoverslipError):

@@ -26,6 +26,7 @@ STATUS: dict[type[errors.CoverslipError], int] = {
     errors.TimedOut: 408,
     errors.Unsupported: 422,
     errors.UnknownFormat: 422,
+    errors.DiskFull: 507,
     errors.Damaged: 502,
     errors.Unreadable: 502,
     errors.Stopped: 503,

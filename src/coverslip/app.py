@@ -25,6 +25,7 @@ from coverslip.core.errors import Unsupported
 from coverslip.core.node import Source
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.images import Images, ome_of
+from coverslip.domains.networks import Network, is_network
 from coverslip.domains.tissue import cells_root
 from coverslip.engine.access import Access, is_loopback
 from coverslip.engine.cache import ByteCache
@@ -89,7 +90,9 @@ def _on_disk(item: Any) -> bool:
 
 
 def describe(options: Options, source: Source) -> Description:
-    """What the catalog tells of a source: its images, and that its cells can be read."""
+    """What the catalog tells of a source: its images, and that its cells or its network can be read."""
+    if is_network(source.root):
+        return network_description(Network(source.root))
     images = Images(source)
     root = cells_root(source.root)
     # As it turns out: a file of a format for cells may hold a plain array.
@@ -114,6 +117,17 @@ def describe(options: Options, source: Source) -> Description:
             }
         )
     return Description(tensors, words=tuple(dict.fromkeys(words)), kind=kind)
+
+
+def network_description(network: Network) -> Description:
+    """What the catalog tells of a network."""
+    metadata = {
+        "populations": {name: population.count for name, population in network.populations.items()},
+        "projections": {projection.name: projection.n_edges for projection in network.projections.values()},
+        "left_out": network.left_out,
+        **network.documents,
+    }
+    return Description(metadata=metadata, words=tuple(network.populations), kind="network")
 
 
 def check(catalog: Catalog, options: Options) -> None:

@@ -24,7 +24,7 @@ class Format(Protocol):
     expects: str
     """What a person would call it, for "I can read …": ``.h5ad file``."""
     kind: str
-    """What is in it, as far as the format can tell: ``cells``, ``images``, or ``arrays`` for anything."""
+    """What is in it, as far as the format can tell: ``cells``, ``images``, ``network``, or ``arrays`` for anything."""
 
     def claims(self, path: Path, head: bytes) -> bool:
         """Whether this format should open ``path``; ``head`` is its first 4096 bytes (empty for a folder)."""

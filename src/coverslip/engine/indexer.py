@@ -51,7 +51,7 @@ class Description:
     words
         What else it is to be found by: names of channels.
     kind
-        ``cells``, ``images`` or ``arrays`` where that is clearer now than from the format; None leaves it.
+        ``cells``, ``images``, ``network`` or ``arrays`` where that is clearer now than from the format; None leaves it.
     """
 
     tensors: list[dict[str, Any]] = field(default_factory=list)
@@ -195,6 +195,20 @@ class Indexer:
         self._flushed = time.monotonic()
         if out:
             self._catalog.learnt(out)
+
+    def look(self, id: str) -> Described | None:
+        """A source as it is now, opened in the caller's thread; None when it is gone, or cannot be read now."""
+        placed = self._catalog.place(id)
+        if placed is None:
+            return None
+        row, _, open_source = placed
+        try:
+            found, etag = self._look(row, open_source)
+        except (CoverslipError, *FAILURES):
+            self.add(id)
+            return None
+        status = "live" if row.status == "live" else "ready"
+        return _described(replace(row.well(status), indexed_s=time.time(), version=etag, tensors=None), found)
 
     def _index(self, id: str) -> None:
         placed = self._catalog.place(id)

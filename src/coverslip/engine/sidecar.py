@@ -6,6 +6,7 @@ its length and checksum, and is renamed into place when it is whole.
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import tempfile
@@ -58,6 +59,10 @@ class Shelf:
         """The ``size`` bytes kept under ``name``, or None when they are not there whole."""
         return self._sidecar.read(self._key, name, size) if self._sidecar is not None else None
 
+    def mapped(self, name: str, size: int) -> memoryview | None:
+        """As `get`, of the file itself: nothing is held in memory that the system may not drop; for what is large."""
+        return self._sidecar.mapped(self._key, name, size) if self._sidecar is not None else None
+
     def put(self, name: str, data: memoryview) -> None:
         """Keep bytes, if there is room."""
         if self._sidecar is not None:
@@ -106,6 +111,23 @@ class Sidecar:
         with suppress(OSError):
             os.utime(path.parent)
         self._memory.put(whole, body)
+        return body
+
+    def mapped(self, key: tuple[str, ...], name: str, size: int) -> memoryview | None:
+        """As `Shelf.mapped`; files are replaced and removed, never cut, so what is mapped stays as it was checked."""
+        path = self._path(key) / name
+        try:
+            with path.open("rb") as file:
+                data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError):  # an empty file cannot be mapped
+            return None
+        body = data[HEADER:]
+        if len(body) != size or data[: len(MAGIC)] != MAGIC or _sum(body) != data[len(MAGIC) : HEADER]:
+            with suppress(OSError):
+                path.unlink()
+            return None
+        with suppress(OSError):
+            os.utime(path.parent)
         return body
 
     def write(self, key: tuple[str, ...], name: str, data: memoryview) -> None:

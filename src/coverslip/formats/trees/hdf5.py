@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -26,9 +26,15 @@ from coverslip.core.node import Array, Attrs, Group, Node, Source
 from coverslip.core.ranges import Ranges
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.tree import MemoryGroup
+from coverslip.core.typed import TypedFile
+
+if TYPE_CHECKING:
+    from coverslip.formats.trees.hdf5_objects import H5Objects
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 BROKEN = "The file looks truncated or damaged, or needs a compression filter that is not installed."
+WRITER, SWMR_WRITER = 1, 4
+BEING_WRITTEN = "being_written"
 PREAD_BYTES = 1 << 24
 """One system call reads at most this much."""
 
@@ -48,8 +54,13 @@ def damage(name: str) -> Iterator[None]:
     try:
         yield
     except NONSENSE as error:
-        text = str(error).strip("'\"").splitlines()[:1] or [error.__class__.__name__]
-        raise Damaged(f"{name} cannot be read: {text[0]}", BROKEN) from error
+        raise damaged(name, error) from error
+
+
+def damaged(name: str, error: BaseException) -> Damaged:
+    """What h5py raised, as one line."""
+    text = str(error).strip("'\"").splitlines()[:1] or [error.__class__.__name__]
+    return Damaged(f"{name} cannot be read: {text[0]}", BROKEN)
 
 
 class H5Source(Source):
@@ -57,13 +68,36 @@ class H5Source(Source):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Another driver than everybody's: HDF5 would refuse to open a file twice in one process with different locking,
-        # and a notebook that serves a file must still be able to read it.
-        self._file = h5py.File(path, "r", driver="stdio", locking=False)
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        stat = os.fstat(self._fd)
+        try:
+            self._file, self.growing = opened(path, self._fd)
+            stat = os.fstat(self._fd)
+        except BaseException:
+            os.close(self._fd)
+            self._fd = -1
+            raise
         self.etag, self.modified_s = file_etag(stat), stat.st_mtime
         self.root: Group = H5Group(self._file, self)
+
+    growing = False
+    """Whether it is opened beside its writer (SWMR)."""
+    _typed: H5Objects | None = None
+
+    @property
+    def typed(self) -> TypedFile:
+        """Its objects with their exact types (`coverslip.core.typed`)."""
+        if self._typed is None:
+            from coverslip.formats.trees.hdf5_objects import H5Objects
+
+            # While it grows, objects stay where they are; else any change may have moved them.
+            inode = self.etag.rsplit("-", 1)[-1]
+            self._typed = H5Objects(self, self._file, f"growing-{inode}" if self.growing else self.etag)
+        return self._typed
+
+    @property
+    def plain(self) -> bool:
+        """Whether offsets that HDF5 tells are those of the file."""
+        return self._fd >= 0 and not self._file.userblock_size
 
     @property
     def fd(self) -> int:
@@ -100,11 +134,48 @@ class H5Source(Source):
         # Tree and source hold each other. Left to the garbage collector, h5py's objects would be ended in whatever
         # thread it runs in, and wait there for HDF5's lock.
         self.root = MemoryGroup({})
+        if self._typed is not None:
+            self._typed.close()
+            self._typed = None
 
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def opened(path: Path, fd: int) -> tuple[h5py.File, bool]:
+    """The file without HDF5's lock, and whether a writer that allows readers (SWMR) has it open.
+
+    Raises
+    ------
+    Unreadable
+        While another program writes it in a way that allows no readers.
+    """
+    marks = _marks(fd)
+    if marks & SWMR_WRITER:
+        return h5py.File(path, "r", swmr=True, locking=False), True
+    try:
+        # Another driver than everybody's: HDF5 would refuse to open a file twice in one process with different locking,
+        # and a notebook that serves a file must still be able to read it.
+        return h5py.File(path, "r", driver="stdio", locking=False), False
+    except (OSError, RuntimeError) as error:
+        if marks & WRITER:
+            raise Unreadable(
+                f"{path.name} is being written, or its writer was ended",
+                "Wait until it is closed; h5clear -s takes the mark away.",
+                BEING_WRITTEN,
+            ) from error
+        raise
+
+
+def _marks(fd: int) -> int:
+    """The consistency flags of a superblock of version 3 (File Format Specification 3.0, II.A.2)."""
+    for at in (0, 512, 1024, 2048):
+        head = os.pread(fd, 12, at)
+        if head[:8] == SIGNATURE:
+            return head[11] if len(head) == 12 and head[8] >= 3 else 0
+    return 0
 
 
 class H5Group(Group):

@@ -23,6 +23,8 @@ MOST_IMAGES = 20_000
 MOST_DEPTH = 12
 MOST_CHANNELS = 1000
 NAMES = "tczyx"
+ADDED = "@fields"
+"""The group of images that were uploaded to a source (`coverslip.engine.uploads`)."""
 COLORS = ("0080FF", "00FF00", "FF00FF", "FFD500", "FF4000", "00FFFF", "FF80A0", "A0FF40")
 """For channels without a colour of their own: told apart on black by every kind of sight as far as eight can be."""
 
@@ -96,10 +98,13 @@ class Images:
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
-        """Paths of all images but label images, in the file's order."""
+        """Paths of all images but label images, in the file's order; then those that were added to it."""
         if holds_cells(self.root):
-            return tuple(tissue.path for tissue in tissues(self.root))
-        return tuple(path for path, _ in _walk(self.root))
+            own = [tissue.path for tissue in tissues(self.root)]
+        else:
+            own = [path for path, _ in _walk(self.root)]
+        added = self.root.group(ADDED)
+        return (*own, *(f"{ADDED}/{name}" for name in added or ()))
 
     @property
     def attrs(self) -> Mapping[str, Any]:
@@ -187,7 +192,7 @@ def _walk(root: Group) -> Iterator[tuple[str, Node]]:
 
 
 def _private(path: str, name: str) -> bool:
-    return name.startswith(".") or (not path and name == "OME")
+    return name.startswith(".") or (not path and name in ("OME", ADDED))
 
 
 def _plain(path: str, array: Array, shelf: Shelf) -> Image:

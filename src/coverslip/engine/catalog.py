@@ -93,6 +93,8 @@ class Catalog:
         self._survey = Survey(self.roots, recognise, self, self.options)
         self._indexer = Indexer(self, describe, self.options)
         self._query = Query(self.options)
+        self.overlay: Callable[[str, Source], Source] = lambda _, source: source
+        """Adds to an opened source what was uploaded to it."""
         for root in self.roots:
             if root.path.is_file():
                 (root.recognise or recognise)(root.path)
@@ -129,6 +131,19 @@ class Catalog:
     def learn(self, id: str) -> None:
         """Open a source in the background to learn what is in it."""
         self._indexer.add(id)
+
+    def learn_now(self, id: str) -> None:
+        """Open a source right now, because it holds more or less than before; whoever asks next sees what it holds."""
+        with self._lock:
+            row = self._rows.get(id)
+            if row is None:
+                return
+            row = self._rows[id] = replace(row, generation=row.generation + 1)
+        self._write([row])
+        self._refresh_entry(row)
+        described = self._indexer.look(id)
+        if described is not None:
+            self.learnt([described])
 
     def remove(self, id: str) -> None:
         """Offer no longer what was added."""
@@ -453,7 +468,7 @@ class Catalog:
         def open_now() -> Source:
             own = self._opens.get(id)
             if own is not None:
-                return own()
+                return self.overlay(id, own())
             row = self._rows.get(id)
             if row is None:
                 raise _not_found(id)
@@ -461,7 +476,7 @@ class Catalog:
             path = root.full(row.path)
             try:
                 check_inside(path, self.roots)
-                return (root.open_source or self._open_source)(path)
+                return self.overlay(id, (root.open_source or self._open_source)(path))
             except CoverslipError as error:
                 plain = self.plain(error, row)
                 raise type(error)(plain.message, plain.hint, plain.name) from error

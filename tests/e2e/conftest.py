@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 from surroundings import CHROMIUM, CHROMIUM_FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +40,23 @@ def new_environment(folder: Path) -> Path:
     """A fresh virtual environment; its python."""
     run(sys.executable, "-m", "venv", folder)
     return folder / "bin" / "python"
+
+
+READY = """(color) => {
+    const app = document.querySelector('[data-testid=app]');
+    const s = document.querySelector('[data-testid=scatter]');
+    return app?.dataset.state === 'ready' && Number(s.dataset.cells) > 0
+        && s.dataset.painted === s.dataset.cells
+        && (color === null ? s.dataset.color !== 'none' : s.dataset.color === color)
+        && document.querySelector('[data-testid=progress]').textContent === '';
+}"""
+STATE = """() => JSON.stringify([
+    location.href,
+    ...['app', 'scatter'].map((id) => ({...document.querySelector(`[data-testid=${id}]`)?.dataset})),
+    document.querySelector('[data-testid=progress]')?.textContent,
+    document.querySelector('[data-testid=gene-search]')?.value,
+    document.activeElement?.outerHTML.slice(0, 200),
+])"""
 
 
 @pytest.fixture(scope="session")
@@ -153,18 +170,10 @@ class Watched:
 
     def ready(self, color: str | None = None) -> None:
         """Wait until all cells are drawn (in the colours asked for)."""
-        self.page.wait_for_function(
-            """(color) => {
-                const app = document.querySelector('[data-testid=app]');
-                const s = document.querySelector('[data-testid=scatter]');
-                return app?.dataset.state === 'ready' && Number(s.dataset.cells) > 0
-                    && s.dataset.painted === s.dataset.cells
-                    && (color === null ? s.dataset.color !== 'none' : s.dataset.color === color)
-                    && document.querySelector('[data-testid=progress]').textContent === '';
-            }""",
-            arg=color,
-            timeout=PATIENCE_S * 1000,
-        )
+        try:
+            self.page.wait_for_function(READY, arg=color, timeout=PATIENCE_S * 1000)
+        except TimeoutError as error:
+            raise AssertionError(f"{color} was never drawn: {self.page.evaluate(STATE)}, {self.problems}") from error
         self.page.wait_for_timeout(400)
 
 

@@ -1,7 +1,7 @@
 /** Finding one gene among tens of thousands by typing. */
 
 import { useCombobox } from "downshift";
-import { useEffect, useState } from "react";
+import { useMemo, useState } from "react";
 import { toApiError } from "../api/client";
 import { findGenes, type GeneHit, type GeneHits, SHOWN } from "../data/genes";
 import { chooseExpression, loadGenes, paint } from "../state/actions";
@@ -12,12 +12,8 @@ const NONE: GeneHits = { hits: [], total: 0 };
 export function GeneSearch() {
   const { identity, expression, genes, color } = useModel();
   const [query, setQuery] = useState("");
-  const [found, setFound] = useState<GeneHits>(NONE);
+  const found = useMemo(() => (genes && query.trim() !== "" ? findGenes(genes, query) : NONE), [genes, query]);
   const matrices = identity?.expression.items ?? [];
-
-  useEffect(() => {
-    setFound(genes && query.trim() !== "" ? findGenes(genes, query) : NONE);
-  }, [genes, query]);
 
   function choose(hit: GeneHit | null | undefined): void {
     const matrix = get().expression;

@@ -1,0 +1,434 @@
+"""Uploads: any order, any number of times, by many at once; nothing half shown after a kill or on a full disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from coverslip.core.errors import Ambiguous, BadRequest, CoverslipError, DiskFull, NotFound, TooLarge, Unreadable
+from coverslip.core.ngff import Axis
+from coverslip.core.spec import Box
+from coverslip.core.tree import MemoryArray, MemoryGroup
+from coverslip.domains.images import Images
+from coverslip.engine.overlay import Nothing
+from coverslip.engine.upload import DISCARDED, PENDING, READY, Declared, Target, UploadOver
+from coverslip.engine.uploads import Uploads
+
+AXES = (Axis("z", 2.0, "micrometer"), Axis("y", 0.5, "micrometer"), Axis("x", 0.5, "micrometer"))
+RNG = np.random.default_rng(7)
+PIXELS = RNG.integers(0, 4000, (3, 50, 70), dtype=np.uint16)
+
+
+def declared(name: str = "scratch/@fields/liver", **more: object) -> Declared:
+    given: dict[str, object] = {"shape": (3, 50, 70), "dtype": "<u2", "chunks": (1, 32, 32), "axes": AXES, **more}
+    return Declared.of(Target.of(name), **given)  # type: ignore[arg-type]
+
+
+def chunks(of: Declared) -> list[tuple[int, ...]]:
+    return list(product(*map(range, of.counts)))
+
+
+def part(of: Declared, index: tuple[int, ...], pixels: np.ndarray = PIXELS) -> np.ndarray:
+    start, stop = of.bounds(index)
+    return pixels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> Iterator[Uploads]:
+    made = Uploads(tmp_path / "uploads")
+    yield made
+    made.close()
+
+
+def again(uploads: Uploads) -> Uploads:
+    """The same folder as another server finds it."""
+    uploads.close()
+    return Uploads(uploads.folder)
+
+
+def read(uploads: Uploads, source: str, path: str) -> np.ndarray:
+    image = Images(uploads.overlay(source, Nothing()))[path]
+    return np.asarray(image.array.read_all())
+
+
+def test_any_order_any_number_of_times_by_many_at_once(uploads: Uploads) -> None:
+    wanted = declared()
+    upload = uploads.add(wanted)
+    assert (upload.state, wanted.expected, len(upload.written)) == (PENDING, 18, 0)
+    order = [chunks(wanted)[i] for i in RNG.permutation(18)] * 2
+    threads = [
+        threading.Thread(
+            target=lambda mine: [uploads.write(upload.array_id, i, part(wanted, i)) for i in mine], args=(m,)
+        )
+        for m in (order[0::3], order[1::3], order[2::3])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(upload.written) == 18
+    uploads.publish(upload.array_id)
+    assert np.array_equal(read(uploads, "scratch", "@fields/liver"), PIXELS)
+    stored = zarr.open_group(uploads.folder / "scratch" / "@fields" / "liver", mode="r")
+    assert np.array_equal(stored["0"][:], PIXELS)  # type: ignore[index]
+    assert stored.attrs["ome"]["multiscales"][0]["axes"][0] == {"name": "z", "type": "space", "unit": "micrometer"}  # type: ignore[index]
+
+
+def test_nothing_is_seen_before_it_is_published(uploads: Uploads) -> None:
+    seen: list[str] = []
+    uploads.changed = seen.append
+    upload = uploads.add(declared())
+    uploads.write(upload.array_id, (0, 0, 0), part(upload.declared, (0, 0, 0)))
+    assert Images(uploads.overlay("scratch", Nothing())).paths == ()
+    assert [p.name for p in uploads.folder.iterdir()] == [".uploads"]
+    source = uploads.overlay("scratch", Nothing())
+    uploads.publish(upload.array_id)
+    assert seen == ["scratch"]
+    assert not source.fresh()
+    assert Images(uploads.overlay("scratch", Nothing())).paths == ("@fields/liver",)
+
+
+def test_chunks_that_never_came_are_zero(uploads: Uploads) -> None:
+    upload = uploads.add(declared())
+    uploads.write(upload.array_id, (1, 1, 2), part(upload.declared, (1, 1, 2)))
+    uploads.publish(upload.array_id)
+    expected = np.zeros_like(PIXELS)
+    expected[1, 32:, 64:] = PIXELS[1, 32:, 64:]
+    assert np.array_equal(read(uploads, "scratch", "@fields/liver"), expected)
+
+
+def test_what_is_published_is_final(uploads: Uploads) -> None:
+    upload = uploads.add(declared())
+    uploads.publish(upload.array_id)
+    assert uploads.publish(upload.array_id).state == READY
+    with pytest.raises(UploadOver, match="finished") as over:
+        uploads.write(upload.array_id, (0, 0, 0), part(upload.declared, (0, 0, 0)))
+    assert (over.value.state, over.value.array_id) == (READY, upload.array_id)
+
+
+def test_what_is_discarded_is_gone_from_disk(uploads: Uploads) -> None:
+    upload, other = uploads.add(declared()), uploads.add(declared("scratch/@fields/other"))
+    uploads.publish(upload.array_id)
+    for name, was in ((upload.array_id, READY), (other.array_id, PENDING)):
+        assert uploads.get(name).state == was  # type: ignore[union-attr]
+        assert uploads.discard(name, "not needed").state == DISCARDED  # type: ignore[union-attr]
+        with pytest.raises(UploadOver, match="not needed"):
+            uploads.write(name, (0, 0, 0), part(upload.declared, (0, 0, 0)))
+        with pytest.raises(UploadOver):
+            uploads.publish(name)
+        assert uploads.discard(name) is not None
+    left = {p.name for p in uploads.folder.rglob("*")}
+    assert left == {".uploads", "pending", "gone", "lock"}
+    assert Images(uploads.overlay("scratch", Nothing())).paths == ()
+    assert uploads.discard("scratch/@fields/never") is None
+
+
+def test_a_name_is_taken_until_it_is_swept(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "u", idle_s=0.15)
+    uploads.add(declared())
+    for name in ("scratch/@fields/liver", "scratch/@fields/LIVER"):
+        with pytest.raises(Ambiguous, match="taken"):
+            uploads.add(declared(name))
+    uploads.discard("scratch/@fields/liver")
+    uploads.sweep()
+    with pytest.raises(Ambiguous):
+        uploads.add(declared())
+    time.sleep(0.2)
+    uploads.sweep()
+    assert uploads.add(declared()).state == PENDING
+    time.sleep(0.2)
+    uploads.sweep()
+    left = uploads.get("scratch/@fields/liver")
+    assert left is not None
+    assert (left.state, "no chunk came" in left.reason) == (DISCARDED, True)
+    uploads.close()
+
+
+def test_times_to_live(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "u", scratch_s=100)
+    lives = {
+        name: uploads.add(declared(name, ttl_s=ttl))
+        for name, ttl in (
+            ("scratch/@fields/a", None),
+            ("scratch/@fields/b", 900),
+            ("x/@fields/c", None),
+            ("x/@fields/d", 9),
+        )
+    }
+    granted = [u.expires_s - u.created_s if u.expires_s else None for u in lives.values()]
+    assert granted == [pytest.approx(100), pytest.approx(100), None, pytest.approx(9)]
+    soon = uploads.add(declared("x/@fields/soon", ttl_s=0.05))
+    uploads.publish(soon.array_id)
+    uploads = again(uploads)
+    time.sleep(0.06)
+    uploads.sweep()
+    assert uploads.get("x/@fields/soon").reason == "its time to live is over"  # type: ignore[union-attr]
+    assert not (uploads.folder / "x").exists()
+    uploads.close()
+
+
+def test_another_server_goes_on_with_what_is_pending(uploads: Uploads) -> None:
+    done, half = uploads.add(declared("x/@fields/done")), uploads.add(declared("x/@fields/half"))
+    uploads.publish(done.array_id)
+    uploads.write(half.array_id, (2, 1, 0), np.zeros((1, 18, 32), np.uint16))
+    with pytest.raises(Unreadable, match="Another server"):
+        Uploads(uploads.folder)
+    later = again(uploads)
+    found = later.get(half.array_id)
+    assert found is not None
+    assert (found.state, found.id, found.written, found.declared) == (PENDING, half.id, {(2, 1, 0)}, half.declared)
+    assert [u.array_id for u in later.ready()] == [done.array_id]
+    for index in chunks(half.declared):
+        later.write(half.array_id, index, part(half.declared, index))
+    later.publish(half.array_id)
+    assert np.array_equal(read(later, "x", "@fields/half"), PIXELS)
+    later.close()
+
+
+KILLED = """
+import sys, itertools, numpy as np
+from pathlib import Path
+from coverslip.core.ngff import Axis
+from coverslip.engine.upload import Declared, Target
+from coverslip.engine.uploads import Uploads
+uploads = Uploads(Path(sys.argv[1]))
+for number in itertools.count(int(sys.argv[2])):
+    axes = (Axis("y"), Axis("x"))
+    wanted = Declared.of(Target.of(f"lab/@fields/n{number}"), (64, 64), "u2", (32, 32), axes)
+    upload = uploads.add(wanted)
+    for index in itertools.product(range(2), range(2)):
+        uploads.write(upload.array_id, index, np.full((32, 32), number + 1, "u2"))
+    uploads.publish(upload.array_id)
+    print(number, flush=True)
+    if number % 3 == 0:
+        uploads.discard(upload.array_id)
+"""
+
+
+def test_a_process_killed_at_any_moment(tmp_path: Path) -> None:
+    """Every upload is whole or not there; what was confirmed is there."""
+    confirmed, number = set[int](), 0
+    for lines, wait in ((3, 0.0), (1, 0.007), (4, 0.013), (2, 0.021)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path / "u"), str(number)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        confirmed |= {int(process.stdout.readline()) for _ in range(lines)}
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        confirmed |= {int(line) for line in process.stdout.read().split()}
+        process.wait()
+        process.stdout.close()
+        number = max(confirmed) + 3
+    uploads = Uploads(tmp_path / "u")
+    ready = {upload.declared.target.name: upload for upload in uploads.ready()}
+    kept = {f"n{n}" for n in confirmed if n % 3}
+    assert kept <= set(ready)
+    assert len(kept) > 4
+    for name in ready:
+        found = read(uploads, "lab", f"@fields/{name}")
+        assert (found == int(name[1:]) + 1).all()
+        uploads.discard(f"lab/@fields/{name}")
+    for upload in list(uploads._all.values()):
+        uploads.discard(upload.array_id)
+    assert not list((tmp_path / "u" / ".uploads" / "pending").iterdir())
+    uploads.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB, where we may mount one; else the largest file is limited."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = (
+        os.geteuid() == 0
+        and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode
+        == 0
+    )
+    if mounted:
+        yield place
+        subprocess.run(["umount", "-l", place], check=True)
+        return
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limits[1]))
+    yield place
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    uploads = Uploads(small_disk)
+    noise = RNG.integers(0, 1 << 16, (8, 300, 300), dtype=np.uint16)
+    wanted = declared(shape=(8, 300, 300), chunks=(1, 300, 300))
+    upload = uploads.add(wanted)
+
+    def fill() -> None:
+        for index in chunks(wanted):
+            uploads.write(upload.array_id, index, part(wanted, index, noise))
+
+    with pytest.raises(DiskFull, match="cannot be kept") as full:
+        fill()
+    assert str(small_disk) not in str(full.value)
+    assert upload.state == PENDING
+    assert len(upload.written) < 8
+    with contextlib.suppress(DiskFull):
+        for number in range(500):
+            uploads.add(declared(f"scratch/@fields/more{number}"))
+    for other in list(uploads._all.values()):
+        uploads.discard(other.array_id)
+    assert not list((small_disk / ".uploads" / "pending").iterdir())
+    fits = uploads.add(declared("x/@fields/fits"))
+    for index in chunks(fits.declared):
+        uploads.write(fits.array_id, index, part(fits.declared, index))
+    uploads.publish(fits.array_id)
+    assert np.array_equal(read(uploads, "x", "@fields/fits"), PIXELS)
+    uploads.close()
+
+
+def test_labels_are_where_ngff_has_them(uploads: Uploads) -> None:
+    base = MemoryGroup(
+        {"0": MemoryArray(PIXELS)},
+        {"ome": {"multiscales": [{"axes": [{"name": a} for a in "zyx"], "datasets": [{"path": "0"}]}]}},
+    )
+    nothing = Nothing()
+    nothing.root = base  # type: ignore[assignment]
+    for name in ("lab/@labels/cells", "lab/@fields/mean", "lab/@fields/mean/@labels/nuclei"):
+        upload = uploads.add(declared(name))
+        uploads.write(upload.array_id, (0, 0, 0), part(upload.declared, (0, 0, 0)))
+        uploads.publish(upload.array_id)
+    uploads = again(uploads)
+    images = Images(uploads.overlay("lab", nothing))
+    assert images.paths == ("", "@fields/mean")
+    assert images[""].labels == ("labels/cells",)
+    assert images["@fields/mean"].labels == ("@fields/mean/labels/nuclei",)
+    assert images["labels/cells"].label
+    assert not images["@fields/mean"].label
+    assert np.array_equal(images[""].array.read_all(), PIXELS)
+    assert images["labels/cells"].array.read(Box((0, 0, 0), (1, 32, 32))).sum() == PIXELS[0, :32, :32].sum()
+    uploads.discard("lab/@fields/mean")
+    assert [u.array_id for u in uploads.ready()] == ["lab/@labels/cells"]
+    uploads.close()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "names"),
+    [("bool", "yx"), ("|i1", "zcyx"), ("float16", "xyz"), ("<f8", "x"), ("uint64", "tczyx"), ("i4", "yxs")],
+)
+def test_every_dtype_and_order_of_axes_comes_back(uploads: Uploads, dtype: str, names: str) -> None:
+    shape = (3, 5, 4, 6, 2)[-len(names) :]
+    pixels = RNG.integers(0, 2, shape).astype(dtype)
+    wanted = declared(
+        "x/@fields/f", shape=shape, dtype=dtype, chunks=(2,) * len(names), axes=tuple(Axis(n) for n in names)
+    )
+    uploads.add(wanted)
+    for index in chunks(wanted):
+        uploads.write("x/@fields/f", index, part(wanted, index, pixels).ravel())
+    uploads.publish("x/@fields/f")
+    later = again(uploads)
+    image = Images(later.overlay("x", Nothing()))["@fields/f"]
+    assert image.dims == tuple(names)
+    found = image.array.read_all()
+    assert found.dtype == pixels.dtype
+    assert np.array_equal(found, pixels)
+    later.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scratch", "scratch/liver", "scratch/@fields", "scratch/@fields/", "/@fields/a", "scratch/@fields/..",
+        "scratch/@fields/.hidden", "scratch/@fields/a/b", "scratch/a/@fields/b", "scratch/@fields/a\\b",
+        "s/@fields/CON", "s/@fields/nul.txt", "s/@fields/a.", "s/@fields/a\0", "s/@fields/" + "a" * 200,
+        "s/../@labels/a", "s//@labels/a", "file:///etc/@fields/a", "scratch/@fields/ä", "zarr://", "s/@labels/../../x",
+    ],
+)  # fmt: skip
+def test_names_that_lead_elsewhere(name: str) -> None:
+    with pytest.raises(BadRequest):
+        Target.of(name)
+
+
+def test_ids_become_names_of_single_folders(uploads: Uploads) -> None:
+    for name in ("..@x/@fields/a", "s/A/1/0/@labels/a", f"s/{'ü' * 300}/@labels/a", ".x/@fields/a"):
+        place = uploads._files.place(Target.of(name))
+        assert uploads.folder in place.resolve().parents
+        assert ".." not in place.parts
+        assert all(len(part) < 200 for part in place.relative_to(uploads.folder).parts)
+        uploads.publish(uploads.add(declared(name)).array_id)
+    assert len(again(uploads).ready()) == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"dtype": ">u2"}, BadRequest), ({"dtype": "O"}, BadRequest), ({"dtype": "U4"}, BadRequest),
+        ({"dtype": "c16"}, BadRequest), ({"dtype": "nonsense"}, BadRequest), ({"shape": (3, 0, 70)}, BadRequest),
+        ({"shape": ()}, BadRequest), ({"chunks": (1, 2)}, BadRequest), ({"chunks": (0, 1, 1)}, BadRequest),
+        ({"axes": AXES[:2]}, BadRequest), ({"axes": (AXES[0],) * 3}, BadRequest), ({"ttl_s": 0}, BadRequest),
+        ({"shape": (1 << 40, 1 << 20, 4)}, TooLarge), ({"shape": (1000, 2000, 70), "chunks": (1, 1, 1)}, TooLarge),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_had(wrong: dict[str, object], error: type[CoverslipError]) -> None:
+    with pytest.raises(error):
+        declared(**wrong)
+
+
+def test_chunks_are_as_asked_for_unless_no_message_holds_them() -> None:
+    assert declared(chunks=(2, 50, 99)).chunks == (2, 50, 70)
+    whole = declared(shape=(100, 1000, 1001), chunks=())
+    assert whole.chunks == (7, 1000, 1001)
+    plane = declared(shape=(1, 30000, 9001), chunks=())
+    assert plane.chunks[0] == 1
+    assert np.prod(plane.chunks) * 2 <= 16 << 20
+
+
+def test_wrong_elements_are_refused(uploads: Uploads) -> None:
+    upload = uploads.add(declared())
+    with pytest.raises(BadRequest, match="not the chunk"):
+        uploads.write(upload.array_id, (0, 0, 0), np.zeros(5, np.uint16))
+    with pytest.raises(BadRequest, match="not the chunk"):
+        uploads.write(upload.array_id, (0, 0, 0), np.zeros((1, 32, 32), np.int16))
+    with pytest.raises(BadRequest, match="not one chunk"):
+        upload.declared.index((0, 0, 1), (1, 32, 32))
+    with pytest.raises(NotFound):
+        uploads.write("scratch/@fields/no", (0, 0, 0), PIXELS)
+
+
+def test_folders_that_are_no_uploads_are_left_alone(uploads: Uploads) -> None:
+    upload = uploads.add(declared("x/@fields/mine"))
+    uploads.publish(upload.array_id)
+    place = uploads.folder / "x" / "@fields"
+    (place / "notes").mkdir()
+    (place / "mine").rename(place / "renamed")
+    document = json.loads((place / "renamed" / "zarr.json").read_text())
+    later = again(uploads)
+    assert later.ready() == []
+    assert (place / "notes").exists()
+    with pytest.raises(Ambiguous):
+        later.add(declared("x/@fields/renamed"))
+    document["attributes"]["coverslip-upload"]["array_id"] = "x/@fields/renamed"
+    (place / "renamed" / "zarr.json").write_text(json.dumps(document))
+    assert [u.array_id for u in again(later).ready()] == ["x/@fields/renamed"]
+
+
+def test_a_damaged_chunk_is_told(uploads: Uploads) -> None:
+    upload = uploads.add(declared("x/@fields/mine"))
+    uploads.write(upload.array_id, (0, 0, 0), part(upload.declared, (0, 0, 0)))
+    uploads.publish(upload.array_id)
+    (uploads.folder / "x/@fields/mine/0/c/0/0/0").write_bytes(b"no blosc")
+    with pytest.raises(CoverslipError, match="cannot be read") as told:
+        read(uploads, "x", "@fields/mine")
+    assert str(uploads.folder) not in str(told.value)

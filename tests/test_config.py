@@ -262,6 +262,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Settings]]:
     seen: list[tuple[Any, Settings]] = []
 
     class Recorded:
+        certificate = None
         viewer_url = "http://here/"
 
         def __init__(self, data: Any, settings: Settings, open_browser: bool = False) -> None:

@@ -21,7 +21,8 @@ def test_every_flag_and_variable_is_in_the_reference() -> None:
             continue
         row = next((r for r in rows if r.startswith(f"| `{option.opts[-1]}`")), None)
         assert row is not None, option.opts
-        for name in (*option.opts, option.envvar, option.default if isinstance(option.default, str) else None):
+        variables = option.envvar if isinstance(option.envvar, (list, tuple)) else (option.envvar,)
+        for name in (*option.opts, *variables, option.default if isinstance(option.default, str) else None):
             assert name is None or f"`{name}`" in row, (name, row)
     told = {flag for row in rows for flag in re.findall(r"^\| `(--[a-z-]+)`", row)}
     assert told <= {flag for option in serve.params for flag in option.opts}

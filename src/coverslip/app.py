@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,22 +20,25 @@ from starlette.types import Receive, Scope, Send
 
 from coverslip import __version__
 from coverslip.config import SourceTable, marked
-from coverslip.core.errors import Unsupported
+from coverslip.core.errors import BadUsage, Unsupported
 from coverslip.core.node import Source
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.images import Images, ome_of
 from coverslip.domains.networks import Network, is_network
 from coverslip.domains.tissue import cells_root
-from coverslip.engine.access import Access, is_loopback
+from coverslip.engine.access import Access, choose_token
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
+from coverslip.engine.certificate import Certificate, load, minted
 from coverslip.engine.indexer import Description
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
+from coverslip.engine.secret import kept_key
 from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
 from coverslip.formats import open_source, recognise
 from coverslip.fronts.cellucid.front import CellsFront
+from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import Guard
 from coverslip.fronts.http import Body
 from coverslip.fronts.tensors.answers import Answer
@@ -148,10 +150,34 @@ def check(catalog: Catalog, options: Options) -> None:
 
 
 def with_token(settings: Settings) -> Settings:
-    """The settings with a token, made up where an address can be reached from elsewhere and none was given."""
-    if settings.token or all(map(is_loopback, settings.listeners)):
-        return settings
-    return replace(settings, token=secrets.token_urlsafe(32))
+    """The settings with a token, made up where an address can be reached from elsewhere and none was given.
+
+    Raises
+    ------
+    BadUsage
+        When the token cannot be used, or development mode is wanted where others can reach.
+    """
+    proxied = bool(settings.trusted_proxies)
+    networks(settings.trusted_proxies)
+    return replace(settings, token=choose_token(settings.token, settings.listeners, settings.dev, proxied))
+
+
+def certificate_of(settings: Settings) -> Certificate | None:
+    """The certificate to serve with; None when connections are not encrypted.
+
+    Raises
+    ------
+    CoverslipError
+        When there is none that can be used.
+    """
+    if not settings.encrypted:
+        return None
+    if settings.tls_cert is None and settings.tls_key is None:
+        names = (*settings.listeners, *settings.allow_hosts, *settings.tls_names)
+        return minted(names)
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise BadUsage("A certificate and its key belong together", "Give both --tls-cert and --tls-key.")
+    return load(settings.tls_cert, settings.tls_key)
 
 
 def flight_module() -> Any:
@@ -173,8 +199,14 @@ def viewer_built() -> bool:
     return ViewerFront().built
 
 
-def create_app(catalog: Catalog, settings: Settings, port: int, remotes: Remotes | None = None) -> Starlette:
-    """The application that serves ``catalog`` on ``port``.
+def create_app(
+    catalog: Catalog,
+    settings: Settings,
+    port: int,
+    remotes: Remotes | None = None,
+    certificate: Certificate | None = None,
+) -> Starlette:
+    """The application that serves ``catalog`` on ``port``; with a ``certificate`` Flight is encrypted as HTTP is.
 
     Raises
     ------
@@ -221,8 +253,15 @@ def create_app(catalog: Catalog, settings: Settings, port: int, remotes: Remotes
             await asyncio.to_thread(remotes.close)
         await asyncio.to_thread(catalog.close)
 
-    access = Access.create(settings.host, settings.token, settings.allow_hosts, settings.allow_origins)
+    session_key = kept_key("session.key") if settings.token else None
+    proxied = bool(settings.trusted_proxies)
+    access = Access.create(
+        settings.host, settings.token, settings.allow_hosts, settings.allow_origins, session_key, proxied
+    )
+    gate = [Middleware(Guard, access=access, port=port, public=viewer.has)]
+    if settings.trusted_proxies:
+        gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
     routes = [Mount("/", fronts)]
-    app = Starlette(routes=routes, middleware=[Middleware(Guard, access=access, port=port)], lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=gate, lifespan=lifespan)
     app.state.flight = flight  # started once HTTP answers, and closed before it
     return app

@@ -30,7 +30,7 @@ COLOR = re.compile(r"#?[0-9A-Fa-f]{6}")
 ELSEWHERE: dict[str, frozenset[str]] = {
     "server": frozenset(
         ("log_scope_to_biopb", "stability_window", "stable_rescans_required", "probe_open_files",
-         "aggressive_dir_pruning", "claim_generic_images", "writable", "write_dir", "watcher_type", "poll_interval")
+         "aggressive_dir_pruning", "claim_generic_images", "watcher_type", "poll_interval")
     ),
     "cache": frozenset(("backend", "max_entries", "file_cache_dir", "file_max_segment_mb")),
     "pyramid": frozenset(("reduction_method", "threshold", "downscale_factor", "pixel_budget_cubic_root")),
@@ -56,11 +56,20 @@ class ServerTable(msgspec.Struct, frozen=True):
     token: str | None = None
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
+    tls: bool | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    san: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     read_threads: int | None = None
     slice_bytes: int | None = None
     monitor_mode: str | None = None
     rescan_interval: float | None = None
     full_rescan_interval: float | None = None
+    writable: bool = False
+    write_dir: str | None = None
+    upload_ttl: float | None = None
+    add_source: bool = False
 
 
 class CacheTable(msgspec.Struct, frozen=True):
@@ -239,8 +248,13 @@ def read(given: Any, file: Path) -> Config:
         raise _wrong(file, _where(str(error)), "See docs/reference/configuration.md.") from error
     for problem in _problems(found):
         raise _wrong(file, problem, "See docs/reference/configuration.md.")
+    if found.server.write_dir is not None:
+        place = str(file.parent / Path(found.server.write_dir).expanduser())
+        found = msgspec.structs.replace(found, server=msgspec.structs.replace(found.server, write_dir=place))
     sources = tuple(_placed(source, file.parent, found.server.monitor_mode == "off") for source in found.sources)
-    return msgspec.structs.replace(found, sources=sources, notes=tuple(f"{file.name}: {note}" for note in notes))
+    server = msgspec.structs.replace(found.server, **_placed_files(found.server, file.parent))
+    notes = [f"{file.name}: {note}" for note in notes]
+    return msgspec.structs.replace(found, server=server, sources=sources, notes=tuple(notes))
 
 
 def _check(given: Mapping[str, Any], table: str, shown: str, unknown: list[str], notes: list[str]) -> dict[str, Any]:
@@ -287,7 +301,10 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"server.log_level is {server.log_level!r}, and may be {', '.join(LOG_LEVELS)}"
     if server.monitor_mode not in (None, "periodic", "off"):
         yield f"server.monitor_mode is {server.monitor_mode!r}, and may be 'periodic' or 'off'"
+    if server.writable and not server.write_dir:
+        yield "server.writable needs server.write_dir, the folder that uploads are kept in"
     numbers = {
+        "server.upload_ttl": server.upload_ttl,
         "server.read_threads": server.read_threads,
         "server.slice_bytes": server.slice_bytes,
         "server.rescan_interval": server.rescan_interval,
@@ -327,6 +344,11 @@ def _placed(source: SourceTable, folder: Path, unwatched: bool) -> SourceTable:
     monitor = False if unwatched else source.monitor
     path = Path(source.address.removeprefix("file://")).expanduser()
     return msgspec.structs.replace(source, url="", path=str(folder / path), monitor=monitor)
+
+
+def _placed_files(server: ServerTable, folder: Path) -> dict[str, str]:
+    given = {"tls_cert": server.tls_cert, "tls_key": server.tls_key}
+    return {key: str(folder / Path(name).expanduser()) for key, name in given.items() if name is not None}
 
 
 def marked(sources: Iterable[SourceTable]) -> str:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverslip.app import catalog_of, create_app, flight_module, remotes_of, viewer_built, with_token
+from coverslip.app import catalog_of, certificate_of, create_app, flight_module, remotes_of, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
 from coverslip.settings import DEFAULT_PORT, Settings
 
@@ -28,14 +28,19 @@ if TYPE_CHECKING:
 
     from coverslip.domains.cells import Options
     from coverslip.engine.catalog import Catalog
+    from coverslip.engine.certificate import Certificate
 
 BACKLOG = 2048
 GRACE_S = 1
 FILE_LIBRARIES = ("pydicom", "tifffile", "nibabel", "nd2", "liffile", "czifile", "bioio", "zarr", "h5py")
 """What they find odd about a file is no news to who runs a server; what cannot be read is listed with its reason."""
 TOKEN = re.compile(r"([?&]token=)[^&\s]*")
-FLIGHT_REFUSED = "cannot_listen_flight"
+IN_USE = "port_in_use"
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (names of wildcards, not a bind)
+
+
+class FlightRefused(CannotListen):
+    """An address or a port that Arrow Flight cannot be served on."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -68,7 +73,7 @@ def listen(host: str, port: int) -> socket.socket:
 def _cannot_listen(error: OSError, host: str, port: int) -> CannotListen:
     if error.errno == errno.EADDRINUSE:
         return CannotListen(
-            f"Port {port} is already in use", "Choose another with --port, or --port 0 for any free one."
+            f"Port {port} is already in use", "Choose another with --port, or --port 0 for any free one.", IN_USE
         )
     if error.errno == errno.EACCES:
         return CannotListen(f"Port {port} needs more rights", "Choose one above 1023 with --port.")
@@ -101,6 +106,7 @@ class Server:
         self._catalog: Catalog | None = catalog_of(data, settings.cells, settings.catalog)
         self._serving: Catalog | None = None
         self._settings = with_token(settings)
+        self.certificate = certificate_of(self._settings)
         self._open_browser = open_browser
         self._port = settings.port
         self._flight: Any = None
@@ -112,7 +118,8 @@ class Server:
     @property
     def url(self) -> str:
         """Where the server can be reached from this machine, without a token."""
-        return f"http://{_reached(self._settings.host)}:{self._port}"
+        scheme = "https" if self._settings.encrypted else "http"
+        return f"{scheme}://{_reached(self._settings.host)}:{self._port}"
 
     @property
     def flight_url(self) -> str | None:
@@ -120,7 +127,8 @@ class Server:
         if self._settings.flight_port is None:
             return None
         port = self._flight.port if self._flight is not None else self._settings.flight_port
-        return f"grpc://{_reached(self._settings.flight_host or self._settings.host)}:{port}"
+        scheme = "grpc+tls" if self._settings.encrypted else "grpc"
+        return f"{scheme}://{_reached(self._settings.flight_host or self._settings.host)}:{port}"
 
     @property
     def viewer_url(self) -> str:
@@ -151,11 +159,14 @@ class Server:
             self._prepare_flight()
             catalog = self._catalog or catalog_of(self._data, self._settings.cells, self._settings.catalog)
             self._catalog, self._serving = None, catalog  # a catalog lives as long as one run
-            app = create_app(catalog, self._settings, self._port, remotes_of(self._data, self._settings, catalog))
+            remotes = remotes_of(self._data, self._settings, catalog)
+            app = create_app(catalog, self._settings, self._port, remotes, self.certificate)
             self._flight = app.state.flight
             config = uvicorn.Config(
                 app,
                 **_logging(self._settings.log_level, verbose),
+                **_encryption(self.certificate),
+                proxy_headers=False,  # believed of nobody, or of those that were named (fronts/forwarded.py)
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
@@ -181,7 +192,7 @@ class Server:
             try:
                 listen(self._settings.flight_host or self._settings.host, port).close()
             except CannotListen as error:
-                raise CannotListen(error.message, error.hint.replace("--port", "--flight"), FLIGHT_REFUSED) from error
+                raise FlightRefused(error.message, error.hint.replace("--port", "--flight"), error.name) from error
         threading.Thread(target=_import_flight, name="coverslip-flight-import", daemon=True).start()
 
     def _ready(self, on_ready: Callable[[], None] | None) -> None:
@@ -264,11 +275,20 @@ def _logging(level: str | None, verbose: bool) -> dict[str, Any]:
     if not verbose:
         for library in FILE_LIBRARIES:
             logging.getLogger(library).setLevel(logging.CRITICAL)
-    else:
-        logging.getLogger("uvicorn.access").addFilter(without_token)
+    for logger in ("uvicorn.access", "uvicorn.error"):  # WebSockets are told to the second
+        logging.getLogger(logger).addFilter(without_token)
     if level is not None:
+        for logger in ("uvicorn.error", "websockets"):  # in detail they tell headers, tokens among them
+            least = logging.INFO if level == "DEBUG" else logging.WARNING
+            logging.getLogger(logger).setLevel(max(least, logging.getLevelNamesMapping()[level]))
         return {"log_config": None, "access_log": verbose}
     return {"log_level": "info" if verbose else "critical", "access_log": verbose}
+
+
+def _encryption(certificate: Certificate | None) -> dict[str, Any]:
+    if certificate is None:
+        return {}
+    return {"ssl_certfile": str(certificate.cert_file), "ssl_keyfile": str(certificate.key_file)}
 
 
 def _announcing(config: uvicorn.Config, flight: Any, on_ready: Callable[[], None]) -> uvicorn.Server:
@@ -284,6 +304,8 @@ def _announcing(config: uvicorn.Config, flight: Any, on_ready: Callable[[], None
             if self.started and flight is not None:
                 try:
                     await asyncio.to_thread(flight.start)
+                except CannotListen as error:
+                    self.failed, self.should_exit = FlightRefused(error.message, error.hint, error.name), True
                 except CoverslipError as error:
                     self.failed, self.should_exit = error, True
             if self.started and self.failed is None:

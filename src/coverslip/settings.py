@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coverslip.domains.cells import Options
@@ -53,6 +54,24 @@ class Settings:
         TCP port of Arrow Flight; 0 = any free one, None = no Flight.
     flight_host
         Address Arrow Flight binds to; None = the same as ``host``.
+    tls
+        Whether connections are encrypted, with a self-signed certificate where none is given (``COVERSLIP_TLS``).
+    tls_cert
+        The certificate, with those that signed it: a file in PEM (``COVERSLIP_TLS_CERT``).
+    tls_key
+        Its key, a file in PEM (``COVERSLIP_TLS_KEY``).
+    tls_names
+        Further host names and addresses for the self-signed certificate (``COVERSLIP_SAN``).
+    trusted_proxies
+        Addresses and networks of proxies whose ``X-Forwarded-*`` headers are believed (``COVERSLIP_TRUSTED_PROXY``).
+    dev
+        Whether tokens are off, for development on this machine only (``COVERSLIP_DEV``, ``BIOPB_WEB_DEV_BYPASS``).
+    write_dir
+        The folder that uploads are kept in; None = nothing can be uploaded.
+    upload_ttl_s
+        How long an upload that is not finished may go without a chunk, in seconds.
+    add_source
+        Whether who has the token may offer further files and folders of this machine.
     log_level
         Least level of what the server logs (``INFO``); None = it prints what a person at a terminal needs.
     """
@@ -71,7 +90,26 @@ class Settings:
     credentials: Credentials = field(default_factory=Credentials)
     flight_port: int | None = None
     flight_host: str | None = None
+    write_dir: Path | None = None
+    upload_ttl_s: float = 3600.0
+    add_source: bool = False
     log_level: str | None = None
+    tls: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_names: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    dev: bool = False
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.tls or self.tls_cert is not None or self.tls_key is not None
+
+    @property
+    def writable(self) -> bool:
+        """Whether anything can be uploaded."""
+        return self.write_dir is not None
 
     @property
     def listeners(self) -> tuple[str, ...]:
@@ -87,6 +125,9 @@ def with_config(settings: Settings, config: Config) -> Settings:
         "disk_bytes": int(config.cache.file_max_total_gb * (1 << 30)) if config.cache.file_max_total_gb else None,
         "slice_bytes": config.server.slice_bytes,
         "read_threads": config.server.read_threads,
+        "write_dir": Path(config.server.write_dir) if config.server.writable and config.server.write_dir else None,
+        "upload_ttl_s": config.server.upload_ttl,
+        "add_source": config.server.add_source or None,
         "catalog": config.catalog,
         "credentials": credentials_of(config),
     }

@@ -15,6 +15,7 @@ from coverslip.fronts.guard import Guard
 TOKEN = "open-sesame-open-sesame"
 HERE = "http://127.0.0.1:8765"
 SOCKET = "ws://127.0.0.1:8765/ws/a"
+ACCESS = Access(token=TOKEN)
 
 
 async def echo(socket: WebSocket) -> None:
@@ -37,12 +38,12 @@ class TestWebSocket:
             (f"{SOCKET}?x=1&token={TOKEN}", {}),
             (SOCKET, {"authorization": f"Bearer {TOKEN}"}),
             (SOCKET, {"x-biopb-token": TOKEN}),
-            (SOCKET, {"cookie": f"coverslip_token_8765={TOKEN}"}),
+            (SOCKET, {"cookie": f"coverslip_token_8765={ACCESS.session}"}),
             (f"{SOCKET}?token={TOKEN}", {"origin": HERE}),
         ],
     )
     def test_the_token_opens_it(self, path: str, headers: dict[str, str]) -> None:
-        with client(Access(token=TOKEN)).websocket_connect(path, headers=headers) as socket:
+        with client(ACCESS).websocket_connect(path, headers=headers) as socket:
             assert socket.receive_text() == "behind the gate"
 
     @pytest.mark.parametrize(
@@ -52,12 +53,12 @@ class TestWebSocket:
             (f"{SOCKET}?token=", {}),
             (f"{SOCKET}?token=wrong", {}),
             (SOCKET, {"authorization": f"Basic {TOKEN}"}),
-            (SOCKET, {"cookie": f"coverslip_token_8766={TOKEN}"}),
+            (SOCKET, {"cookie": f"coverslip_token_8765={TOKEN}"}),
         ],
     )
     def test_without_it_the_page_is_told_4001(self, path: str, headers: dict[str, str]) -> None:
         with (
-            client(Access(token=TOKEN)).websocket_connect(path, headers=headers) as socket,
+            client(ACCESS).websocket_connect(path, headers=headers) as socket,
             pytest.raises(WebSocketDisconnect) as closed,
         ):
             socket.receive_text()

@@ -238,11 +238,11 @@ def test_a_body_too_long_to_be_a_request(five: TestClient) -> None:
 
 @pytest.mark.parametrize("last", ["im%2520g%3F%23%26%3D%2B", "%E2%82%AC", "a%0D%0AX-Bad%3A%201", "a%2F%2Fb", "it's"])
 def test_a_token_leaves_the_address_as_it_was(tmp_path: Path, last: str) -> None:
-    server = Server(write_h5(tmp_path / "a.h5", v=PIXELS[0]), Settings(port=0, token="sesame"))
+    server = Server(write_h5(tmp_path / "a.h5", v=PIXELS[0]), Settings(port=0, token="open-sesame-open-sesame"))
     server.start_background()
     try:
         connection = http.client.HTTPConnection(server.url.removeprefix("http://"))
-        connection.request("GET", f"/api/tile/a/{last}?token=sesame&z=1")
+        connection.request("GET", f"/api/tile/a/{last}?token=open-sesame-open-sesame&z=1")
         answer = connection.getresponse()
         assert (answer.status, answer.getheader("Location")) == (303, f"./{last}?z=1")
         assert answer.getheader("X-Bad") is None

@@ -14,7 +14,11 @@ from coverslip import __version__
 from coverslip.core.errors import CoverslipError
 
 INTERRUPTED = 130
-COMMANDS = {"serve": "Serve data to a browser tab.", "version": "Show the installed version."}
+COMMANDS = {
+    "serve": "Serve data to a browser tab.",
+    "server": "Run a server in the background.",
+    "version": "Show what is installed.",
+}
 
 
 class LazyGroup(click.Group):
@@ -58,7 +62,7 @@ def main() -> NoReturn:
         sys.exit(INTERRUPTED)
     except CoverslipError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away (… | head)
         sys.stderr.close()
         sys.exit(1)

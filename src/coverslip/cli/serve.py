@@ -15,6 +15,7 @@ from coverslip.settings import DEFAULT_PORT, FLIGHT_PORT
 if TYPE_CHECKING:
     from coverslip.config import Config
     from coverslip.server import Server
+    from coverslip.settings import Settings
 
 LOOK_S = 0.2
 CLEAR = "\r\x1b[K"
@@ -54,6 +55,24 @@ CLEAR = "\r\x1b[K"
 @click.option(
     "--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN", help="Let pages of this origin read the data."
 )
+@click.option("--tls", is_flag=True, envvar="COVERSLIP_TLS", help="Encrypt, with a certificate made for this purpose.")
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path), envvar="COVERSLIP_TLS_CERT", help="Encrypt with this one (PEM)."
+)
+@click.option("--tls-key", type=click.Path(path_type=Path), envvar="COVERSLIP_TLS_KEY", help="Its key (PEM).")
+@click.option("--san", multiple=True, envvar="COVERSLIP_SAN", help="A further name for the certificate of --tls.")
+@click.option(
+    "--trusted-proxy",
+    multiple=True,
+    envvar="COVERSLIP_TRUSTED_PROXY",
+    help="Believe X-Forwarded-For, -Proto and -Host of this address or network.",
+)
+@click.option(
+    "--dev",
+    is_flag=True,
+    envvar=["COVERSLIP_DEV", "BIOPB_WEB_DEV_BYPASS"],
+    help="Ask for no token; refused where other machines can reach.",
+)
 @click.option("--latent-key", help="obsm array in which outliers are measured.")
 @click.option("--gene-id-column", default="index", show_default=True, help="var column that names genes.")
 def serve(
@@ -68,6 +87,12 @@ def serve(
     token: str | None,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
+    tls: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    san: tuple[str, ...],
+    trusted_proxy: tuple[str, ...],
+    dev: bool,
     latent_key: str | None,
     gene_id_column: str,
 ) -> None:
@@ -90,6 +115,7 @@ def serve(
     settings = Settings(
         host, port, token or None, allow_host, allow_origin,
         cells=cells, flight_port=flight_port, flight_host=flight_host,
+        tls=tls, tls_cert=tls_cert, tls_key=tls_key, tls_names=san, trusted_proxies=trusted_proxy, dev=dev,
     )  # fmt: skip
     offered: list[Any] = [path if is_url(path) else Path(path) for path in paths]
     if config is not None:
@@ -100,6 +126,7 @@ def serve(
     server = Server(offered, settings, open_browser=not no_browser)
 
     def announce() -> None:
+        tell_safety(server, settings)
         if quiet:
             click.echo(server.viewer_url)
             return
@@ -107,8 +134,11 @@ def serve(
         click.echo(f"coverslip is serving {', '.join(named)}\n\n  {server.viewer_url}\n")
         if server.flight_url is not None:
             click.echo(f"  {server.flight_url}\n")
+        if server.certificate is not None:
+            click.echo(f"  Certificate, SHA-256: {server.certificate.fingerprint}\n")
         if not all(map(is_loopback, settings.listeners)):
-            click.echo("  Anyone on the network who has this URL can read the data. The connection is not encrypted.\n")
+            open_line = "" if server.certificate is not None else " The connection is not encrypted."
+            click.echo(f"  Anyone on the network who has this URL can read the data.{open_line}\n")
         click.echo("Press Ctrl+C to stop.")
         if len(offered) > 1 or not (isinstance(offered[0], Path) and offered[0].is_file()):
             threading.Thread(target=tell_found, args=(server,), daemon=True).start()
@@ -116,6 +146,16 @@ def serve(
             click.echo(f"Ready after {time.perf_counter() - started:.2f} s.")
 
     server.run(announce, verbose)
+
+
+def tell_safety(server: Server, settings: Settings) -> None:
+    """Say on stderr what a person should know of tokens and certificates."""
+    if settings.dev:
+        click.echo("DEV MODE: no token is asked for; only this machine can reach the server.", err=True)
+    if server.certificate is not None:
+        ends = server.certificate.warning()
+        for note in (*server.certificate.notes, *([ends] if ends else [])):
+            click.echo(note, err=True)
 
 
 def shown(item: Any) -> str:
@@ -139,6 +179,8 @@ def configured(ctx: click.Context, file: Path | None) -> Config | None:
     given = {"host": server.web_host or server.host, "token": server.token,
              "port": server.port if server.web_port is None else server.web_port,
              "flight": None if server.flight_port is None else str(server.flight_port),
+             "tls": server.tls, "tls_cert": server.tls_cert, "tls_key": server.tls_key, "san": server.san or None,
+             "trusted_proxy": server.trusted_proxies or None,
              "allow_host": server.allow_hosts or None, "allow_origin": server.allow_origins or None}  # fmt: skip
     ctx.default_map = {**(ctx.default_map or {}), **{key: value for key, value in given.items() if value is not None}}
     return config

@@ -12,6 +12,7 @@
     * TooLarge           a request for more than one answer may hold
     * TimedOut           work that took longer than it may
     * Forbidden          a request that is not allowed here
+    * BadUsage           options that contradict each other, or cannot be
     * DiskFull           something to be kept, and no room for it
     * CannotListen       an address or port that cannot be served on
     * Stopped            work nobody waits for any more
@@ -36,6 +37,7 @@ class CoverslipError(Exception):
     """
 
     code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "", code: str | None = None) -> None:
         super().__init__(message)
@@ -114,6 +116,13 @@ class Forbidden(CoverslipError):
     """A request that is not allowed here."""
 
     code = "forbidden"
+
+
+class BadUsage(CoverslipError):
+    """Options that contradict each other, or cannot be."""
+
+    code = "bad_usage"
+    exit_code = 2
 
 
 class DiskFull(CoverslipError):

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coverslip.core import errors
-from coverslip.fronts.guard import problem
+from coverslip.fronts.tokens import problem
 
 LOG = logging.getLogger("coverslip.http")
 CLIENT_GONE = 499

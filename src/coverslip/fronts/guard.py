@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -10,7 +12,19 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coverslip.engine.access import Access
-from coverslip.fronts.http import to_json
+from coverslip.engine.failures import Failures
+from coverslip.fronts.tokens import (
+    LOCKED,
+    LOCKED_STATUS,
+    client_of,
+    locked,
+    path_of,
+    problem,
+    session_told,
+    token_of_query,
+    token_posted,
+    tokens_shown,
+)
 
 COOKIE = "coverslip_token"
 METHODS = "GET, HEAD, OPTIONS"
@@ -20,7 +34,11 @@ OPEN = frozenset({"livez", "readyz", "healthz"})
 """What a supervisor asks without a token; it tells nothing of the data."""
 AS_SENT = "%!$&'()*+,;=:@"
 """Left alone in a piece of an address that is percent-encoded already."""
-LOCKED = "Invalid or missing token"
+SESSION = "api/session"
+"""Where a page exchanges the token for a cookie."""
+ENCRYPTED = ("https", "wss")
+LOCKED_SCOPE = "coverslip.locked"
+"""In a request's scope: why the viewer's page is served without a token, ``missing`` or ``wrong``."""
 LOCKED_CODE = 4001
 """With it a WebSocket is closed that shows no token."""
 EXPOSED = (
@@ -57,11 +75,25 @@ class Guard:
         The rules.
     port
         The server's port: cookies are shared between ports, so its name carries it.
+    public
+        Whether a path, relative to the root, is part of the viewer itself: the same in every installation and served
+        without a token, so that the page can take the token out of its address or ask a person for it.
+    failures
+        Where wrong tokens are counted.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, port: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        port: int,
+        public: Callable[[str], bool] = lambda _: False,
+        failures: Failures | None = None,
+    ) -> None:
         self._app = app
         self._access = access
+        self._public = public
+        self._failures = failures or Failures()
         self._cookie = f"{COOKIE}_{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,18 +108,22 @@ class Guard:
         origin = headers.get("origin")
         guarded = self._with_headers(send, origin if self._foreign(origin, headers) else None)
         refusal = self._refuse(scope, headers)
+        if refusal is None and path_of(scope) == SESSION:
+            refusal = await self._session(scope, receive, headers)
         await (refusal or self._app)(scope, receive, guarded)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at the handshake of a WebSocket: browsers hold back none, whichever page asks."""
         headers = Headers(scope=scope)
         refusal = self._refuse_place(scope, headers)
-        locked = self._access.token is not None and not self._token_shown(scope, headers)
-        if refusal is None and not locked:
+        if refusal is None:
+            refusal = self._check_token(scope, headers)
+        if refusal is None:
             await self._app(scope, receive, send)
             return
         await receive()
-        if refusal is None:  # accepted first: a browser tells its page no code of a handshake that failed
+        if refusal.status_code == LOCKED_STATUS:
+            # Accepted first: a browser tells its page no code of a handshake that failed.
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": LOCKED_CODE, "reason": LOCKED})
         elif "websocket.http.response" in scope.get("extensions", {}):
@@ -106,7 +142,7 @@ class Guard:
                 421, "wrong_host", "This server does not answer to that host name", "Start it with --allow-host NAME."
             )
         origin = headers.get("origin")
-        if origin is not None and not self._access.origin_allowed(origin, authority):
+        if origin is not None and not self._access.origin_allowed(origin, authority, scope["scheme"] in ENCRYPTED):
             return problem(
                 403, "wrong_origin", "A page of another origin asked", "Start the server with --allow-origin URL."
             )
@@ -118,44 +154,78 @@ class Guard:
             return refusal
         if scope["method"] == "OPTIONS":
             return Response(status_code=204, headers={"Allow": METHODS})
-        path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+        path = path_of(scope)
         if scope["method"] == "POST" and path.startswith(POSTED):
             if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 # A form of a foreign page can send text and forms without being asked first, JSON it cannot.
                 return problem(415, "not_json", "A POST here carries JSON", "Send Content-Type: application/json.")
         elif scope["method"] not in ("GET", "HEAD"):
             return problem(405, "method_not_allowed", "Data is only read here", "Use GET or HEAD.", {"Allow": METHODS})
-        if path in OPEN or self._access.token is None:
+        if path in OPEN or path == SESSION:
             return None
         return self._check_token(scope, headers)
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        shown = next((value for name, value in query if name == "token"), None)
-        if shown is not None and self._access.token_matches(shown):
-            return self._remember(scope, query, shown)
-        if self._token_shown(scope, headers):
+        """Refuse a request that shows no token, or a wrong one, and one more guess of who guesses."""
+        if self._access.token is None or self._access.session_matches(self._from_cookie(headers.get("cookie", ""))):
             return None
-        return problem(401, "token_needed", LOCKED, "Open the whole URL that the server printed.")
+        shown = tokens_shown(scope, headers)
+        waits = self._waits(scope) if shown else None
+        right = [one for one in shown if self._access.token_matches(one)] if waits is None else []
+        if right and scope["type"] == "http" and token_of_query(scope) == right[-1]:
+            return self._remember(scope)
+        if right:
+            return None
+        if waits is None:
+            for one in shown:
+                self._failures.note(client_of(scope), one)
+        if scope["type"] == "http" and self._public(path_of(scope)):
+            scope[LOCKED_SCOPE] = "wrong" if shown else "missing"
+            return None
+        return waits or locked()
 
-    def _token_shown(self, scope: Scope, headers: Headers) -> bool:
-        """Whether a request shows the token, in any of the places where it may."""
-        kind, _, value = headers.get("authorization", "").partition(" ")
-        shown = [value.strip() if kind.lower() == "bearer" else "", headers.get("x-biopb-token", "")]
-        shown.append(self._from_cookie(headers.get("cookie", "")))
-        if scope["type"] == "websocket":  # browsers let a page set no header of it
-            query = parse_qsl(scope["query_string"].decode("latin-1"))
-            shown += [value for name, value in query if name == "token"]
-        return any(self._access.token_matches(one) for one in shown)
+    def _waits(self, scope: Scope) -> Response | None:
+        """The refusal of who showed too many wrong tokens."""
+        wait_s = math.ceil(self._failures.wait_s(client_of(scope)))
+        if not wait_s:
+            return None
+        hint = f"Wait {wait_s} seconds, then use the token that the server printed."
+        retry = {"Retry-After": str(wait_s)}
+        return problem(429, "too_many_tokens", "Too many wrong tokens came from this address", hint, retry)
 
-    def _remember(self, scope: Scope, query: list[tuple[str, str]], token: str) -> Response | None:
+    async def _session(self, scope: Scope, receive: Receive, headers: Headers) -> Response:
+        """``POST {"token"}`` gives the cookie for it; ``GET`` tells whether one is needed, and is there."""
+        needed = self._access.token is not None
+        if scope["method"] != "POST":
+            there = not needed or self._access.session_matches(self._from_cookie(headers.get("cookie", "")))
+            return session_told(needed, there)
+        shown = await token_posted(receive)
+        if shown is None:
+            return problem(400, "bad_request", "A token is posted as JSON", 'Send {"token": "…"}.')
+        if not needed:
+            return session_told(needed, True)
+        if waits := self._waits(scope):
+            return waits
+        if not self._access.token_matches(shown):
+            self._failures.note(client_of(scope), shown)
+            return locked()
+        response = session_told(needed, True)
+        self._give_cookie(response, scope)
+        return response
+
+    def _give_cookie(self, response: Response, scope: Scope) -> None:
+        encrypted = scope["scheme"] in ENCRYPTED
+        response.set_cookie(self._cookie, self._access.session, httponly=True, samesite="strict", secure=encrypted)
+
+    def _remember(self, scope: Scope) -> Response:
         """Turn a token in the URL into a cookie, and take it out of the address bar."""
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         # Relative, so that it holds behind a path prefix too; never a path that a browser could take for a host.
         last = scope.get("raw_path", scope["path"].encode()).rpartition(b"/")[2]
         target = "./" + quote(last, safe=AS_SENT) + (f"?{rest}" if rest else "")
         response = Response(status_code=303, headers={"Location": target, "Cache-Control": "no-store"})
-        response.set_cookie(self._cookie, token, httponly=True, samesite="strict", secure=scope["scheme"] == "https")
+        self._give_cookie(response, scope)
         return response
 
     def _from_cookie(self, header: str) -> str:
@@ -179,9 +249,3 @@ class Guard:
             await send(message)
 
         return guarded
-
-
-def problem(status: int, code: str, message: str, hint: str, headers: dict[str, str] | None = None) -> Response:
-    """An error as every front tells it: ``{"error": {"code", "message", "hint"}, "detail"}``."""
-    content = to_json({"error": {"code": code, "message": message, "hint": hint}, "detail": message})
-    return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")

@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from coverslip.fronts.guard import LOCKED_SCOPE
 from coverslip.fronts.http import REVALIDATE, Body, reply, text_body
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -49,6 +50,10 @@ class ViewerFront:
         path = path or "index.html"
         if path == "index.html" and not self.built:
             return Response(MISSING, 503, {"Cache-Control": "no-store"}, "text/html")
+        why = request.scope.get(LOCKED_SCOPE)
+        if path == "index.html" and why is not None:
+            page = self._files[path].read_bytes().replace(b"<html", b'<html data-locked="%s"' % why.encode(), 1)
+            return Response(page, 200, {"Cache-Control": "no-store"}, "text/html")
         body = self._bodies.get(path)
         if body is None:
             data = self._files[path].read_bytes()

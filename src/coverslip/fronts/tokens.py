@@ -1,0 +1,73 @@
+"""Tokens in requests: where one may be shown, and what is said without it."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from coverslip.fronts.http import to_json
+
+LOCKED = "Invalid or missing token"
+LOCKED_STATUS = 401
+SESSION_BYTES = 4096
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request, relative to the root."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+    return path
+
+
+def client_of(scope: Scope) -> str:
+    """The address a request came from."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def token_of_query(scope: Scope) -> str | None:
+    """The first ``token`` of a URL."""
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    return next((value for name, value in query if name == "token"), None)
+
+
+def tokens_shown(scope: Scope, headers: Headers) -> list[str]:
+    """The tokens of a request, in any of the places where one may be; that of its URL comes last."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    shown = [value.strip() if kind.lower() == "bearer" else "", headers.get("x-biopb-token", "")]
+    return [one for one in [*shown, token_of_query(scope)] if one]
+
+
+async def token_posted(receive: Receive) -> str | None:
+    """The token in a request's body; None when there is none."""
+    body = b""
+    while len(body) <= SESSION_BYTES:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    try:
+        return msgspec.json.decode(body, type=dict[str, str]).get("token") if len(body) <= SESSION_BYTES else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def session_told(needed: bool, there: bool) -> Response:
+    """What ``api/session`` answers."""
+    told = to_json({"token_needed": needed, "authenticated": there})
+    return Response(told, 200, {"Cache-Control": "no-store"}, "application/json")
+
+
+def locked() -> Response:
+    """The refusal of a request without the right token."""
+    hint = "Open the whole URL that the server printed."
+    return problem(LOCKED_STATUS, "token_needed", LOCKED, hint, {"WWW-Authenticate": "Bearer"})
+
+
+def problem(status: int, code: str, message: str, hint: str, headers: dict[str, str] | None = None) -> Response:
+    """An error as every front tells it: ``{"error": {"code", "message", "hint"}, "detail"}``."""
+    content = to_json({"error": {"code": code, "message": message, "hint": hint}, "detail": message})
+    return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")

@@ -1,0 +1,394 @@
+"""``coverslip server``: the server in the background. Asking it imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from coverslip.core.errors import CoverslipError
+from coverslip.daemon import health, record
+from coverslip.daemon.flags import Flags, kept
+from coverslip.daemon.places import Places, default_config
+from coverslip.daemon.reading import LEVELS
+from coverslip.daemon.record import Known, known
+
+if TYPE_CHECKING:
+    from coverslip.daemon.identity import Identity
+
+NAME = "TensorFlight server"
+STOP_S = 10.0
+WAIT_LOOK_S = 0.25
+
+Command = Callable[..., None]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def server() -> None:
+    """Run a server in the background: Arrow Flight on 8815, the viewer, the API and Zarr on 8814."""
+
+
+def start_options(command: Command) -> Command:
+    """The flags of ``start`` and ``restart``."""
+    text = click.STRING
+    options = [
+        click.argument("paths", metavar="[PATH]...", nargs=-1),
+        click.option("-c", "--config", metavar="FILE", envvar="COVERSLIP_CONFIG",
+                     help="TOML file with options and sources. Default: the first there is of "
+                     "~/.config/coverslip/coverslip.toml and ~/.config/biopb/biopb.toml."),
+        click.option("-H", "--host", type=text, help="Address of Arrow Flight.  [default: 127.0.0.1]"),
+        click.option("-p", "--port", type=int, help="Port of Arrow Flight; 0 = any free one.  [default: 8815]"),
+        click.option("--web-host", type=text, help="Address of HTTP.  [default: 127.0.0.1]"),
+        click.option("--web-port", type=int, help="Port of HTTP; 0 = any free one.  [default: 8814]"),
+        click.option("--no-flight", is_flag=True, default=None, help="Serve HTTP only."),
+        click.option("--token", envvar=["COVERSLIP_TOKEN", "BIOPB_TENSOR_TOKEN"],
+                     help="Ask everybody for this token. Made up off loopback."),
+        click.option("-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False),
+                     envvar=["COVERSLIP_LOG_LEVEL", "BIOPB_LOG_LEVEL"], help="What is logged.  [default: INFO]"),
+        click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST",
+                     help="Answer to this host name too."),
+        click.option("--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN",
+                     help="Let pages of this origin read the data."),
+        click.option("--static-dir", metavar="DIR", help="Without meaning: the viewer comes with coverslip."),
+        click.option("--foreground", is_flag=True, help="Stay in this terminal and log to it."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@server.command()
+@start_options
+def start(**given: Any) -> None:
+    """Start the server; return once it answers.
+
+    It serves PATHs (files, folders, s3:// and https:// addresses) and the sources of the configuration.
+    """
+    flags = flags_of(given)
+    now = known(places := Places.here())
+    if now.running and now.identity is not None:
+        told_running(now.identity.pid, flags.over(kept(places)) != kept(places))
+        return
+    told_leftover(now, places)
+    begin(flags, places, given["foreground"])
+
+
+@server.command()
+@start_options
+@click.option(
+    "-t", "--timeout", default=STOP_S, help="Seconds to wait before the old one is killed.", show_default=True
+)
+def restart(timeout: float, **given: Any) -> None:
+    """Stop the server and start it with the flags of its last start; flags given here come first."""
+    places = Places.here()
+    older, token = kept(places), record.token_of(places)
+    flags = flags_of(given).over(older)
+    if flags.token is None and older.token_kept:
+        flags = replace(flags, token=token)
+    now = known(places)
+    if now.running and now.identity is not None:
+        ended(now.identity, timeout)
+    else:
+        told_leftover(now, places)
+    begin(flags, places, given["foreground"])
+
+
+@server.command()
+@click.option("-t", "--timeout", default=STOP_S, help="Seconds to wait before it is killed.", show_default=True)
+def stop(timeout: float) -> None:
+    """Stop the server; return once its ports are free."""
+    now = known(places := Places.here())
+    if now.running and now.identity is not None:
+        ended(now.identity, timeout)
+        return
+    told_leftover(now, places)
+    click.echo(f"No {NAME} running")
+
+
+@server.command()
+@click.option("-c", "--config", metavar="FILE", help="Accepted for scripts; the running server is asked.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("-w", "--wait", metavar="SECONDS", type=float, help="Wait so long for all sources to be found.")
+def status(config: str | None, as_json: bool, wait: float | None) -> None:
+    """Show whether the server runs, how it is, what it found so far."""
+    places = Places.here()
+    now = known(places)
+    told = asked(now, places)
+    end, said = time.monotonic() + (wait or 0), ""
+    while time.monotonic() < end and told["health"] != "SERVING":
+        line = waiting(told)
+        if line != said:
+            click.echo(line, err=True)
+        said = line
+        time.sleep(WAIT_LOOK_S)
+        now = known(places)
+        told = asked(now, places)
+    click.echo(json.dumps(told) if as_json else shown(now, told, places))
+
+
+@server.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on as lines are written, until Ctrl+C.")
+@click.option("-n", "--lines", "number", default=200, show_default=True, help="How many of the last lines.")
+@click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), help="Only of this level and above.")
+@click.option("--path", "path_only", is_flag=True, help="Print where the log is, and nothing else.")
+def logs(follow: bool, number: int, level: str | None, path_only: bool) -> None:
+    """Show what the server logged."""
+    from coverslip.daemon import reading
+
+    log = Places.here().log
+    if path_only:
+        click.echo(str(log))
+        return
+    if not log.exists() and not follow:
+        raise CoverslipError("There is no log yet", "coverslip server start begins one.", "no_log")
+    least, place = level.upper() if level else None, reading.size(log)
+    for line in reading.last(log, number, least, place):
+        click.echo(line)
+    if follow:
+        for line in reading.coming(log, least, place):
+            click.echo(line)
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+def flags_of(given: dict[str, Any]) -> Flags:
+    """The flags as the server gets them: paths that hold wherever it runs, the configuration that is found."""
+    if given["static_dir"] is not None:
+        click.echo("--static-dir has no meaning here: the viewer comes with coverslip.", err=True)
+    config = given["config"]
+    return Flags.of({
+        **given,
+        "paths": [path if "://" in path else str(Path(path).absolute()) for path in given["paths"]],
+        "config": str(Path(config).absolute()) if config else None,
+        "token": given["token"] or None,
+    })  # fmt: skip
+
+
+def begin(flags: Flags, places: Places, foreground: bool) -> None:
+    """Start the server, and tell how that goes."""
+    if flags.config is None and (found := default_config()) is not None:
+        flags = replace(flags, config=str(found))
+    click.echo(f"Starting {NAME}...")
+    if flags.config:
+        click.echo(f"  Config: {flags.config}")
+    console = Console(flags, places)
+    if foreground:
+        from coverslip.daemon.journal import to_console
+        from coverslip.daemon.run import run
+
+        raise SystemExit(run(flags, console, to_console()))
+    from coverslip.daemon.launch import TooSlow, last_line, launch
+
+    try:
+        for heard in launch(flags, places):
+            console.hear(heard)
+    except TooSlow as error:
+        console.stopped(f"{NAME} started but {error}.", f"Look at coverslip server logs: {places.log}")
+    if not console.done:
+        console.stopped(f"Failed to start {NAME}: {last_line(places.log)}", f"Check logs: {places.log}")
+
+
+class Console:
+    """Tells a person, or a script, how a start goes; `coverslip.daemon.voice.Voice` of a server in the foreground.
+
+    Parameters
+    ----------
+    flags
+        What was asked for.
+    places
+        Where its files are.
+    """
+
+    def __init__(self, flags: Flags, places: Places) -> None:
+        self._flags = flags
+        self._places = places
+        self.done = False
+
+    def hear(self, heard: dict[str, Any]) -> None:
+        """One line of `coverslip.daemon.voice.Pipe`."""
+        for what, told in heard.items():
+            if what == "failed":
+                error = CoverslipError(told["message"], told["hint"], told["code"])
+                self._fail(error, told["exit_code"])
+            else:
+                {"note": self.note, "token": self.token_made, "already": self.already, "ready": self.ready}[what](told)
+
+    def note(self, text: str) -> None:
+        """A line of the configuration without meaning."""
+        click.echo(text, err=True)
+
+    def token_made(self, token: str) -> None:
+        """Shown once."""
+        click.echo(f"Generated access token: {token}")
+
+    def already(self, pid: int) -> None:
+        """Somebody else was quicker."""
+        self.done = True
+        told_running(pid, False)
+
+    def ready(self, told: dict[str, Any]) -> None:
+        """It answers."""
+        self.done = True
+        click.echo(f"{NAME} started (PID {told['pid']})\n  HTTP: {told['http']}")
+        if told["grpc"] is not None:
+            click.echo(f"  gRPC: {told['grpc']}")
+        click.echo(f"  Logs: {self._places.log}")
+
+    def failed(self, error: CoverslipError) -> None:
+        """It cannot start."""
+        self._fail(error, error.exit_code)
+
+    def stopped(self, *lines: str) -> NoReturn:
+        """It did not come up."""
+        click.echo("\n  ".join(lines), err=True)
+        sys.exit(1)
+
+    def _fail(self, error: CoverslipError, code: int) -> NoReturn:
+        if error.name == "port_in_use":
+            self.stopped(*error.message.splitlines())
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(code)
+
+
+def told_running(pid: int, differs: bool) -> None:
+    """Say that there is a server."""
+    click.echo(f"{NAME} already running (PID {pid})")
+    if differs:
+        click.echo("It goes on with the flags it was started with; coverslip server restart takes new ones.", err=True)
+
+
+def told_leftover(now: Known, places: Places) -> None:
+    """Say what a server left that is no more; one on another machine cannot be told from here.
+
+    Raises
+    ------
+    CoverslipError
+        When a server of another machine has this state folder.
+    """
+    if now.state == "elsewhere":
+        hint = f"Stop it there, set COVERSLIP_STATE_DIR to another folder, or remove {places.pid} if it is gone."
+        raise CoverslipError(f"{NAME} was started on {now.node}, which shares this state folder", hint, "elsewhere")
+    if now.state == "stale" and now.identity is not None:
+        click.echo(f"Removing stale PID file (process {now.identity.pid} not running)")
+        tidy(places)
+
+
+def tidy(places: Places) -> None:
+    """Remove what a server left, unless another one starts this very moment."""
+    from coverslip.daemon.run import holding
+
+    with holding(places) as mine:
+        if mine:
+            record.forget(places)
+
+
+# --- ending and asking ------------------------------------------------------------------------------------------------
+
+
+def ended(identity: Identity, timeout: float) -> None:
+    """End the server, and tell how it went."""
+    from coverslip.daemon.launch import end
+
+    click.echo(f"Stopping {NAME} (PID {identity.pid})...")
+    asked = end(identity, timeout)
+    tidy(Places.here())
+    click.echo(f"{NAME} stopped" if asked else f"Did not stop within {timeout:g}s; force killed")
+
+
+def asked(now: Known, places: Places) -> dict[str, Any]:
+    """The status as JSON tells it; `docs/reference/command.md` names the keys."""
+    told: dict[str, Any] = {
+        "running": now.running,
+        "pid": now.identity.pid if now.running and now.identity is not None else None,
+        "status": now.state,
+        "health": None,
+        "source_count": None,
+        "writable": None,
+        "uptime_seconds": None,
+        "http": None,
+        "grpc": None,
+        "scan": None,
+        "config": None,
+        "version": None,
+    }
+    if not now.running:
+        return told
+    if now.record is None:
+        return {**told, "health": "STARTING"}
+    found, about = health.counts(now.record, places), now.record
+    told |= {
+        "health": "unreachable",
+        "writable": about.writable,
+        "uptime_seconds": int(max(0.0, time.time() - about.started)),
+        "http": about.http,
+        "grpc": about.grpc,
+        "config": about.config,
+        "version": about.version,
+    }
+    if found is not None:
+        scan = {
+            "scanned": found["scanned"],
+            "scanning": found["scanning"],
+            "pending": found["by_status"].get("pending", 0),
+            "failed": found["failed"],
+        }
+        told |= {"health": "SERVING" if scan["scanned"] else "STARTING", "source_count": found["sources"], "scan": scan}
+    return told
+
+
+def waiting(told: dict[str, Any]) -> str:
+    """What ``--wait`` waits for."""
+    if told["source_count"] is None:
+        return "waiting for the data server to come up..."
+    return f"data server starting - {told['source_count']} source(s) found so far..."
+
+
+def shown(now: Known, told: dict[str, Any], places: Places) -> str:
+    """The status as a table."""
+    from coverslip.cli.table import table
+
+    files = [("PID file", str(places.pid)), ("Log file", str(places.log))]
+    if now.state == "running":
+        scan = told["scan"]
+        rows = [
+            ("Status", "Running"),
+            ("PID", str(told["pid"])),
+            ("Health", told["health"]),
+            ("Sources", "-" if told["source_count"] is None else str(told["source_count"])),
+            ("Scan", "-" if scan is None else progress(scan)),
+            ("Uptime", "-" if told["uptime_seconds"] is None else duration(told["uptime_seconds"])),
+            ("Writable", "-" if told["writable"] is None else "Yes" if told["writable"] else "No"),
+            ("HTTP", told["http"] or "-"),
+            ("gRPC", told["grpc"] or "-"),
+            ("Config", told["config"] or "-"),
+            *files,
+        ]
+    elif now.state == "stale":
+        rows = [("Status", "Not running (stale PID)"), ("PID file", f"{places.pid} (stale)")]
+    elif now.state == "elsewhere":
+        rows = [("Status", f"Not on this machine (started on {now.node})"), *files]
+    else:
+        rows = [("Status", "Not running")]
+    return table("TensorFlight Server Status", ("Property", "Value"), rows)
+
+
+def progress(scan: dict[str, Any]) -> str:
+    """How far the look at all folders is."""
+    doing = "Looking" if scan["scanning"] or not scan["scanned"] else "Done"
+    waits = f"{scan['pending']:,} to be opened" if scan["pending"] else ""
+    failed = f"{scan['failed']:,} cannot be read" if scan["failed"] else ""
+    return ", ".join(filter(None, (doing, waits, failed)))
+
+
+def duration(seconds: int) -> str:
+    """``6s``, ``3m 20s``, ``2h 5m``, ``4d 1h``."""
+    units = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    first = next((i for i, (n, _) in enumerate(units) if n), 3)
+    return " ".join(f"{n}{unit}" for n, unit in units[first : first + 2])

@@ -1,0 +1,78 @@
+"""What a start was asked for: sent to the new process through a pipe, and kept for the next restart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from coverslip.daemon.places import Places, write_private
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the command line and the environment say; None = the configuration decides.
+
+    Attributes
+    ----------
+    paths
+        What to serve besides the sources of the configuration: absolute paths, addresses.
+    config
+        Configuration file; None = the first default that is there.
+    host, port
+        Of Arrow Flight.
+    web_host, web_port
+        Of HTTP.
+    no_flight
+        HTTP only.
+    log_level
+        Least level that is logged.
+    allow_host, allow_origin
+        Further names and origins that HTTP answers to.
+    token
+        What every request must show.
+    token_kept
+        Whether the next restart uses the token again: not where a configuration file says it.
+    """
+
+    paths: tuple[str, ...] = ()
+    config: str | None = None
+    host: str | None = None
+    port: int | None = None
+    web_host: str | None = None
+    web_port: int | None = None
+    no_flight: bool | None = None
+    log_level: str | None = None
+    allow_host: tuple[str, ...] = ()
+    allow_origin: tuple[str, ...] = ()
+    token: str | None = None
+    token_kept: bool = True
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Flags:
+        """From decoded JSON; names of other versions are passed over."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in known})
+
+    def dumped(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self))
+
+    def over(self, older: Flags) -> Flags:
+        """These flags, and those of an earlier start where these say nothing."""
+        given = {k: v for k, v in asdict(self).items() if v not in (None, (), []) and k != "token_kept"}
+        return replace(older, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+
+def keep(places: Places, flags: Flags) -> None:
+    """Remember the flags for a restart, without the token."""
+    write_private(places.flags, replace(flags, token=None).dumped())
+
+
+def kept(places: Places) -> Flags:
+    """The flags of the last start; none when there was none."""
+    try:
+        given = json.loads(places.flags.read_text())
+        return Flags.of(given) if isinstance(given, dict) else Flags()
+    except (OSError, ValueError, TypeError):
+        return Flags()

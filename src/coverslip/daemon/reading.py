@@ -1,0 +1,98 @@
+"""Reading the log: its last records, those of a level, those that come."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from itertools import count, takewhile
+from pathlib import Path
+from typing import BinaryIO
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+RECORD = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z ([A-Z]+) ")
+LOOK_S = 0.2
+
+
+class Level:
+    """Lets the lines of records of a level and above through; further lines of a record go with its first.
+
+    Parameters
+    ----------
+    least
+        One of `LEVELS`, or None for all lines.
+    """
+
+    def __init__(self, least: str | None) -> None:
+        self._least = LEVELS.index(least) if least else -1
+        self._shown = self._least < 0
+
+    def lets(self, line: str) -> bool:
+        """Whether a line is of such a record."""
+        found = RECORD.match(line)
+        if found and self._least >= 0:
+            self._shown = found[1] in LEVELS and LEVELS.index(found[1]) >= self._least
+        return self._shown
+
+
+def last(log: Path, number: int, least: str | None, upto: int | None = None) -> list[str]:
+    """The last lines, from rotated files too where the newest holds fewer; of the newest its first ``upto`` bytes."""
+    lines: list[str] = []
+    for file in (log, *_rotated(log)):
+        level = Level(least)
+        lines = [*filter(level.lets, _lines(file, upto if file == log else None)), *lines]
+        if len(lines) >= number:
+            break
+    return lines[-number:] if number > 0 else []
+
+
+def size(log: Path) -> int:
+    """Bytes of the newest file."""
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
+def coming(log: Path, least: str | None, place: int) -> Iterator[str]:
+    """Lines as they are written from byte ``place`` on, through rotation and restarts; never ends."""
+    level, rest, file = Level(least), b"", _opened(log)
+    if file is not None:
+        file.seek(place)
+    while True:
+        newer = None if file is not None and not _replaced(file, log) else _opened(log)
+        data = file.read() if file is not None else b""  # before it was rotated, too
+        if newer is not None:
+            data, file = data + newer.read(), newer
+        *lines, rest = (rest + data).split(b"\n")
+        yield from filter(level.lets, (line.decode(errors="replace") for line in lines))
+        if not data:
+            time.sleep(LOOK_S)
+
+
+def _rotated(log: Path) -> Iterator[Path]:
+    """Older files, from the newest to the oldest."""
+    return takewhile(Path.exists, (Path(f"{log}.{n}") for n in count(1)))
+
+
+def _lines(file: Path, upto: int | None) -> list[str]:
+    opened = _opened(file)
+    if opened is None:
+        return []
+    with opened:
+        return opened.read(-1 if upto is None else upto).decode(errors="replace").splitlines()
+
+
+def _opened(file: Path) -> BinaryIO | None:
+    try:
+        return file.open("rb")
+    except OSError:
+        return None
+
+
+def _replaced(file: BinaryIO, log: Path) -> bool:
+    try:
+        return not os.path.samestat(os.fstat(file.fileno()), log.stat())
+    except OSError:  # moved away, and no other there yet
+        return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -18,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from coverslip.core.errors import CoverslipError, NotFound, Unreadable
+from coverslip.core.errors import BadRequest, CoverslipError, NotFound, Unreadable
 from coverslip.core.node import Source
 from coverslip.engine.found import Found, Recognise
 from coverslip.engine.indexer import Describe, Indexer
@@ -131,6 +132,23 @@ class Catalog:
     def learn(self, id: str) -> None:
         """Open a source in the background to learn what is in it."""
         self._indexer.add(id)
+
+    def leave_out(self, folder: Path) -> None:
+        """List nothing below a folder that the server itself writes to; before `start`.
+
+        Raises
+        ------
+        BadRequest
+            When it is offered itself.
+        """
+        real = Path(os.path.realpath(folder))
+        for number, root in enumerate(self.roots):
+            if root.path == real or real in root.path.parents:
+                hint = "Choose a folder of its own; it may be inside one that is offered."
+                raise BadRequest(f"{folder} is offered, and cannot be written to as well", hint)
+            if root.path in real.parents:
+                left_out = root.left_out | {real.relative_to(root.path).as_posix()}
+                self.roots[number] = replace(root, left_out=left_out)
 
     def learn_now(self, id: str) -> None:
         """Open a source right now, because it holds more or less than before; whoever asks next sees what it holds."""

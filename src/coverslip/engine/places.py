@@ -35,6 +35,8 @@ class Root:
         What a person calls it, where the root is one source; the stem of its file name when left out.
     hidden
         Patterns of relative paths, or of names at any depth, that are not listed.
+    left_out
+        Relative paths of what is not data: folders that the server itself writes to.
     watch
         True: changes are told by the file system; False: looked for every so often; None: by the kind of file system.
     recognise, open_source
@@ -45,6 +47,7 @@ class Root:
     alias: str
     name: str = ""
     hidden: tuple[str, ...] = ()
+    left_out: frozenset[str] = frozenset()
     watch: bool | None = None
     recognise: Callable[[Path], Format] | None = None
     open_source: Callable[[Path], Source] | None = None
@@ -69,6 +72,11 @@ class Root:
         """Whether the file system tells of every change."""
         return not is_remote(file_system(self.path)) if self.watch is None else self.watch
 
+    @property
+    def filtered(self) -> bool:
+        """Whether anything below it is not to be listed."""
+        return bool(self.hidden or self.left_out)
+
     def full(self, relative: str) -> Path:
         """The path on this machine of a path below the root (empty: the root itself)."""
         return self.path / relative if relative else self.path
@@ -76,7 +84,9 @@ class Root:
     def hides(self, relative: str) -> bool:
         """Whether a path below the root is not to be listed."""
         name = relative.rsplit("/", 1)[-1]
-        return any(fnmatch.fnmatchcase(relative, p) or fnmatch.fnmatchcase(name, p) for p in self.hidden)
+        return relative in self.left_out or any(
+            fnmatch.fnmatchcase(relative, p) or fnmatch.fnmatchcase(name, p) for p in self.hidden
+        )
 
 
 def distinct(roots: Sequence[Root]) -> list[Root]:

@@ -214,7 +214,7 @@ class Tree:
             return [], []
         for entry in listed:
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name.startswith(".") or (self.root.hidden and self.root.hides(path)):
+            if entry.name.startswith(".") or (self.root.filtered and self.root.hides(path)):
                 continue
             try:
                 link = entry.is_symlink()

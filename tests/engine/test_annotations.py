@@ -12,13 +12,18 @@ import pytest
 
 from coverslip.core.errors import BadRequest, Forbidden, TooLarge, Unreadable
 from coverslip.engine.annotation import Annotation, Place
-from coverslip.engine.annotations import Annotations
+from coverslip.engine.annotations import Annotations, Find
 
 POINT = '{"point":{"x":3,"y":4}}'
 
 
 def shape(id: str = "", set_name: str = "cells", rev: int = 0, **more: object) -> Annotation:
     return Annotation(id, set_name, "a", POINT, rev=rev, **more)  # type: ignore[arg-type]
+
+
+def offers(*places: Place) -> Find:
+    ids = {(place.place, place.field): place.array_id for place in places}
+    return lambda place, field: ids.get((place, field))
 
 
 @pytest.fixture
@@ -118,8 +123,8 @@ def test_the_same_id_of_another_file_has_none_of_them(kept: Annotations, image: 
     kept.put(image, [shape("a")])
     namesake = Place(str(tmp_path / "elsewhere" / "liver.tif"), "", image.array_id)
     assert kept.read(namesake) == []
-    assert [one.roi_id for one in kept.everything([namesake])] == []
-    assert [one.array_id for one in kept.everything([image])] == [image.array_id]
+    assert [one.roi_id for one in kept.everything(offers(namesake))] == []
+    assert [one.array_id for one in kept.everything(offers(image))] == [image.array_id]
 
 
 def test_a_renamed_file_keeps_its_annotations(kept: Annotations, image: Place, tmp_path: Path) -> None:
@@ -128,25 +133,25 @@ def test_a_renamed_file_keeps_its_annotations(kept: Annotations, image: Place, t
     now = Place(str(moved), "", image.array_id, image.url, moved.stat().st_ino)
     assert [one.roi_id for one in kept.read(now)] == ["a"]
     kept.put(now, [shape("b")])
-    assert [one.roi_id for one in kept.everything([now])] == ["a", "b"]
+    assert [one.roi_id for one in kept.everything(offers(now))] == ["a", "b"]
 
 
 def test_prune_takes_only_what_is_gone_long_enough(kept: Annotations, image: Place, file: Path) -> None:
     gone = Place("/mnt/usb/gone.czi", "Scene 1", "gone/Scene 1", "file:///usb/gone.czi")
     kept.put(image, [shape("a")])
     kept.put(gone, [shape("b"), shape("c")])
-    assert kept.prune(1, [image], apply=True) == ([], 0)
-    [report], deleted = kept.prune(0, [image], apply=False)
+    assert kept.prune(1, offers(image), apply=True) == ([], 0)
+    [report], deleted = kept.prune(0, offers(image), apply=False)
     assert (report.array_id, report.url, report.count, deleted) == ("gone/Scene 1", "file:///usb/gone.czi", 2, 0)
-    assert kept.prune(0, [image, gone], apply=True) == ([], 0)
+    assert kept.prune(0, offers(image, gone), apply=True) == ([], 0)
     # Nobody offers the first image any more, but its file is there.
-    (report,), deleted = kept.prune(0, [], apply=True)
+    (report,), deleted = kept.prune(0, offers(), apply=True)
     assert (report.array_id, deleted) == ("gone/Scene 1", 2)
     Path(image.place).unlink()
-    (report,), deleted = kept.prune(0, [], apply=True)
+    (report,), deleted = kept.prune(0, offers(), apply=True)
     assert (report.array_id, deleted) == (image.array_id, 1)
     with pytest.raises(BadRequest):
-        kept.prune(-1, [], apply=False)
+        kept.prune(-1, offers(), apply=False)
 
 
 def test_looking_counts_as_seen(kept: Annotations, file: Path) -> None:
@@ -155,8 +160,8 @@ def test_looking_counts_as_seen(kept: Annotations, file: Path) -> None:
     with sqlite3.connect(file) as db:
         db.execute("UPDATE tensors SET seen_ms = 1000")
     db.close()
-    kept.look([there])
-    assert kept.prune(1, [], apply=True) == ([], 0)
+    kept.look(offers(there))
+    assert kept.prune(1, offers(), apply=True) == ([], 0)
 
 
 def test_many_writers_at_once(file: Path, image: Place) -> None:

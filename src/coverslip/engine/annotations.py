@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,9 @@ FIELDS = (
     "updated_ms",
 )  # fmt: skip
 COLUMNS = ", ".join(FIELDS)
+
+Find = Callable[[str, str], str | None]
+"""What an image is called now, by its place and field; None when it is not offered."""
 
 
 class Annotations:
@@ -163,31 +166,29 @@ class Annotations:
             db.executemany("DELETE FROM rois WHERE roi_id = ?", [(one,) for one in gone])
         return gone
 
-    def everything(self, offered: Iterable[Place]) -> Iterator[Annotation]:
+    def everything(self, find: Find) -> Iterator[Annotation]:
         """The annotations of all the images that are offered; under the ids they have now."""
-        ids = {(place.place, place.field): place.array_id for place in offered}
         columns = ", ".join(f"r.{name}" for name in FIELDS)
         sql = f"SELECT t.place, t.field, {columns} FROM rois r JOIN tensors t ON t.number = r.tensor ORDER BY r.number"  # noqa: S608
         with self._reading() as db:
             rows = db.execute(sql).fetchall()
         for place, inner, *row in rows:
-            array_id = ids.get((os.fsdecode(place), inner))
+            array_id = find(os.fsdecode(place), inner)
             if array_id is not None:
                 yield _annotation(row, array_id)
 
-    def look(self, offered: Iterable[Place]) -> None:
+    def look(self, find: Find) -> None:
         """Note which images are there now: those that are offered, and files that exist though nobody offers them."""
-        ids = {(place.place, place.field): place.array_id for place in offered}
         now = time.time_ns() // 1_000_000
         with self._writing() as db:
             rows = db.execute("SELECT number, place, field, array_id FROM tensors").fetchall()
             for number, raw, inner, array_id in rows:
-                place = os.fsdecode(raw)
-                if (place, inner) in ids or _exists(place):
-                    now_id = ids.get((place, inner), array_id)
-                    db.execute("UPDATE tensors SET seen_ms = ?, array_id = ? WHERE number = ?", (now, now_id, number))
+                now_id = find(os.fsdecode(raw), inner)
+                if now_id is not None or _exists(os.fsdecode(raw)):
+                    seen = "UPDATE tensors SET seen_ms = ?, array_id = ? WHERE number = ?"
+                    db.execute(seen, (now, now_id or array_id, number))
 
-    def prune(self, days: int, offered: Iterable[Place], apply: bool) -> tuple[list[Orphans], int]:
+    def prune(self, days: int, find: Find, apply: bool) -> tuple[list[Orphans], int]:
         """Annotations of images that have not been there for ``days``; with ``apply`` they are deleted.
 
         Sets of the server's own are kept. Absence is no proof: a disk that is not mounted looks the same.
@@ -199,15 +200,13 @@ class Annotations:
         """
         if days < 0:
             raise BadRequest(f"{days} days make no sense", "Give 0 or more.")
-        now_there = list(offered)
-        there = {(place.place, place.field) for place in now_there}
-        self.look(now_there)
+        self.look(find)
         before = time.time_ns() // 1_000_000 - days * DAY_MS
         with self._writing() as db:
             found = [
                 (number, Orphans(array_id, url, count, seen))
                 for number, raw, inner, array_id, url, seen, count in db.execute(ORPHANS, (RESERVED, before))
-                if not _exists(place := os.fsdecode(raw)) and (place, inner) not in there
+                if not _exists(place := os.fsdecode(raw)) and find(place, inner) is None
             ]
             deleted = 0
             for number, _ in found if apply else ():

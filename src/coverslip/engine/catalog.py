@@ -319,6 +319,30 @@ class Catalog:
                 entry.changed(row.generation)
             return entry
 
+    def where(self, id: str) -> tuple[str, Row]:
+        """Where a source is, for whoever keeps something of his own about it, and its row; see `whereabouts`.
+
+        Raises
+        ------
+        NotFound
+            When there is none.
+        """
+        with self._lock:
+            row = self._rows.get(id)
+            if row is None:
+                raise _not_found(id)
+            return self._where(row), row
+
+    def whereabouts(self) -> dict[str, str]:
+        """Ids of all sources by where they are: a path of this machine, an address, or ``memory:`` and the id."""
+        with self._lock:
+            return {self._where(row): row.id for row in self._rows.values()}
+
+    def _where(self, row: Row) -> str:
+        if row.root:
+            return str(self._root(row).full(row.path))
+        return row.path if "://" in row.path else f"memory:{row.id}"
+
     def counts(self) -> dict[str, Any]:
         """The list in numbers: ``revision``, ``sources``, ``by_kind``, ``by_status``, ``failed``, ``scanning`` …"""
         found = self._do(Store.counts)

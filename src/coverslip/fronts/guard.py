@@ -93,7 +93,7 @@ class Guard:
         self._app = app
         self._access = access
         self._public = public
-        self._failures = failures or Failures()
+        self._failures = Failures() if failures is None else failures
         self._cookie = f"{COOKIE}_{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

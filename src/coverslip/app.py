@@ -191,6 +191,8 @@ def flight_module() -> Any:
     try:
         return import_module("coverslip.fronts.flight.front")
     except ImportError as error:
+        if (error.name or "").startswith("coverslip"):
+            raise
         raise Unsupported("Arrow Flight needs pyarrow and biopb", "pip install 'coverslip[flight]'") from error
 
 

@@ -267,6 +267,8 @@ def test_help_and_version(command: Path) -> None:
     told = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
     assert "serve" in told.stdout
     version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
-    assert version == subprocess.run([command, "version"], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run([command, "version"], capture_output=True, text=True, check=True).stdout
+    assert dict(line.split(":", 1) for line in told.splitlines())["coverslip"].strip() == version.split()[1]
+    assert "pip install 'coverslip[images]'" in told
     wrong = subprocess.run([command, "nonsense"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from coverslip.cli.access import access_options
 from coverslip.settings import DEFAULT_PORT, FLIGHT_PORT
 
 if TYPE_CHECKING:
@@ -50,29 +51,7 @@ CLEAR = "\r\x1b[K"
 @click.option("--no-browser", is_flag=True, help="Open no browser tab.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the URL only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print timings, every request, and errors in full.")
-@click.option("--token", envvar="COVERSLIP_TOKEN", help="Ask every visitor for this token. Made up off loopback.")
-@click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST", help="Answer to this host name too.")
-@click.option(
-    "--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN", help="Let pages of this origin read the data."
-)
-@click.option("--tls", is_flag=True, envvar="COVERSLIP_TLS", help="Encrypt, with a certificate made for this purpose.")
-@click.option(
-    "--tls-cert", type=click.Path(path_type=Path), envvar="COVERSLIP_TLS_CERT", help="Encrypt with this one (PEM)."
-)
-@click.option("--tls-key", type=click.Path(path_type=Path), envvar="COVERSLIP_TLS_KEY", help="Its key (PEM).")
-@click.option("--san", multiple=True, envvar="COVERSLIP_SAN", help="A further name for the certificate of --tls.")
-@click.option(
-    "--trusted-proxy",
-    multiple=True,
-    envvar="COVERSLIP_TRUSTED_PROXY",
-    help="Believe X-Forwarded-For, -Proto and -Host of this address or network.",
-)
-@click.option(
-    "--dev",
-    is_flag=True,
-    envvar=["COVERSLIP_DEV", "BIOPB_WEB_DEV_BYPASS"],
-    help="Ask for no token; refused where other machines can reach.",
-)
+@access_options
 @click.option("--latent-key", help="obsm array in which outliers are measured.")
 @click.option("--gene-id-column", default="index", show_default=True, help="var column that names genes.")
 def serve(
@@ -87,12 +66,12 @@ def serve(
     token: str | None,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
-    tls: bool,
+    tls: bool | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     san: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
-    dev: bool,
+    dev: bool | None,
     latent_key: str | None,
     gene_id_column: str,
 ) -> None:
@@ -115,7 +94,7 @@ def serve(
     settings = Settings(
         host, port, token or None, allow_host, allow_origin,
         cells=cells, flight_port=flight_port, flight_host=flight_host,
-        tls=tls, tls_cert=tls_cert, tls_key=tls_key, tls_names=san, trusted_proxies=trusted_proxy, dev=dev,
+        tls=bool(tls), tls_cert=tls_cert, tls_key=tls_key, tls_names=san, trusted_proxies=trusted_proxy, dev=bool(dev),
     )  # fmt: skip
     offered: list[Any] = [path if is_url(path) else Path(path) for path in paths]
     if config is not None:

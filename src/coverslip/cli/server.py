@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from coverslip.cli.access import access_options
+from coverslip.cli.console import NAME, Console, told_running
+from coverslip.cli.status import asked, shown, waiting
 from coverslip.core.errors import CoverslipError
-from coverslip.daemon import health, record
+from coverslip.daemon import record
 from coverslip.daemon.flags import Flags, kept
 from coverslip.daemon.places import Places, default_config
 from coverslip.daemon.reading import LEVELS
@@ -22,7 +24,6 @@ from coverslip.daemon.record import Known, known
 if TYPE_CHECKING:
     from coverslip.daemon.identity import Identity
 
-NAME = "TensorFlight server"
 STOP_S = 10.0
 WAIT_LOOK_S = 0.25
 
@@ -46,18 +47,13 @@ def start_options(command: Command) -> Command:
         click.option("-p", "--port", type=int, help="Port of Arrow Flight; 0 = any free one.  [default: 8815]"),
         click.option("--web-host", type=text, help="Address of HTTP.  [default: 127.0.0.1]"),
         click.option("--web-port", type=int, help="Port of HTTP; 0 = any free one.  [default: 8814]"),
-        click.option("--no-flight", is_flag=True, default=None, help="Serve HTTP only."),
-        click.option("--token", envvar=["COVERSLIP_TOKEN", "BIOPB_TENSOR_TOKEN"],
-                     help="Ask everybody for this token. Made up off loopback."),
+        click.option("--flight/--no-flight", default=None, help="Whether to serve Arrow Flight.  [default: yes]"),
         click.option("-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False),
                      envvar=["COVERSLIP_LOG_LEVEL", "BIOPB_LOG_LEVEL"], help="What is logged.  [default: INFO]"),
-        click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST",
-                     help="Answer to this host name too."),
-        click.option("--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN",
-                     help="Let pages of this origin read the data."),
         click.option("--static-dir", metavar="DIR", help="Without meaning: the viewer comes with coverslip."),
         click.option("--foreground", is_flag=True, help="Stay in this terminal and log to it."),
     ]  # fmt: skip
+    command = access_options(command)
     for option in reversed(options):
         command = option(command)
     return command
@@ -93,6 +89,9 @@ def restart(timeout: float, **given: Any) -> None:
         flags = replace(flags, token=token)
     now = known(places)
     if now.running and now.identity is not None:
+        from coverslip.daemon.compose import check
+
+        check(with_default(flags))
         ended(now.identity, timeout)
     else:
         told_leftover(now, places)
@@ -155,9 +154,6 @@ def logs(follow: bool, number: int, level: str | None, path_only: bool) -> None:
             click.echo(line)
 
 
-# --- starting ---------------------------------------------------------------------------------------------------------
-
-
 def flags_of(given: dict[str, Any]) -> Flags:
     """The flags as the server gets them: paths that hold wherever it runs, the configuration that is found."""
     if given["static_dir"] is not None:
@@ -168,17 +164,23 @@ def flags_of(given: dict[str, Any]) -> Flags:
         "paths": [path if "://" in path else str(Path(path).absolute()) for path in given["paths"]],
         "config": str(Path(config).absolute()) if config else None,
         "token": given["token"] or None,
+        **{name: str(given[name].absolute()) if given[name] else None for name in ("tls_cert", "tls_key")},
     })  # fmt: skip
+
+
+def with_default(flags: Flags) -> Flags:
+    """The flags with the configuration that is found where they name none."""
+    found = default_config() if flags.config is None else None
+    return replace(flags, config=str(found)) if found is not None else flags
 
 
 def begin(flags: Flags, places: Places, foreground: bool) -> None:
     """Start the server, and tell how that goes."""
-    if flags.config is None and (found := default_config()) is not None:
-        flags = replace(flags, config=str(found))
+    flags = with_default(flags)
     click.echo(f"Starting {NAME}...")
     if flags.config:
         click.echo(f"  Config: {flags.config}")
-    console = Console(flags, places)
+    console = Console(places)
     if foreground:
         from coverslip.daemon.journal import to_console
         from coverslip.daemon.run import run
@@ -193,75 +195,6 @@ def begin(flags: Flags, places: Places, foreground: bool) -> None:
         console.stopped(f"{NAME} started but {error}.", f"Look at coverslip server logs: {places.log}")
     if not console.done:
         console.stopped(f"Failed to start {NAME}: {last_line(places.log)}", f"Check logs: {places.log}")
-
-
-class Console:
-    """Tells a person, or a script, how a start goes; `coverslip.daemon.voice.Voice` of a server in the foreground.
-
-    Parameters
-    ----------
-    flags
-        What was asked for.
-    places
-        Where its files are.
-    """
-
-    def __init__(self, flags: Flags, places: Places) -> None:
-        self._flags = flags
-        self._places = places
-        self.done = False
-
-    def hear(self, heard: dict[str, Any]) -> None:
-        """One line of `coverslip.daemon.voice.Pipe`."""
-        for what, told in heard.items():
-            if what == "failed":
-                error = CoverslipError(told["message"], told["hint"], told["code"])
-                self._fail(error, told["exit_code"])
-            else:
-                {"note": self.note, "token": self.token_made, "already": self.already, "ready": self.ready}[what](told)
-
-    def note(self, text: str) -> None:
-        """A line of the configuration without meaning."""
-        click.echo(text, err=True)
-
-    def token_made(self, token: str) -> None:
-        """Shown once."""
-        click.echo(f"Generated access token: {token}")
-
-    def already(self, pid: int) -> None:
-        """Somebody else was quicker."""
-        self.done = True
-        told_running(pid, False)
-
-    def ready(self, told: dict[str, Any]) -> None:
-        """It answers."""
-        self.done = True
-        click.echo(f"{NAME} started (PID {told['pid']})\n  HTTP: {told['http']}")
-        if told["grpc"] is not None:
-            click.echo(f"  gRPC: {told['grpc']}")
-        click.echo(f"  Logs: {self._places.log}")
-
-    def failed(self, error: CoverslipError) -> None:
-        """It cannot start."""
-        self._fail(error, error.exit_code)
-
-    def stopped(self, *lines: str) -> NoReturn:
-        """It did not come up."""
-        click.echo("\n  ".join(lines), err=True)
-        sys.exit(1)
-
-    def _fail(self, error: CoverslipError, code: int) -> NoReturn:
-        if error.name == "port_in_use":
-            self.stopped(*error.message.splitlines())
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(code)
-
-
-def told_running(pid: int, differs: bool) -> None:
-    """Say that there is a server."""
-    click.echo(f"{NAME} already running (PID {pid})")
-    if differs:
-        click.echo("It goes on with the flags it was started with; coverslip server restart takes new ones.", err=True)
 
 
 def told_leftover(now: Known, places: Places) -> None:
@@ -289,9 +222,6 @@ def tidy(places: Places) -> None:
             record.forget(places)
 
 
-# --- ending and asking ------------------------------------------------------------------------------------------------
-
-
 def ended(identity: Identity, timeout: float) -> None:
     """End the server, and tell how it went."""
     from coverslip.daemon.launch import end
@@ -300,95 +230,3 @@ def ended(identity: Identity, timeout: float) -> None:
     asked = end(identity, timeout)
     tidy(Places.here())
     click.echo(f"{NAME} stopped" if asked else f"Did not stop within {timeout:g}s; force killed")
-
-
-def asked(now: Known, places: Places) -> dict[str, Any]:
-    """The status as JSON tells it; `docs/reference/command.md` names the keys."""
-    told: dict[str, Any] = {
-        "running": now.running,
-        "pid": now.identity.pid if now.running and now.identity is not None else None,
-        "status": now.state,
-        "health": None,
-        "source_count": None,
-        "writable": None,
-        "uptime_seconds": None,
-        "http": None,
-        "grpc": None,
-        "scan": None,
-        "config": None,
-        "version": None,
-    }
-    if not now.running:
-        return told
-    if now.record is None:
-        return {**told, "health": "STARTING"}
-    found, about = health.counts(now.record, places), now.record
-    told |= {
-        "health": "unreachable",
-        "writable": about.writable,
-        "uptime_seconds": int(max(0.0, time.time() - about.started)),
-        "http": about.http,
-        "grpc": about.grpc,
-        "config": about.config,
-        "version": about.version,
-    }
-    if found is not None:
-        scan = {
-            "scanned": found["scanned"],
-            "scanning": found["scanning"],
-            "pending": found["by_status"].get("pending", 0),
-            "failed": found["failed"],
-        }
-        told |= {"health": "SERVING" if scan["scanned"] else "STARTING", "source_count": found["sources"], "scan": scan}
-    return told
-
-
-def waiting(told: dict[str, Any]) -> str:
-    """What ``--wait`` waits for."""
-    if told["source_count"] is None:
-        return "waiting for the data server to come up..."
-    return f"data server starting - {told['source_count']} source(s) found so far..."
-
-
-def shown(now: Known, told: dict[str, Any], places: Places) -> str:
-    """The status as a table."""
-    from coverslip.cli.table import table
-
-    files = [("PID file", str(places.pid)), ("Log file", str(places.log))]
-    if now.state == "running":
-        scan = told["scan"]
-        rows = [
-            ("Status", "Running"),
-            ("PID", str(told["pid"])),
-            ("Health", told["health"]),
-            ("Sources", "-" if told["source_count"] is None else str(told["source_count"])),
-            ("Scan", "-" if scan is None else progress(scan)),
-            ("Uptime", "-" if told["uptime_seconds"] is None else duration(told["uptime_seconds"])),
-            ("Writable", "-" if told["writable"] is None else "Yes" if told["writable"] else "No"),
-            ("HTTP", told["http"] or "-"),
-            ("gRPC", told["grpc"] or "-"),
-            ("Config", told["config"] or "-"),
-            *files,
-        ]
-    elif now.state == "stale":
-        rows = [("Status", "Not running (stale PID)"), ("PID file", f"{places.pid} (stale)")]
-    elif now.state == "elsewhere":
-        rows = [("Status", f"Not on this machine (started on {now.node})"), *files]
-    else:
-        rows = [("Status", "Not running")]
-    return table("TensorFlight Server Status", ("Property", "Value"), rows)
-
-
-def progress(scan: dict[str, Any]) -> str:
-    """How far the look at all folders is."""
-    doing = "Looking" if scan["scanning"] or not scan["scanned"] else "Done"
-    waits = f"{scan['pending']:,} to be opened" if scan["pending"] else ""
-    failed = f"{scan['failed']:,} cannot be read" if scan["failed"] else ""
-    return ", ".join(filter(None, (doing, waits, failed)))
-
-
-def duration(seconds: int) -> str:
-    """``6s``, ``3m 20s``, ``2h 5m``, ``4d 1h``."""
-    units = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
-    first = next((i for i, (n, _) in enumerate(units) if n), 3)
-    return " ".join(f"{n}{unit}" for n, unit in units[first : first + 2])

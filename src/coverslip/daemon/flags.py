@@ -23,12 +23,18 @@ class Flags:
         Of Arrow Flight.
     web_host, web_port
         Of HTTP.
-    no_flight
-        HTTP only.
+    flight
+        Whether Arrow Flight is served.
     log_level
         Least level that is logged.
     allow_host, allow_origin
         Further names and origins that HTTP answers to.
+    tls, tls_cert, tls_key, san
+        Encryption.
+    trusted_proxy
+        Proxies whose word on addresses is taken.
+    dev
+        No token.
     token
         What every request must show.
     token_kept
@@ -41,10 +47,16 @@ class Flags:
     port: int | None = None
     web_host: str | None = None
     web_port: int | None = None
-    no_flight: bool | None = None
+    flight: bool | None = None
     log_level: str | None = None
     allow_host: tuple[str, ...] = ()
     allow_origin: tuple[str, ...] = ()
+    tls: bool | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    san: tuple[str, ...] = ()
+    trusted_proxy: tuple[str, ...] = ()
+    dev: bool | None = None
     token: str | None = None
     token_kept: bool = True
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 RECORD = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z ([A-Z]+) ")
+BANNER = "--- Started at "
 LOOK_S = 0.2
 
 
@@ -31,8 +32,9 @@ class Level:
     def lets(self, line: str) -> bool:
         """Whether a line is of such a record."""
         found = RECORD.match(line)
-        if found and self._least >= 0:
-            self._shown = found[1] in LEVELS and LEVELS.index(found[1]) >= self._least
+        if self._least >= 0 and (found or line.startswith(BANNER)):
+            level = found[1] if found else "INFO"
+            self._shown = level in LEVELS and LEVELS.index(level) >= self._least
         return self._shown
 
 

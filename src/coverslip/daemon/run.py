@@ -10,24 +10,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from coverslip import __version__
-from coverslip.core.errors import BadRequest, CannotListen, CoverslipError
-from coverslip.daemon import journal, record
+from coverslip.core.errors import CannotListen, CoverslipError
+from coverslip.daemon import compose, journal, record
 from coverslip.daemon.flags import Flags, keep
 from coverslip.daemon.places import Places, cannot_write, write_private
 from coverslip.daemon.voice import Voice
 
 if TYPE_CHECKING:
-    from coverslip.config import Config
     from coverslip.server import Server
     from coverslip.settings import Settings
 
 LOG = logging.getLogger("coverslip.server")
-WEB_PORT = 8814
-HOST = "127.0.0.1"
 WINNER_S = 5.0
 LOOK_S = 0.2
 
@@ -103,30 +99,16 @@ def _tell_winner(places: Places, voice: Voice) -> int:
 
 
 def _serve(flags: Flags, places: Places, voice: Voice, handler: logging.Handler) -> None:
-    from coverslip.config import Config, load
-
-    config = load(Path(flags.config)) if flags.config else Config()
-    for note in config.notes:
-        voice.note(note)
-    settings, flags = settings_of(flags, config)
-    if settings.token and settings.token != flags.token:
-        voice.token_made(settings.token)
-        flags = replace(flags, token=settings.token)
-    journal.begin(handler, settings.log_level or "INFO", settings.token)
-    if settings.token:
-        write_private(places.token, settings.token)
-    keep(places, flags)
-    from coverslip.server import Server
-
-    server = Server([*map(_offered, flags.paths), *config.offered], settings)
-    started = time.time()
+    server, settings, flags = _prepared(flags, places, voice, handler)
+    started, certificate = time.time(), server.certificate
 
     def ready() -> None:
         told = record.Record(
             os.getpid(), platform.node(), server.url, server.flight_url, started, flags.config,
-            bool(getattr(settings, "writable", False)), __version__,
+            settings.writable, __version__, str(certificate.cert_file) if certificate is not None else None,
         )  # fmt: skip
         record.publish(places, told)
+        keep(places, flags)
         LOG.info("coverslip %s answers on %s", __version__, " and ".join(filter(None, (told.http, told.grpc))))
         voice.ready({"pid": told.pid, "http": server.viewer_url, "grpc": told.grpc})
         _tell_found(server)
@@ -136,75 +118,28 @@ def _serve(flags: Flags, places: Places, voice: Voice, handler: logging.Handler)
     except SystemExit:  # how SIGTERM ends it
         pass
     except CannotListen as error:
-        raise _refused(error, settings) from error
+        raise compose.refused(error, settings) from error
     LOG.info("stopped")
 
 
-def _refused(error: CannotListen, settings: Settings) -> CoverslipError:
-    """Which port of the two it was, and who may have it."""
-    from coverslip.daemon.health import answers_as_coverslip
-    from coverslip.server import IN_USE, FlightRefused
+def _prepared(flags: Flags, places: Places, voice: Voice, handler: logging.Handler) -> tuple[Server, Settings, Flags]:
+    """The server, not yet running; and the flags with the token that it has."""
+    config = compose.config_of(flags)
+    for note in config.notes:
+        voice.note(note)
+    settings, flags = compose.settings_of(flags, config)
+    if settings.token and settings.token != flags.token:
+        voice.token_made(settings.token)
+        flags = replace(flags, token=settings.token)
+    journal.begin(handler, settings.log_level or "INFO", settings.token)
+    if settings.token:
+        write_private(places.token, settings.token)
+    from coverslip.server import Server
 
-    flight = isinstance(error, FlightRefused)
-    host, port = settings.host, settings.port
-    if flight:
-        host, port = settings.flight_host or host, settings.flight_port or 0
-    flag, name = ("--port", "gRPC") if flight else ("--web-port", "HTTP")
-    if error.name != IN_USE:
-        return CoverslipError(f"{name} on {host}:{port}: {error.message}", error.hint, error.name)
-    ours = not flight and answers_as_coverslip(host, port)
-    who = (
-        "A coverslip server of another account, of another COVERSLIP_STATE_DIR or of coverslip serve answers there."
-        if ours
-        else "Another program listens there; it is not the server that coverslip server status tells of."
-    )
-    lines = (
-        f"{name} port {host}:{port} is already in use.", who,
-        f"Which one it is:  lsof -nP -iTCP:{port} -sTCP:LISTEN",
-        f"Another port:     coverslip server start {flag} {port + 10}",
-        f"Any free port:    coverslip server start {flag} 0",
-    )  # fmt: skip
-    return CannotListen("\n".join(lines), code=IN_USE)
-
-
-def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
-    """How to serve: flags before the configuration before the defaults; and the flags with the token to keep.
-
-    Raises
-    ------
-    CoverslipError
-        When nothing is to be served, or the token cannot be used.
-    """
-    from coverslip.app import with_token
-    from coverslip.settings import FLIGHT_PORT, Settings, with_config
-
-    given = config.server
-    if not flags.paths and not config.offered and not getattr(given, "writable", False):
-        hint = "Name a file or folder: coverslip server start PATH, or write [[sources]] into the configuration."
-        raise BadRequest("No data sources configured", hint, "no_sources")
-    flight = _first(flags.port, given.flight_port, given.port, FLIGHT_PORT)
-    settings = Settings(
-        host=_first(flags.web_host, given.web_host, HOST),
-        port=_first(flags.web_port, given.web_port, WEB_PORT),
-        token=_first(flags.token, given.token),
-        allow_hosts=flags.allow_host or given.allow_hosts,
-        allow_origins=flags.allow_origin or given.allow_origins,
-        flight_host=_first(flags.host, given.flight_host, given.host, HOST),
-        flight_port=None if flags.no_flight else flight,
-        log_level=_first(flags.log_level, given.log_level, "INFO").upper(),
-    )
-    configured = flags.token is None and given.token is not None
-    flags = replace(flags, token=settings.token, token_kept=not configured)
-    return with_token(with_config(settings, config)), flags
-
-
-def _first(*values: Any) -> Any:
-    """The first that says something."""
-    return next((value for value in values if value is not None), None)
-
-
-def _offered(path: str) -> Any:
-    return path if "://" in path else Path(path)
+    server = Server(compose.offered(flags, config), settings)
+    for note in compose.safety(settings, server.certificate):
+        voice.note(note)
+    return server, settings, flags
 
 
 def _tell_found(server: Server) -> None:

@@ -1,0 +1,36 @@
+"""The flags that say who may ask, the same for every command that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+FILE = click.Path(path_type=Path)
+
+
+def access_options(command: Callable[..., None]) -> Callable[..., Any]:
+    """Give a command ``--token``, ``--allow-host``, ``--tls`` and their like; flags not given are None or empty."""
+    options = [
+        click.option("--token", envvar=["COVERSLIP_TOKEN", "BIOPB_TENSOR_TOKEN"],
+                     help="Ask every visitor for this token. Made up off loopback."),
+        click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST",
+                     help="Answer to this host name too."),
+        click.option("--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN",
+                     help="Let pages of this origin read the data."),
+        click.option("--tls", is_flag=True, default=None, envvar="COVERSLIP_TLS",
+                     help="Encrypt, with a certificate made for this purpose."),
+        click.option("--tls-cert", type=FILE, envvar="COVERSLIP_TLS_CERT", help="Encrypt with this one (PEM)."),
+        click.option("--tls-key", type=FILE, envvar="COVERSLIP_TLS_KEY", help="Its key (PEM)."),
+        click.option("--san", multiple=True, envvar="COVERSLIP_SAN",
+                     help="A further name for the certificate of --tls."),
+        click.option("--trusted-proxy", multiple=True, envvar="COVERSLIP_TRUSTED_PROXY",
+                     help="Believe X-Forwarded-For, -Proto and -Host of this address or network."),
+        click.option("--dev", is_flag=True, default=None, envvar=["COVERSLIP_DEV", "BIOPB_WEB_DEV_BYPASS"],
+                     help="Ask for no token; refused where other machines can reach."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command

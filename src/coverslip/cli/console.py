@@ -1,0 +1,79 @@
+"""What a start of the server tells on a terminal; scripts read these lines."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from coverslip.core.errors import CoverslipError
+from coverslip.daemon.places import Places
+
+NAME = "TensorFlight server"
+
+
+class Console:
+    """Tells a person, or a script, how a start goes; `coverslip.daemon.voice.Voice` of a server in the foreground.
+
+    Parameters
+    ----------
+    places
+        Where its files are.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self.done = False
+
+    def hear(self, heard: dict[str, Any]) -> None:
+        """One line of `coverslip.daemon.voice.Pipe`."""
+        for what, told in heard.items():
+            if what == "failed":
+                error = CoverslipError(told["message"], told["hint"], told["code"])
+                self._fail(error, told["exit_code"])
+            else:
+                {"note": self.note, "token": self.token_made, "already": self.already, "ready": self.ready}[what](told)
+
+    def note(self, text: str) -> None:
+        """A line of the configuration without meaning."""
+        click.echo(text, err=True)
+
+    def token_made(self, token: str) -> None:
+        """Shown once."""
+        click.echo(f"Generated access token: {token}")
+
+    def already(self, pid: int) -> None:
+        """Somebody else was quicker."""
+        self.done = True
+        told_running(pid, False)
+
+    def ready(self, told: dict[str, Any]) -> None:
+        """It answers."""
+        self.done = True
+        click.echo(f"{NAME} started (PID {told['pid']})\n  HTTP: {told['http']}")
+        if told["grpc"] is not None:
+            click.echo(f"  gRPC: {told['grpc']}")
+        click.echo(f"  Logs: {self._places.log}")
+
+    def failed(self, error: CoverslipError) -> None:
+        """It cannot start."""
+        self._fail(error, error.exit_code)
+
+    def stopped(self, *lines: str) -> NoReturn:
+        """It did not come up."""
+        click.echo("\n  ".join(lines), err=True)
+        sys.exit(1)
+
+    def _fail(self, error: CoverslipError, code: int) -> NoReturn:
+        if error.name == "port_in_use":
+            self.stopped(*error.message.splitlines())
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(code)
+
+
+def told_running(pid: int, differs: bool) -> None:
+    """Say that there is a server."""
+    click.echo(f"{NAME} already running (PID {pid})")
+    if differs:
+        click.echo("It goes on with the flags it was started with; coverslip server restart takes new ones.", err=True)

@@ -26,7 +26,7 @@ from coverslip.engine.indexer import Describe, Indexer
 from coverslip.engine.ledger import ROOT_MISSING, Ledger
 from coverslip.engine.library import MOST_OPEN, Entry, Library
 from coverslip.engine.options import CatalogOptions
-from coverslip.engine.places import Root, check_inside, distinct
+from coverslip.engine.places import DROPPED, Root, check_inside, distinct
 from coverslip.engine.query import Query
 from coverslip.engine.scan import Tree
 from coverslip.engine.sidecar import cache_folder
@@ -37,6 +37,7 @@ LOG = logging.getLogger("coverslip.catalog")
 T = TypeVar("T")
 FIRST_S = 0.25
 """How long the first start waits for the list, so that small folders are there at once."""
+WITHDRAW_S = 10.0
 KEPT_S = 90 * 86400.0
 """How long the list of roots that are no longer served is kept."""
 
@@ -87,6 +88,7 @@ class Catalog:
         self._opens: dict[str, Callable[[], Source]] = {}
         self._revision = int(time.time() * 1000)
         self._added: list[Row] = []
+        self._dropped: dict[str, Root] = {}
         self._store: Store | None = None
         self._started = False
         self._recognise = recognise
@@ -149,6 +151,56 @@ class Catalog:
             if root.path in real.parents:
                 left_out = root.left_out | {real.relative_to(root.path).as_posix()}
                 self.roots[number] = replace(root, left_out=left_out)
+
+    def offer_root(self, root: Root) -> Root:
+        """Offer one root more while serving, until the server ends; returns it with an alias of its own.
+
+        It is looked at in the background (`idle`).
+        """
+        with self._lock:
+            name, number = f"{DROPPED}{root.alias}", 2
+            taken = {other.alias for other in (*self.roots, *self._dropped.values())}
+            while name in taken:
+                name, number = f"{DROPPED}{root.alias}-{number}", number + 1
+            made = self._dropped[name] = replace(root, alias=name)
+        self._survey.offer(made)
+        return made
+
+    def withdraw_root(self, alias: str) -> list[str]:
+        """Offer a root no longer that was offered while serving; the ids of its sources.
+
+        Raises
+        ------
+        NotFound
+            When there is none of this alias.
+        """
+        with self._lock:
+            root = self._dropped.pop(alias, None)
+        if root is None:
+            raise NotFound("There is no such folder among those that were added", "See source_url in the catalog.")
+        self._survey.withdraw(root)
+        end = time.monotonic() + WITHDRAW_S
+        while root in tuple(self.roots) and time.monotonic() < end:
+            time.sleep(0.01)
+        with self._lock:
+            ids = [row.id for row in self._ledger.below(root)]
+        self._write([], ids)
+        return ids
+
+    def below(self, path: str) -> list[Row]:
+        """The rows of what is at a path of this machine, or below it."""
+        inner = f"{path.rstrip('/')}/"
+        with self._lock:
+            return [row for row in self._rows.values() if f"{self._where(row)}/".startswith(inner)]
+
+    def look_at(self, path: Path) -> None:
+        """Look at a path below a root soon: something may have come, changed or gone."""
+        self._survey.look_at(str(path))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that is known of waits to be looked at or opened."""
+        return self._survey.idle and self._indexer.idle and self._survey.idle
 
     def learn_now(self, id: str) -> None:
         """Open a source right now, because it holds more or less than before; whoever asks next sees what it holds."""
@@ -213,7 +265,7 @@ class Catalog:
         """Wait until everything that is known of was looked at; False when that took too long."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            if self._survey.idle and self._indexer.idle and self._survey.idle:
+            if self.idle:
                 return True
             time.sleep(0.01)
         return False
@@ -504,7 +556,10 @@ class Catalog:
         return any(row.root == root.alias for root in self.roots)
 
     def _root(self, row: Row) -> Root:
-        return next(root for root in self.roots if root.alias == row.root)
+        for root in (*self.roots, *self._dropped.values()):
+            if root.alias == row.root:
+                return root
+        raise _not_found(row.id)
 
     def _opener(self, id: str) -> Callable[[], Source]:
         def open_now() -> Source:

@@ -19,6 +19,8 @@ REMOTE_KINDS = frozenset(
 )  # fmt: skip
 """File systems that other machines write to, so that inotify does not see every change."""
 MOUNTS = Path("/proc/mounts")
+DROPPED = "dnd:"
+"""What the alias of a root begins with that was offered while serving."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import msgspec
 
 from coverslip.core.errors import BadRequest, CoverslipError
-from coverslip.engine.places import file_system, is_remote
+from coverslip.engine.places import DROPPED, file_system, is_remote
 
 LOG = logging.getLogger("coverslip.catalog")
 SCHEMA = 1
@@ -117,11 +117,15 @@ class Row:
 
     @property
     def url(self) -> str:
-        """``file:///ROOT/relative/path``, or an address: where it is, as far as that is anybody's business."""
+        """``file:///ROOT/relative/path``, or an address: where it is, as far as that is anybody's business.
+
+        What was offered while serving is at ``dnd:///ROOT/relative/path``.
+        """
         if not self.root and "://" in self.path:
             return self.path
-        place = "/".join(part for part in (self.root, self.path) if part) or self.id
-        return f"{'file' if self.root else 'memory'}:///{quote(os.fsencode(place))}"
+        scheme = "dnd" if self.root.startswith(DROPPED) else "file" if self.root else "memory"
+        place = "/".join(part for part in (self.root.removeprefix(DROPPED), self.path) if part) or self.id
+        return f"{scheme}:///{quote(os.fsencode(place))}"
 
     @property
     def error(self) -> dict[str, str] | None:

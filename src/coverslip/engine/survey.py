@@ -64,7 +64,7 @@ class Survey:
         How often to look.
     """
 
-    def __init__(self, roots: Sequence[Root], recognise: Recognise, catalog: List, options: CatalogOptions) -> None:
+    def __init__(self, roots: list[Root], recognise: Recognise, catalog: List, options: CatalogOptions) -> None:
         self._roots = roots
         self._recognise = recognise
         self._catalog = catalog
@@ -82,6 +82,8 @@ class Survey:
         self._wake = threading.Condition()
         self._ending = threading.Event()
         self._watch: Watch | None = Watch(self._hear)
+        self._arriving: list[Root] = []
+        self._leaving: list[Root] = []
         self._working = True
         self.first = threading.Event()
         self.scanning = False
@@ -117,6 +119,24 @@ class Survey:
         """Whether the system tells of changes; else they are looked for."""
         return self._watch is not None
 
+    def offer(self, root: Root) -> None:
+        """Look below one root more."""
+        with self._wake:
+            self._arriving.append(root)
+            self._working = True
+            self._wake.notify()
+
+    def withdraw(self, root: Root) -> None:
+        """Look below a root no longer."""
+        with self._wake:
+            self._leaving.append(root)
+            self._working = True
+            self._wake.notify()
+
+    def look_at(self, path: str) -> None:
+        """Look soon at a path, which may be new."""
+        self._hear({(MODIFIED + 1, path)})
+
     def _hear(self, changes: Changes) -> None:
         with self._wake:
             self._heard |= changes
@@ -133,6 +153,7 @@ class Survey:
             changes = self._wait()
             started = time.monotonic()
             try:
+                self._take_turns()
                 if changes:
                     self._look(changes)
                 self._tick()
@@ -145,11 +166,28 @@ class Survey:
 
     def _wait(self) -> Changes:
         with self._wake:
-            if not self._heard and not self._ending.is_set():
+            if not (self._heard or self._arriving or self._leaving or self._ending.is_set()):
                 self._wake.wait(TICK_S)
             changes, self._heard = self._heard, set()
-            self._working = bool(changes) or self._uncovered
+            self._working = bool(changes or self._uncovered or self._arriving or self._leaving)
             return changes
+
+    def _take_turns(self) -> None:
+        """Begin with roots that came, be done with those that went."""
+        with self._wake:
+            arriving, self._arriving = self._arriving, []
+            leaving, self._leaving = self._leaving, []
+        for root in leaving:
+            self._roots.remove(root)
+            for kept in (self._trees, self._local, self._next, self._took):
+                kept.pop(root.alias, None)
+            self._missing.discard(root.alias)
+        for root in arriving:
+            self._local[root.alias], self._trees[root.alias] = root.local, self._tree(root)
+            self._roots.append(root)
+        if arriving:
+            self._scan(arriving)
+        self._uncovered = self._uncovered or bool(arriving or leaving)
 
     def _first(self) -> None:
         for root in self._roots:

@@ -10,17 +10,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coverslip.client import connect as connect
     from coverslip.core.errors import CoverslipError as CoverslipError
     from coverslip.server import AnnDataServer as AnnDataServer
     from coverslip.server import serve as serve
     from coverslip.server import serve_anndata as serve_anndata
 
 __version__ = version("coverslip")
-__all__ = ["AnnDataServer", "CoverslipError", "__version__", "serve", "serve_anndata"]
+__all__ = ["AnnDataServer", "CoverslipError", "__version__", "connect", "serve", "serve_anndata"]
 
 _HOMES = {
     "AnnDataServer": "coverslip.server",
     "CoverslipError": "coverslip.core.errors",
+    "connect": "coverslip.client",
     "serve": "coverslip.server",
     "serve_anndata": "coverslip.server",
 }

@@ -248,6 +248,11 @@ class Upload:
         """As clients call it."""
         return self.declared.target.array_id
 
+    @property
+    def left_s(self) -> int | None:
+        """How long it will be kept, in whole seconds, or None."""
+        return None if self.expires_s is None else max(math.ceil(self.expires_s - time.time()), 0)
+
     def over(self) -> UploadOver:
         """Why it takes no more."""
         return UploadOver(self.array_id, self.state, self.reason)

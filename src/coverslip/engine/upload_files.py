@@ -1,4 +1,4 @@
-"""Uploaded arrays on disk: Zarr v3, OME-NGFF 0.5 where the axes are NGFF's, written and read by TensorStore.
+"""Uploads on disk: Zarr v3, OME-NGFF 0.5 where the axes are NGFF's.
 
 ::
 
@@ -7,7 +7,7 @@
     FOLDER/SOURCE/@fields/NAME        READY
     FOLDER/SOURCE/@labels/IMAGE/NAME  READY, labels of an image
 
-Source: Zarr v3 core specification 3.1; OME-NGFF 0.5; https://google.github.io/tensorstore/driver/zarr3.
+Source: Zarr v3 core specification 3.1; OME-NGFF 0.5.
 """
 
 from __future__ import annotations
@@ -15,32 +15,26 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 import numpy.typing as npt
 
-from coverslip.core.ability import ChunkLayout
-from coverslip.core.errors import CoverslipError, Damaged, DiskFull, NotFound, Unreadable
+from coverslip.core.errors import CoverslipError, Unreadable
 from coverslip.core.ngff import Axis, ImageMeta, image_attrs
-from coverslip.core.node import Array, Group
-from coverslip.core.spec import ArraySpec, Box
+from coverslip.core.node import Group
 from coverslip.core.tree import MemoryGroup
 from coverslip.engine.upload import FIELDS, LABELS, READY, Declared, Target, Upload
+from coverslip.engine.upload_array import UploadedArray, array_document, opened, told
 
 OWN = "coverslip-upload"
 """The attribute of a group that says which upload it is."""
 ARRAY = "0"
-CACHE_BYTES = 32 << 20
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LONGEST_NAME = 120
 
 
@@ -89,7 +83,7 @@ class UploadFiles:
         try:
             with told():
                 (path / ARRAY).mkdir(parents=True)
-                _write(path / ARRAY / "zarr.json", _array_document(upload.declared))
+                _write(path / ARRAY / "zarr.json", array_document(upload.declared))
                 _write(path / "zarr.json", _group_document(upload))
         except CoverslipError:
             shutil.rmtree(path, ignore_errors=True)
@@ -99,7 +93,7 @@ class UploadFiles:
         """Write one whole chunk; whoever reads the disk sees all of it or nothing."""
         start, stop = upload.declared.bounds(index)
         with told():
-            store = _opened(self.pending(upload), upload.declared, write=True)
+            store = opened(self.pending(upload) / ARRAY, upload.declared, write=True)
             store[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))].write(data).result()
 
     def publish(self, upload: Upload) -> None:
@@ -153,84 +147,10 @@ class UploadFiles:
     def tree(self, upload: Upload) -> Group:
         """The image of an upload that is READY."""
         declared = upload.declared
-        array = UploadedArray(self.place(declared.target), declared)
+        array = UploadedArray(self.place(declared.target) / ARRAY, declared)
         label = declared.target.image is not None
         meta = ImageMeta(declared.axes, name=declared.target.name, label=label)
         return MemoryGroup({ARRAY: array}, image_attrs(meta, [declared.shape]))
-
-
-class UploadedArray(Array):
-    """An uploaded array, read chunk by chunk; offers its stored chunks (`coverslip.core.ability.RawChunks`)."""
-
-    def __init__(self, path: Path, declared: Declared) -> None:
-        self._path, self._declared = path, declared
-        self._store: Any = None
-        self.attrs = {}
-
-    @property
-    def spec(self) -> ArraySpec:
-        """As declared."""
-        return ArraySpec(self._declared.shape, self._declared.dtype, self._declared.chunks)
-
-    @property
-    def layout(self) -> ChunkLayout | None:
-        """As it was written."""
-        declared = self._declared
-        return ChunkLayout(declared.chunks, _data_type(declared.dtype), _codecs(declared), _fill(declared.dtype))
-
-    def read(self, box: Box) -> npt.NDArray[Any]:
-        """The elements of ``box``; chunks that were never uploaded are zero."""
-        if not box.within(self._declared.shape):
-            raise NotFound(f"{box} is outside {self._declared.shape}")
-        if not all(box.shape):
-            return np.empty(box.shape, self._declared.dtype)
-        with told(self._declared.target.array_id):
-            if self._store is None:
-                self._store = _opened(self._path, self._declared, write=False)
-            found: npt.NDArray[Any] = self._store[box.slices].read().result()
-        return found
-
-    def stored_size(self, index: tuple[int, ...]) -> int | None:
-        """Bytes of a stored chunk; None when it was never uploaded."""
-        try:
-            return self._chunk(index).stat().st_size
-        except FileNotFoundError:
-            return None
-
-    def stored_chunk(self, index: tuple[int, ...], start: int = 0, stop: int | None = None) -> bytes | None:
-        """The stored bytes of a chunk, or some of them; None when it was never uploaded."""
-        try:
-            with self._chunk(index).open("rb") as file:
-                file.seek(start)
-                return file.read(-1 if stop is None else max(stop - start, 0))
-        except FileNotFoundError:
-            return None
-
-    def _chunk(self, index: tuple[int, ...]) -> Path:
-        counts = self._declared.counts
-        if len(index) != len(counts) or not all(0 <= i < n for i, n in zip(index, counts, strict=True)):
-            raise NotFound(f"There is no chunk {index}", "Chunks are counted from 0 along each axis.")
-        return self._path.joinpath(ARRAY, "c", *map(str, index))
-
-
-@contextmanager
-def told(name: str = "The upload") -> Iterator[None]:
-    """Tell what the disk says in words, without paths of this machine."""
-    try:
-        yield
-    except OSError as error:
-        raise _failed(name, error.errno or 0, error.strerror or str(error)) from error
-    except (ValueError, RuntimeError, NotImplementedError) as error:
-        found = re.search(r"os_error_code='(\d+)'", str(error))
-        if found is None:
-            raise Damaged(f"{name} cannot be read or written", "Its files are damaged; upload it again.") from error
-        raise _failed(name, int(found[1]), os.strerror(int(found[1]))) from error
-
-
-def _failed(name: str, number: int, text: str) -> CoverslipError:
-    if number in FULL:
-        return DiskFull(f"{name} cannot be kept: {text}", "Free some space on the server, then send it again.")
-    return Unreadable(f"{name} cannot be read or written: {text}", "See who may write to the folder of uploads.")
 
 
 def _locked(file: Path) -> int:
@@ -248,63 +168,6 @@ def _locked(file: Path) -> int:
         hint = "Give each server a folder of its own."
         raise Unreadable("Another server writes to the same folder of uploads", hint, "folder_in_use") from error
     return handle
-
-
-@cache
-def _contexts() -> tuple[Any, Any]:
-    """For reading and for writing; a chunk that was answered is on the disk."""
-    import tensorstore
-
-    reading = tensorstore.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}})
-    return reading, tensorstore.Context({"cache_pool": {"total_bytes_limit": 0}, "file_io_sync": True})
-
-
-def _opened(path: Path, declared: Declared, write: bool) -> Any:
-    import tensorstore
-
-    spec = {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path}/{ARRAY}/"},
-        "metadata": _array_document(declared),
-        "store_data_equal_to_fill_value": True,  # what is stored has arrived
-        "recheck_cached_data": False,
-        "recheck_cached_metadata": False,
-    }
-    context = _contexts()[write]
-    return tensorstore.open(
-        spec, context=context, open=True, read=not write, write=write, assume_metadata=True
-    ).result()
-
-
-def _array_document(declared: Declared) -> dict[str, Any]:
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": list(declared.shape),
-        "data_type": _data_type(declared.dtype),
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(declared.chunks)}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": _fill(declared.dtype),
-        "codecs": _codecs(declared),
-        "dimension_names": [axis.name for axis in declared.axes],
-        "attributes": {},
-    }
-
-
-def _codecs(declared: Declared) -> list[dict[str, Any]]:
-    size = declared.dtype.itemsize
-    endian = {"configuration": {"endian": "little"}} if size > 1 else {}
-    name, level = ("lz4", 5) if declared.target.image is None else ("zstd", 3)
-    packed = {"cname": name, "clevel": level, "shuffle": "shuffle", "typesize": size, "blocksize": 0}
-    return [{"name": "bytes", **endian}, {"name": "blosc", "configuration": packed}]
-
-
-def _data_type(dtype: np.dtype[Any]) -> str:
-    return dtype.name
-
-
-def _fill(dtype: np.dtype[Any]) -> Any:
-    return {"b": False, "f": 0.0}.get(dtype.kind, 0)
 
 
 def _group_document(upload: Upload) -> dict[str, Any]:
@@ -338,7 +201,7 @@ def _load(path: Path) -> Upload | None:
         chunks = tuple(array["chunk_grid"]["configuration"]["chunk_shape"])
         target = Target.of(str(own["array_id"]))
         declared = Declared.of(target, array["shape"], array["data_type"], chunks, axes)
-        if declared.chunks != chunks or _array_document(declared) != array:
+        if declared.chunks != chunks or array_document(declared) != array:
             return None
         return Upload(str(own["id"]), declared, created_s=own["created_s"], expires_s=own["expires_s"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, CoverslipError):

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.core.errors import Ambiguous, BadRequest, CoverslipError, NotFound
-from coverslip.core.node import Source
+from coverslip.core.node import Group, Source
 from coverslip.engine.overlay import Addition, Overlaid
 from coverslip.engine.upload import DISCARDED, PENDING, READY, SCRATCH, Declared, Upload
 from coverslip.engine.upload_files import UploadFiles
@@ -191,6 +191,10 @@ class Uploads:
                     self.discard(upload.array_id, f"no chunk came for {self._idle_s:.0f} s")
             except CoverslipError as error:
                 LOG.warning("an upload could not be discarded: %s", error.message)
+
+    def tree(self, upload: Upload) -> Group:
+        """The image of an upload; its pixels are there once it is READY."""
+        return self._files.tree(upload)
 
     # --- for the catalog ---------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
@@ -33,7 +34,9 @@ class Console:
                 error = CoverslipError(told["message"], told["hint"], told["code"])
                 self._fail(error, told["exit_code"])
             else:
-                {"note": self.note, "token": self.token_made, "already": self.already, "ready": self.ready}[what](told)
+                telling: dict[str, Callable[[Any], None]]
+                telling = {"note": self.note, "token": self.token_made, "already": self.already, "ready": self.ready}
+                telling[what](told)
 
     def note(self, text: str) -> None:
         """A line of the configuration without meaning."""

@@ -69,7 +69,7 @@ def start(**given: Any) -> None:
     flags = flags_of(given)
     now = known(places := Places.here())
     if now.running and now.identity is not None:
-        told_running(now.identity.pid, flags.over(kept(places)) != kept(places))
+        told_running(now.identity.pid, differs(flags, places))
         return
     told_leftover(now, places)
     begin(flags, places, given["foreground"])
@@ -166,6 +166,12 @@ def flags_of(given: dict[str, Any]) -> Flags:
         "token": given["token"] or None,
         **{name: str(given[name].absolute()) if given[name] else None for name in ("tls_cert", "tls_key")},
     })  # fmt: skip
+
+
+def differs(flags: Flags, places: Places) -> bool:
+    """Whether flags ask for something else than the running server was started with."""
+    now = replace(kept(places), token=record.token_of(places))
+    return flags.over(now) != now
 
 
 def with_default(flags: Flags) -> Flags:

@@ -29,7 +29,8 @@ def main() -> None:
     except CoverslipError as error:
         voice.failed(error)
         sys.exit(error.exit_code)
-    journal.banner(handler.stream)
+    handler.check()
+    journal.banner()
     journal.begin(handler, "INFO", flags.token)
     sys.exit(run(flags, voice, handler))
 

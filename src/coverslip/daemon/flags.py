@@ -64,7 +64,8 @@ class Flags:
     def of(cls, given: dict[str, Any]) -> Flags:
         """From decoded JSON; names of other versions are passed over."""
         known = {f.name for f in fields(cls)}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in known})
+        taken: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in known}
+        return cls(**taken)
 
     def dumped(self) -> str:
         """As JSON."""
@@ -72,8 +73,8 @@ class Flags:
 
     def over(self, older: Flags) -> Flags:
         """These flags, and those of an earlier start where these say nothing."""
-        given = {k: v for k, v in asdict(self).items() if v not in (None, (), []) and k != "token_kept"}
-        return replace(older, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+        given = {k: v for k, v in vars(self).items() if v not in (None, ()) and k != "token_kept"}
+        return replace(older, **given)
 
 
 def keep(places: Places, flags: Flags) -> None:

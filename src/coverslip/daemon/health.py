@@ -11,6 +11,7 @@ from coverslip.daemon.places import Places
 from coverslip.daemon.record import Record, token_of
 
 PATIENCE_S = 2.0
+STRANGER_S = 0.5
 
 
 def counts(record: Record, places: Places) -> dict[str, Any] | None:
@@ -32,7 +33,7 @@ def counts(record: Record, places: Places) -> dict[str, Any] | None:
 
 def answers_as_coverslip(host: str, port: int) -> bool:
     """Whether a coverslip server answers HTTP there."""
-    connection = HTTPConnection(host, port, timeout=PATIENCE_S)
+    connection = HTTPConnection(host, port, timeout=STRANGER_S)
     try:
         connection.request("GET", "/healthz")
         told = json.loads(connection.getresponse().read(4096))

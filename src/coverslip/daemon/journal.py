@@ -13,7 +13,6 @@ from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
 
 from coverslip.core.errors import CoverslipError
 from coverslip.daemon.places import cannot_write
@@ -24,7 +23,7 @@ CHECK_S = 10.0
 QUIETER = ("asyncio", "botocore", "urllib3")
 """Their news is none to who runs a server; their warnings are."""
 SECRET = re.compile(r"((?:[?&#]|\b)token=|\bBearer )[^&\s\"']+", re.IGNORECASE)
-LIBRARY = re.compile(r'File "[^"]*?/(?:site-packages|python3\.\d+)/')
+LIBRARY = re.compile(r'File "[^"]*/(?:site-packages|python3\.\d+)/')
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -37,11 +36,10 @@ class Lines(logging.Formatter):
         Never written.
     """
 
-    converter = time.gmtime
-
     def __init__(self, token: str | None) -> None:
         super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
         self._token = token
+        self.converter = time.gmtime
 
     def format(self, record: logging.LogRecord) -> str:
         """One record; what a client sent cannot start a line of its own."""
@@ -109,7 +107,7 @@ def open_log(file: Path) -> TextIOWrapper:
     except OSError as error:
         raise cannot_write(file, error) from error
     # Unbuffered: what a full disk does not take is dropped, and cannot fail again later.
-    return TextIOWrapper(os.fdopen(descriptor, "ab", 0), "utf-8", "backslashreplace", write_through=True)  # type: ignore[type-var]
+    return TextIOWrapper(os.fdopen(descriptor, "ab", 0), "utf-8", "backslashreplace", write_through=True)
 
 
 def begin(handler: logging.Handler, level: str, token: str | None) -> None:
@@ -126,11 +124,10 @@ def begin(handler: logging.Handler, level: str, token: str | None) -> None:
         faulthandler.enable()
 
 
-def banner(stream: TextIO) -> None:
-    """A line between two runs."""
+def banner() -> None:
+    """A line between two runs, on standard error, which goes to the log."""
     with suppress(OSError):
-        stream.write(f"--- Started at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} ---\n")
-        stream.flush()
+        os.write(2, f"--- Started at {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} ---\n".encode())
 
 
 def _thread_ended(what: threading.ExceptHookArgs) -> None:

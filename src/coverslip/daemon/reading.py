@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import count, takewhile
 from pathlib import Path
 from typing import BinaryIO
@@ -57,20 +57,26 @@ def size(log: Path) -> int:
         return 0
 
 
-def coming(log: Path, least: str | None, place: int) -> Iterator[str]:
+def coming(log: Path, least: str | None, place: int) -> Generator[str, None, None]:
     """Lines as they are written from byte ``place`` on, through rotation and restarts; never ends."""
     level, rest, file = Level(least), b"", _opened(log)
     if file is not None:
         file.seek(place)
-    while True:
-        newer = None if file is not None and not _replaced(file, log) else _opened(log)
-        data = file.read() if file is not None else b""  # before it was rotated, too
-        if newer is not None:
-            data, file = data + newer.read(), newer
-        *lines, rest = (rest + data).split(b"\n")
-        yield from filter(level.lets, (line.decode(errors="replace") for line in lines))
-        if not data:
-            time.sleep(LOOK_S)
+    try:
+        while True:
+            newer = None if file is not None and not _replaced(file, log) else _opened(log)
+            data = file.read() if file is not None else b""  # before it was rotated, too
+            if newer is not None:
+                if file is not None:
+                    file.close()
+                data, file = data + newer.read(), newer
+            *lines, rest = (rest + data).split(b"\n")
+            yield from filter(level.lets, (line.decode(errors="replace") for line in lines))
+            if not data:
+                time.sleep(LOOK_S)
+    finally:
+        if file is not None:
+            file.close()
 
 
 def _rotated(log: Path) -> Iterator[Path]:

@@ -34,7 +34,7 @@ BACKLOG = 2048
 GRACE_S = 1
 FILE_LIBRARIES = ("pydicom", "tifffile", "nibabel", "nd2", "liffile", "czifile", "bioio", "zarr", "h5py")
 """What they find odd about a file is no news to who runs a server; what cannot be read is listed with its reason."""
-TOKEN = re.compile(r"([?&]token=)[^&\s]*")
+TOKEN = re.compile(r"([?&#]token=)[^&\s]*")
 IN_USE = "port_in_use"
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (names of wildcards, not a bind)
 
@@ -132,8 +132,8 @@ class Server:
 
     @property
     def viewer_url(self) -> str:
-        """The address to open in a browser; with the token, where one is needed."""
-        return f"{self.url}/?token={self._settings.token}" if self._settings.token else f"{self.url}/"
+        """The address to open in a browser; where a token is needed, with it behind the ``#``, which no proxy sees."""
+        return f"{self.url}/#token={self._settings.token}" if self._settings.token else f"{self.url}/"
 
     def counts(self) -> dict[str, Any] | None:
         """What was found so far, as ``GET /api/catalog`` tells it; None when not serving."""

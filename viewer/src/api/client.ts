@@ -39,6 +39,14 @@ async function refusal(response: Response): Promise<ApiError> {
   }
 }
 
+type OnLocked = () => void;
+let onLocked: OnLocked = () => undefined;
+
+/** Whom to tell that the server no longer takes this page's cookie. */
+export function whenLocked(tell: OnLocked): void {
+  onLocked = tell;
+}
+
 const early = new Map<string, Promise<Response>>();
 
 /** Asks already now for what will be wanted from this address next; call the answer to forget it. */
@@ -67,8 +75,25 @@ export async function getResponse(url: string, signal?: AbortSignal): Promise<Re
       0,
     );
   }
+  if (response.ok) return response;
+  if (response.status === 401) onLocked();
+  throw await refusal(response);
+}
+
+/** Sends JSON and reads nothing but whether it was taken. */
+export async function post(url: string, body: unknown): Promise<void> {
+  let response: Response;
+  try {
+    response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      credentials: "same-origin",
+    });
+  } catch {
+    throw new ApiError("offline", "The server does not answer", "Is it still running? Try again.", 0);
+  }
   if (!response.ok) throw await refusal(response);
-  return response;
 }
 
 export async function getJson<T>(url: string, signal?: AbortSignal): Promise<T> {

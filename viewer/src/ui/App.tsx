@@ -2,21 +2,26 @@
 
 import { lazy, Suspense, useEffect } from "react";
 import { followHistory, useRoute } from "../state/route";
+import { useSession } from "../state/session";
 import { Door } from "./Door";
 import { Help } from "./Help";
 import { ImageFrame } from "./ImageFrame";
 import { useKeys } from "./keys";
 import { Opening, PageFailure } from "./Page";
 import { useTheme } from "./theme";
+import { Unlock } from "./Unlock";
 
 const CellsPage = lazy(() => import("./CellsPage"));
 const HomePage = lazy(() => import("../views/catalog/HomePage"));
 
 export function App() {
   const visit = useRoute((s) => s.visit);
+  const { lock, entering } = useSession();
   useEffect(followHistory, []);
   useTheme();
   useKeys();
+  // Pages ask for data as soon as they are there.
+  if (lock === "missing" || lock === "wrong") return entering === "link" ? <Opening what="the data" /> : <Unlock />;
   return (
     <>
       <PageFailure key={visit}>
@@ -25,6 +30,7 @@ export function App() {
         </Suspense>
       </PageFailure>
       <Help />
+      {lock === "ended" ? <Unlock /> : null}
     </>
   );
 }

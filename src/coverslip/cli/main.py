@@ -17,6 +17,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "serve": "Serve data to a browser tab.",
     "server": "Run a server in the background.",
+    "tensor": "List, inspect and download what a server has.",
     "version": "Show what is installed.",
 }
 

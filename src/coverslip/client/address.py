@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
+from coverslip.client.local import local_server
 from coverslip.client.saved import saved_url
 from coverslip.core.errors import BadRequest
 
@@ -85,12 +86,15 @@ class Target:
     token
         What it asks for, or None.
     origin
-        Where the address came from: ``given``, the name of a variable, ``saved`` or ``default``.
+        Where the address came from: ``given``, the name of a variable, ``saved``, ``running`` or ``default``.
+    certificate
+        PEM file of the certificate of the server that runs here in the background, or None.
     """
 
     address: Address
     token: str | None
     origin: str
+    certificate: str | None = None
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -140,8 +144,9 @@ def choose(url: str | None, token: str | None, environment: Mapping[str, str] = 
     """The server that is meant.
 
     A URL that is given comes first, then ``COVERSLIP_URL``, ``BIOPB_TENSOR_URL`` (and its older name
-    ``BIOPB_TENSOR_SERVER``), then the saved ``tensor_browser.server_url``, then ``grpc://localhost:8815``. The token is
-    the one given, else the URL's own, else ``COVERSLIP_TOKEN`` or ``BIOPB_TENSOR_TOKEN``.
+    ``BIOPB_TENSOR_SERVER``), then the saved ``tensor_browser.server_url``, then the server that this user started in
+    the background, then ``grpc://localhost:8815``. The token is the one given, else the URL's own, else
+    ``COVERSLIP_TOKEN`` or ``BIOPB_TENSOR_TOKEN``, else, for the server in the background only, the one it wrote down.
 
     Raises
     ------
@@ -154,8 +159,11 @@ def choose(url: str | None, token: str | None, environment: Mapping[str, str] = 
         url, origin = next(((value, name) for value, name in found if value), ("", "saved"))
     if not url:
         url = saved_url(environment) or ""
+    running = None if url else local_server(environment)
     if not url:
-        url, origin = DEFAULT_URL, "default"
+        url, origin = (DEFAULT_URL, "default") if running is None else (running.url, "running")
     address, own = parse(url)
     token = token or own or next((v for n in TOKEN_VARIABLES if (v := environment.get(n, "").strip())), None)
+    if running is not None:
+        return Target(address, token or running.token, origin, running.certificate)
     return Target(address, token, origin)

@@ -94,11 +94,8 @@ class Sources(Mapping[str, Source]):
         return (entry.id for entry in self._entries())
 
     def __getitem__(self, id: str) -> Source:
-        """One source by its id, whether the search found it or not."""
-        entry = self._client.transport.source(id)
-        if entry is None:
-            raise self._client.unknown(id)
-        return Source(self._client, entry)
+        """One source by its id, or the name of its file; whether the search found it or not."""
+        return Source(self._client, self._client.entry(id))
 
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._client.transport.source(id) is not None
@@ -200,6 +197,24 @@ class Client:
             if len(images) > 1:
                 raise several(id, images)
         return Image(self._origin, about)
+
+    def entry(self, id: str) -> Entry:
+        """What the list says of a source, called by its id or the name of its file.
+
+        Raises
+        ------
+        NotFound
+            Naming the nearest id there is.
+        Ambiguous
+            For a name that several sources have.
+        """
+        found = self.transport.source(id)
+        if found is None:
+            named = self._named(id) if "/" not in id else None
+            found = self.transport.source(named) if named is not None else None
+        if found is None:
+            raise self.unknown(id)
+        return found
 
     def _is_unknown(self, id: str, error: CoverslipError) -> bool:
         return isinstance(error, NotFound) or self.transport.source(id.partition("/")[0]) is None

@@ -25,8 +25,8 @@ def connect(
     ----------
     url
         ``grpc://``, ``grpc+tcp://``, ``grpcs://``, ``grpc+tls://``, ``http://`` or ``https://``; the URL that a server
-        prints is one. Left out: ``COVERSLIP_URL``, ``BIOPB_TENSOR_URL``, the saved ``tensor_browser.server_url``, and
-        ``grpc://localhost:8815``, in this order.
+        prints is one. Left out: ``COVERSLIP_URL``, ``BIOPB_TENSOR_URL``, the saved ``tensor_browser.server_url``, the
+        server that runs in the background, and ``grpc://localhost:8815``, in this order.
     token
         What the server asks for. Left out: the one in the URL, ``COVERSLIP_TOKEN``, ``BIOPB_TENSOR_TOKEN``.
     start
@@ -59,12 +59,35 @@ def connect(
     >>> client = coverslip.connect("http://localhost:8765")  # doctest: +SKIP
     >>> client["liver"][0, 1, ::4, :512, :512]  # doctest: +SKIP
     """
+    client = opened(url, token, start, tls_ca=tls_ca, fingerprint=fingerprint, timeout_s=timeout_s)
+    try:
+        client.transport.check_token()
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def opened(
+    url: str | None,
+    token: str | None,
+    start: bool | None,
+    *,
+    tls_ca: str | None = None,
+    fingerprint: str | None = None,
+    timeout_s: float = BUDGET_S,
+    patient: bool = True,
+) -> Client:
+    """As `connect`, without a look at the token; only when ``patient``, a server that is starting is waited for."""
     target = choose(url, token)
-    trust = trust_of(tls_ca, fingerprint)
+    trust = trust_of(tls_ca or target.certificate, fingerprint)
     transport = open_transport(target, trust)
     try:
         try:
-            wait_until_serving(transport.health, timeout_s, told=False)
+            if patient:
+                wait_until_serving(transport.health, timeout_s, told=False)
+            else:
+                transport.health()
         except NotAnswering:
             if not _wanted(start, can_start(target.address), target.address.local):
                 raise
@@ -73,7 +96,6 @@ def connect(
             start_server(target.address)
             transport.close()
             wait_until_serving(transport.health, timeout_s)
-        transport.check_token()
     except BaseException:
         transport.close()
         raise

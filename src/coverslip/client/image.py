@@ -153,6 +153,21 @@ class Image(RemoteArray):
         return type(self), (self._origin, self._about)
 
     @property
+    def about(self) -> Description:
+        """All that is known of it."""
+        return self._about
+
+    @property
+    def transport(self) -> Transport:
+        """The connection that it is read through."""
+        return self._origin.transport
+
+    @property
+    def token(self) -> str | None:
+        """What the server asks for."""
+        return self._origin.target.token
+
+    @property
     def id(self) -> str:
         """Its id: ``SOURCE``, or ``SOURCE/FIELD``."""
         return self._about.array_id

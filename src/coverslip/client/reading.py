@@ -34,7 +34,7 @@ def read(transport: Transport, image: Description, level: int, chosen: Selection
         else:
             whole[piece.into] = transport.read(image, level, piece.start, piece.stop)[piece.take]
 
-    with closing(_each(transport, fetch, parts)) as done:
+    with closing(each(transport, fetch, parts)) as done:
         for _ in done:
             pass
     answer: npt.NDArray[Any] = whole[chosen.view]
@@ -43,7 +43,7 @@ def read(transport: Transport, image: Description, level: int, chosen: Selection
 
 def blocks(
     transport: Transport, image: Description, level: int, ranges: Sequence[range], most: int = PIECE_BYTES
-) -> Iterator[tuple[tuple[slice, ...], npt.NDArray[Any]]]:
+) -> Generator[tuple[tuple[slice, ...], npt.NDArray[Any]], None, None]:
     """Parts of a box one after another in C order: where each lies in the box, and its elements.
 
     At most `AT_ONCE` of them are in memory beside the one handed out.
@@ -53,10 +53,10 @@ def blocks(
     def fetch(piece: Piece) -> tuple[tuple[slice, ...], npt.NDArray[Any]]:
         return piece.into, transport.read(image, level, piece.start, piece.stop)
 
-    return _each(transport, fetch, parts)
+    return each(transport, fetch, parts)
 
 
-def _each(transport: Transport, fetch: Callable[[Piece], T], parts: Iterator[Piece]) -> Generator[T, None, None]:
+def each(transport: Transport, fetch: Callable[[Piece], T], parts: Iterator[Piece]) -> Generator[T, None, None]:
     """Results in order; a few are made ahead. Whoever stops listening ends the reads under way."""
     first, second = next(parts, None), next(parts, None)
     if first is None:

@@ -192,8 +192,8 @@ def test_the_list_is_read_anew_only_when_it_changed(tmp_path: Path) -> None:
         made.start()
         assert made.wait_idle(10)
         loads = []
-        snapshot = made._snapshot
-        made._snapshot = lambda: (loads.append(1), snapshot())[1]  # type: ignore[method-assign]
+        snapshot = made.snapshot
+        made.snapshot = lambda: (loads.append(1), snapshot())[1]  # type: ignore[method-assign]
         for _ in range(5):
             assert one(made, "SELECT count(*) FROM sources") == 1
         assert len(loads) == 1

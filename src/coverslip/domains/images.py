@@ -53,6 +53,8 @@ class Image:
         Paths of the label images that belong to it.
     raw
         The file's own metadata.
+    stored
+        Every level that the file has, finest first, also those that are not among `levels`.
     """
 
     path: str
@@ -64,6 +66,7 @@ class Image:
     label: bool = False
     labels: tuple[str, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
+    stored: tuple[Array, ...] = ()
 
     @property
     def array(self) -> Array:
@@ -249,6 +252,7 @@ def _multiscale(path: str, group: Group, shelf: Shelf) -> Image:
         label,
         tuple(_labels(path, group)),
         raw,
+        tuple(array for _, array in stored),
     )
 
 

@@ -32,6 +32,11 @@ class ByteCache(Generic[T]):
         """Bytes held now."""
         return self._held
 
+    @property
+    def count(self) -> int:
+        """Values held now."""
+        return len(self._values)
+
     def get(self, key: str) -> T | None:
         """The value of ``key``, or None."""
         with self._lock:

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -426,9 +426,24 @@ class Catalog:
         Unsupported
             When DuckDB is not installed.
         """
-        return self._query.run(sql, self.revision, self._snapshot)
+        return self._query.run(sql, self.revision, self.snapshot)
 
-    def _snapshot(self) -> tuple[list[Row], dict[str, str]]:
+    def query_stream(self, sql: str, further: Mapping[str, bytes]) -> tuple[bytes, int, int]:
+        """The same as a stream of Arrow, the number of its rows, and how many there would be without a cap.
+
+        Parameters
+        ----------
+        further
+            Other tables that may be asked for, by name, each as a stream of Arrow.
+        """
+        return self._query.stream(sql, self.revision, self.snapshot, further)
+
+    def urls(self) -> list[tuple[str, str]]:
+        """Id and address of every source, in the order they were found."""
+        return [(row.id, row.url) for row in self._values()]
+
+    def snapshot(self) -> tuple[list[Row], dict[str, str]]:
+        """Every row, and the metadata of those that have any."""
         return self._do(lambda store: (store.rows(), store.all_metadata()))
 
     # --- for the survey -------------------------------------------------------------------------------------------

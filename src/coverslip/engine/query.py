@@ -13,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -26,6 +27,7 @@ from coverslip.engine.store import Row
 LOG = logging.getLogger("coverslip.catalog")
 MOST_SQL = 100_000
 GRACE_S = 1.5
+LOAD_S = 60.0
 STALE_S = 1.0
 """While the list changes all the time, a query may see it as it was this long ago."""
 MOST_METADATA = 1 << 20
@@ -51,6 +53,19 @@ class Query:
 
     def run(self, sql: str, revision: int, snapshot: Snapshot) -> tuple[list[dict[str, Any]], bool]:
         """As `coverslip.engine.catalog.Catalog.query`."""
+        answer = self._run("sql", sql, revision, snapshot, {})
+        return answer["rows"], answer["truncated"]
+
+    def stream(
+        self, sql: str, revision: int, snapshot: Snapshot, further: Mapping[str, bytes]
+    ) -> tuple[bytes, int, int]:
+        """As `coverslip.engine.catalog.Catalog.query_stream`."""
+        answer = self._run("arrow", sql, revision, snapshot, further)
+        return answer["stream"], answer["returned"], answer["total"]
+
+    def _run(
+        self, how: str, sql: str, revision: int, snapshot: Snapshot, further: Mapping[str, bytes]
+    ) -> dict[str, Any]:
         if importlib.util.find_spec("duckdb") is None:
             raise Unsupported(
                 "Queries need the package duckdb", "Install it: pip install 'coverslip[images]'.", "library_missing"
@@ -61,16 +76,20 @@ class Query:
             raise TimedOut("Other queries are being answered", "Try again in a few seconds.")
         try:
             self._load(revision, snapshot)
+            for name, data in further.items():
+                made = self._ask({"table": name, "data": b64encode(data).decode()}, LOAD_S)
+                if "error" in made:
+                    raise _error(made, self._options)
             text = sql.encode("utf-8", "replace").decode()
             limits = {"rows": self._options.query_rows, "seconds": self._options.query_s}
-            answer = self._ask({"sql": text, **limits}, self._options.query_s + GRACE_S)
+            answer = self._ask({how: text, **limits}, self._options.query_s + GRACE_S)
             if answer.get("error") == "memory":
                 self.close()  # what it holds it would keep
         finally:
             self._lock.release()
         if "error" in answer:
             raise _error(answer, self._options)
-        return answer["rows"], answer["truncated"]
+        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -94,7 +113,7 @@ class Query:
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
         rows, metadata = snapshot()
-        loaded = self._ask({"load": [_plain(row, metadata) for row in rows], "mib": self._options.query_mib}, 60.0)
+        loaded = self._ask({"load": [plain_row(row, metadata) for row in rows], "mib": self._options.query_mib}, LOAD_S)
         if "error" in loaded:
             self.close()
             raise _error(loaded, self._options)
@@ -118,12 +137,16 @@ class Query:
             process.stdin.flush()
             head = process.stdout.read(8)
             body = process.stdout.read(int.from_bytes(head, "little")) if len(head) == 8 else b""
+            answer: dict[str, Any] = msgspec.json.decode(body) if body else {}
+            if "stream" in answer:
+                wanted = answer["stream"]
+                answer["stream"] = process.stdout.read(wanted)
+                body = body if len(answer["stream"]) == wanted else b""
         except OSError:
             body = b""
         finally:
             timer.cancel()
         if body:
-            answer: dict[str, Any] = msgspec.json.decode(body)
             return answer
         self.close()
         return {"error": "time" if late.is_set() else "memory"}
@@ -142,7 +165,8 @@ def _error(answer: dict[str, Any], options: CatalogOptions) -> Exception:
             return BadRequest(str(text), "One SELECT over the table sources, in DuckDB's dialect.")
 
 
-def _plain(row: Row, metadata: dict[str, str]) -> dict[str, Any]:
+def plain_row(row: Row, metadata: Mapping[str, str | None]) -> dict[str, Any]:
+    """A row of the table ``sources``."""
     failed = row.status == "failed"
     own = metadata.get(row.id)
     return {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime
 import decimal
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -46,14 +48,20 @@ def main() -> None:
         question = msgspec.json.decode(questions.read(int.from_bytes(head, "little")))
         try:
             answer: dict[str, Any] = {"ready": True}
+            stream = b""
             if "load" in question:
                 db = _load(question["load"], question["mib"])
+            elif "table" in question:
+                answer = _table(db, question["table"], question["data"])
+            elif "arrow" in question:
+                answer, stream = _arrow(db, question["arrow"], question["rows"], question["seconds"])
             elif "sql" in question:
                 answer = _answer(db, question["sql"], question["rows"], question["seconds"])
             message = msgspec.json.encode(answer, enc_hook=str)
         except MemoryError:
-            message = b'{"error":"memory"}'
+            message, stream = b'{"error":"memory"}', b""
         answers.write(len(message).to_bytes(8, "little") + message)
+        answers.write(stream)
         answers.flush()
 
 
@@ -89,6 +97,15 @@ def _limit(mib: int) -> None:
 
 
 def _answer(db: Any, sql: str, most: int, seconds: float) -> dict[str, Any]:
+    def take(cursor: Any) -> dict[str, Any]:
+        names = [column[0] for column in cursor.description or ()]
+        return _rows(_distinct(names), cursor, most)
+
+    return _asked(db, sql, seconds, take)
+
+
+def _asked(db: Any, sql: str, seconds: float, take: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """What ``take`` makes of the result of a query, or why there is none."""
     import duckdb
 
     try:
@@ -103,19 +120,58 @@ def _answer(db: Any, sql: str, most: int, seconds: float) -> dict[str, Any]:
     try:
         cursor.execute("BEGIN TRANSACTION READ ONLY")  # a WITH may hold an INSERT
         cursor.execute(sql)
-        names = [column[0] for column in cursor.description or ()]
-        return _rows(_distinct(names), cursor, most)
+        return take(cursor)
     except duckdb.InterruptException:
         return {"error": "time"}
     except (duckdb.OutOfMemoryException, MemoryError):
         return {"error": "memory"}
-    except (duckdb.Error, RuntimeError, ValueError) as error:
+    except (duckdb.Error, RuntimeError, ValueError, OSError) as error:
+        if "INTERRUPT" in str(error):  # as Arrow's reader tells it
+            return {"error": "time"}
         return {"error": _line(error)}
     finally:
         late.cancel()
         with contextlib.suppress(duckdb.Error):
             cursor.rollback()
         cursor.close()
+
+
+def _table(db: Any, name: str, data: str) -> dict[str, Any]:
+    """Make or replace a table of what a stream of Arrow holds, given in base64."""
+    import pyarrow as pa
+
+    rows = pa.ipc.open_stream(base64.b64decode(data)).read_all()
+    cursor = db.cursor()
+    cursor.register("given", rows)
+    cursor.execute(f'CREATE OR REPLACE TABLE "{name}" AS SELECT * FROM given')  # noqa: S608  (a name of ours)
+    cursor.unregister("given")
+    cursor.close()
+    return {"ready": True}
+
+
+def _arrow(db: Any, sql: str, most: int, seconds: float) -> tuple[dict[str, Any], bytes]:
+    """As `_answer`, as a stream of Arrow, whose length the answer tells; rows that are too many are counted only."""
+    found: dict[str, Any] = {}
+
+    def take(cursor: Any) -> dict[str, Any]:
+        import pyarrow as pa
+
+        read = getattr(cursor, "to_arrow_reader", None) or cursor.fetch_record_batch
+        reader = read(FETCH_ROWS)
+        sink, returned, total, full = pa.BufferOutputStream(), 0, 0, False
+        with pa.ipc.new_stream(sink, reader.schema) as writer:
+            for batch in reader:
+                total += batch.num_rows
+                full = full or sink.tell() + batch.nbytes > MOST_ANSWER
+                if not full and returned < most:
+                    kept = batch.slice(0, most - returned)
+                    writer.write_batch(kept)
+                    returned += kept.num_rows
+        found["stream"] = sink.getvalue().to_pybytes()
+        return {"stream": len(found["stream"]), "returned": returned, "total": total}
+
+    answer = _asked(db, sql, seconds, take)
+    return answer, found.get("stream", b"") if "stream" in answer else b""
 
 
 def _rows(names: list[str], cursor: Any, most: int) -> dict[str, Any]:

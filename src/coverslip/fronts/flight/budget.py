@@ -1,0 +1,93 @@
+"""How many bytes are read or on their way to clients at once: clients that take nothing hold no more than that."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.fronts.flight.errors import Unavailable
+from coverslip.fronts.flight.registry import Call
+
+LOOK_S = 0.1
+
+
+class Turn:
+    """The right to hold some bytes, given back when the array that holds them is gone."""
+
+    def __init__(self, budget: Budget, size: int) -> None:
+        self._budget = budget
+        self._size = size
+        self.kept = False
+
+    def keep(self, elements: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A view of the array; the turn ends when nobody holds it any more."""
+        held = elements.reshape(-1).view(np.uint8)
+        ended = weakref.finalize(held, self._budget.give_back, self._size)
+        ended.atexit = False
+        self.kept = True
+        return held.view(elements.dtype).reshape(elements.shape)
+
+
+class Budget:
+    """Bytes in flight; safe to use from any thread.
+
+    Parameters
+    ----------
+    most
+        How many there may be; a read that is larger than that goes alone.
+    wait_s
+        How long to wait for a turn.
+    """
+
+    def __init__(self, most: int, wait_s: float) -> None:
+        self._most = most
+        self._wait_s = wait_s
+        self._held = 0
+        self._room = threading.Condition()
+
+    @property
+    def held(self) -> int:
+        """Bytes in flight now."""
+        return self._held
+
+    @contextmanager
+    def turn(self, size: int, call: Call) -> Iterator[Turn]:
+        """Wait until there is room.
+
+        Raises
+        ------
+        Unavailable
+            When there was none for too long.
+        Stopped
+            When the client has gone.
+        """
+        end = time.monotonic() + self._wait_s
+        stop = call.stop()
+        with self._room:
+            while self._held and self._held + size > self._most:
+                stop.check()
+                if time.monotonic() > end:
+                    raise Unavailable(
+                        "The server is busy: other clients take their data too slowly", "Try again later."
+                    )
+                self._room.wait(LOOK_S)
+            self._held += size
+        turn = Turn(self, size)
+        try:
+            yield turn
+        finally:
+            if not turn.kept:
+                self.give_back(size)
+
+    def give_back(self, size: int) -> None:
+        """Let others have their turn."""
+        with self._room:
+            self._held -= size
+            self._room.notify_all()

@@ -1,0 +1,146 @@
+"""``DoGet`` of pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from biopb.tensor.ticket_pb2 import TensorTicket
+from pyarrow import flight
+
+from coverslip.core.errors import BadRequest
+from coverslip.core.spec import Box
+from coverslip.core.stop import Stop
+from coverslip.domains.pyramid import read
+from coverslip.fronts.flight.budget import Budget
+from coverslip.fronts.flight.desk import Desk
+from coverslip.fronts.flight.errors import Superseded, Unauthenticated
+from coverslip.fronts.flight.grid import MOST_CHUNK_BYTES
+from coverslip.fronts.flight.region import Region, unpack_index
+from coverslip.fronts.flight.registry import Call
+from coverslip.fronts.flight.select import native
+from coverslip.fronts.flight.slow import SlowArrays
+from coverslip.fronts.flight.tensors import Tensor
+from coverslip.fronts.flight.wire import batch
+from coverslip.fronts.tensors.streams import check_size, cut
+
+LIGHT_BYTES = 1 << 20
+"""Chunks up to this size wait for nobody."""
+FORGED = "Ticket seal is invalid, expired, or does not cover this chunk"
+MOST_ACROSS = 4096
+"""How many reads along the first axes make one chunk of ``nearest``; beyond it everything between is read too."""
+
+
+def chunks(desk: Desk) -> None:
+    """Answer tickets of chunks."""
+    ChunkReads(desk)
+
+
+class ChunkReads:
+    """Reads chunks."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._budget = Budget(desk.options.inflight_bytes, desk.options.wait_s)
+        self._slow = SlowArrays(desk.options.cache_bytes)
+        desk.registry.read("chunk_id", self._by_id)
+        desk.registry.read("chunk_ref", self._by_ref, "sealed")
+        desk.registry.tables["decode_rates"] = self._slow.rates
+        desk.registry.stats.append(self._slow.stats)
+
+    def _by_id(self, ticket: TensorTicket, call: Call) -> Any:
+        region, rest = Region.unpack(ticket.chunk_id)
+        return self._stream(region, unpack_index(rest, len(region.grid)), call)
+
+    def _by_ref(self, ticket: TensorTicket, call: Call) -> Any:
+        stub, index = ticket.chunk_ref.stub, tuple(ticket.chunk_ref.index)
+        grant = stub.grant
+        if not call.authorized and not self._desk.seals.covers(
+            grant.seal, stub.identity, grant.window_start, grant.window_stop, grant.expires_at, index
+        ):
+            raise Unauthenticated(FORGED, "Plan the read again, or send the token.", "bad_seal")
+        region, rest = Region.unpack(stub.identity)
+        if rest:
+            raise BadRequest("This is no ticket of this server", "Plan the read again.", "malformed")
+        return self._stream(region, index, call)
+
+    def _stream(self, region: Region, index: Sequence[int], call: Call) -> Any:
+        tensor = self._desk.tensors.find(region.array_id)
+        if tensor.version != region.version:
+            raise Superseded(f"{tensor.array_id} changed since this read was planned", "Plan the read again.")
+        for permit in self._desk.registry.permits:
+            permit(tensor)
+        box = _checked(region, tensor, index)
+        size = math.prod(box.shape) * tensor.array.spec.dtype.itemsize
+        if size <= LIGHT_BYTES:
+            row = batch(self._read(tensor, region, box, call.stop()))
+        else:
+            with self._budget.turn(size, call) as turn:
+                elements = self._read(tensor, region, box, call.stop())
+                row = batch(turn.keep(elements))
+        return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(row.schema, [row]))
+
+    def _read(self, tensor: Tensor, region: Region, box: Box, stop: Stop) -> npt.NDArray[Any]:
+        """Elements of a chunk in C order, in the tensor's own dtype."""
+        if not region.method:
+            found = self._slow.read(tensor, tensor.array, box, stop)
+        elif region.method == "precompute":
+            found = self._slow.read(tensor, native(tensor.image, region.scale).array, box, stop, str(region.scale))
+        elif region.method == "nearest":
+            found = self._nearest(tensor, region, box, stop)
+        else:
+            under = region.under(box, tensor.shape)
+            part = cut(tensor.image, under.start, under.stop, region.scale, "mean")
+            check_size(part, MOST_CHUNK_BYTES)
+            found = part.read(part.box, stop)
+        return np.ascontiguousarray(found, tensor.array.spec.dtype)
+
+    def _nearest(self, tensor: Tensor, region: Region, box: Box, stop: Stop) -> npt.NDArray[Any]:
+        """The first element of each block; of the first axes only the needed ones are read."""
+        under = region.under(box, tensor.shape)
+        rank = len(box.shape)
+        lead = [axis for axis in range(max(rank - 2, 0)) if region.scale[axis] > 1]
+        many = math.prod(box.shape[axis] for axis in lead)
+        out = np.empty(box.shape, tensor.array.spec.dtype)
+        if not out.size:
+            return out
+        if many > MOST_ACROSS:
+            lead, many = [], 1
+        strides = tuple(1 if axis in lead else s for axis, s in enumerate(region.scale))
+        thin = tuple(slice(None, None, s) for s in strides)
+        for offset in np.ndindex(*(box.shape[axis] for axis in lead)):
+            low, high, into = list(under.start), list(under.stop), [slice(None)] * rank
+            for axis, at in zip(lead, offset, strict=True):
+                low[axis] += at * region.scale[axis]
+                high[axis] = low[axis] + 1
+                into[axis] = slice(at, at + 1)
+            out[tuple(into)] = read(tensor.array, Box(tuple(low), tuple(high)), stop)[thin]
+        return out
+
+
+def _checked(region: Region, tensor: Tensor, index: Sequence[int]) -> Box:
+    """The chunk, which must lie inside the tensor and not be too large: a ticket may be of a client's making.
+
+    Raises
+    ------
+    BadRequest
+        When it is not.
+    """
+    shape = tensor.shape
+    if len(region.grid) != len(shape):
+        raise BadRequest("The ticket does not fit the tensor", "Plan the read again.", "malformed")
+    if region.method == "precompute":
+        shape = native(tensor.image, region.scale).array.spec.shape
+    elif region.method:
+        shape = tuple(-(-n // s) for n, s in zip(shape, region.scale, strict=True))
+    elif any(s != 1 for s in region.scale):
+        raise BadRequest("The ticket does not fit the tensor", "Plan the read again.", "malformed")
+    box = region.chunk(index)
+    too_much = math.prod(box.shape) * tensor.array.spec.dtype.itemsize > MOST_CHUNK_BYTES
+    if too_much or any(b > n for b, n in zip(region.high, shape, strict=True)):
+        raise BadRequest("The ticket does not fit the tensor", "Plan the read again.", "malformed")
+    return box

@@ -1,0 +1,54 @@
+"""What pyarrow does not do with sockets: tell why a port is busy, and hang up on clients when the server ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from coverslip.core.errors import CannotListen
+
+MOST_FILES = 4096
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise `CannotListen`, with the reason, when nothing can listen there; gRPC only says that it did not start."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        raise CannotListen(
+            f"Arrow Flight cannot listen on {host}:{port}: {error.strerror or error}",
+            "Choose another port; 0 takes any free one.",
+        ) from error
+
+
+def hang_up(port: int) -> None:
+    """End every connection that this process accepted on ``port``.
+
+    A server of gRPC that is shut down waits for its calls, and pyarrow gives it no deadline: one client that reads
+    nothing would keep it from ending for ever.
+    """
+    for number in _open_files():
+        with suppress(OSError, ValueError):
+            _hang_up(number, port)
+
+
+def _hang_up(number: int, port: int) -> None:
+    with socket.socket(fileno=os.dup(number)) as connection:
+        if connection.family not in (socket.AF_INET, socket.AF_INET6) or connection.getsockname()[1] != port:
+            return
+        connection.getpeername()  # one that listens has none
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _open_files() -> list[int]:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        with suppress(OSError):
+            return [int(entry.name) for entry in Path(folder).iterdir()]
+    return list(range(3, MOST_FILES))

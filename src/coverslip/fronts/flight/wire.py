@@ -1,0 +1,51 @@
+"""The bytes of protocol v3 that are put together by hand, and the schema of a chunk."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+CHUNK_PROTOCOL = "2"
+FLIGHT_PROTOCOL = "3"
+CHUNK_SCHEMA = pa.schema(
+    [("data", pa.binary()), ("shape", pa.list_(pa.int64())), ("dtype", pa.string())],
+    {"chunk_wire_protocol": CHUNK_PROTOCOL, "flight_protocol": FLIGHT_PROTOCOL},
+)
+EMPTY = pa.py_buffer(b"")
+
+
+def varint(number: int) -> bytes:
+    """An unsigned number as protobuf writes it.
+
+    Source: protobuf.dev, "Encoding", base 128 varints.
+    """
+    if number < 0x80:
+        return bytes((number,))
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def message(field: int, data: bytes) -> bytes:
+    """A field of bytes, of a number below 16."""
+    return bytes((field << 3 | 2,)) + varint(len(data)) + data
+
+
+def batch(elements: npt.NDArray[np.generic]) -> pa.RecordBatch:
+    """One chunk as the only row of a batch, around the memory of the array itself.
+
+    Parameters
+    ----------
+    elements
+        Of any shape, in C order, below 2 GiB.
+    """
+    size = elements.nbytes
+    data = pa.py_buffer(elements.reshape(-1).view(np.uint8)) if size else EMPTY
+    offsets = pa.py_buffer(np.array((0, size), "=i4"))
+    blob = pa.Array.from_buffers(pa.binary(), 1, [None, offsets, data])
+    shape = pa.array([list(elements.shape)], pa.list_(pa.int64()))
+    return pa.RecordBatch.from_arrays([blob, shape, pa.array([elements.dtype.str])], schema=CHUNK_SCHEMA)

@@ -48,6 +48,7 @@ from coverslip.fronts.zarr.front import ZarrFront
 from coverslip.remotes import Remotes, is_remote
 from coverslip.roots import root_of
 from coverslip.settings import Settings
+from coverslip.writable import recall, uploads_of, writing_of
 
 MOST_DESCRIBED = 2000
 """Images of one source that the catalog lists; a plate has thousands, and its wells are found through it."""
@@ -196,6 +197,13 @@ def flight_module() -> Any:
         raise Unsupported("Arrow Flight needs pyarrow and biopb", "pip install 'coverslip[flight]'") from error
 
 
+def flight_options(settings: Settings) -> Any:
+    """Numbers and permissions of Arrow Flight."""
+    from coverslip.fronts.flight.options import FlightOptions
+
+    return FlightOptions(writable=settings.writable)
+
+
 def viewer_built() -> bool:
     """Whether this installation has a viewer; a checkout has none before ``make build``."""
     return ViewerFront().built
@@ -218,6 +226,7 @@ def create_app(
     check(catalog, settings.cells)
     if remotes is not None:
         remotes.check()
+    uploads = uploads_of(settings, catalog)
     reader = Reader(settings.read_threads)
     shelf = Shelf(Sidecar(cache_folder() / "levels", settings.disk_bytes))
     tiles: ByteCache[Answer] = ByteCache(settings.cache_bytes)
@@ -230,8 +239,9 @@ def create_app(
     if settings.flight_port is not None:
         flight_host = settings.flight_host or settings.host
         flight = flight_module().FlightFront(
-            catalog, images.images_of, __version__, flight_host, settings.flight_port, settings.token
-        )
+            catalog, images.images_of, __version__, flight_host, settings.flight_port, settings.token,
+            flight_options(settings), further=(writing_of(settings, uploads),),
+        )  # fmt: skip
 
     async def answer(request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
@@ -249,11 +259,15 @@ def create_app(
         await asyncio.to_thread(catalog.start)
         if remotes is not None:
             remotes.start()
+        if uploads is not None:
+            recall(catalog, uploads)
         yield
         reader.close()
         if remotes is not None:
             await asyncio.to_thread(remotes.close)
         await asyncio.to_thread(catalog.close)
+        if uploads is not None:
+            uploads.close()
 
     session_key = kept_key("session.key") if settings.token else None
     proxied = bool(settings.trusted_proxies)

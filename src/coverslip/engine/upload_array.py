@@ -28,7 +28,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UploadedArray(Array):
-    """An uploaded array at a path, read chunk by chunk; offers its stored chunks (`coverslip.core.ability.RawChunks`)."""
+    """An uploaded array at a path; offers its stored chunks (`coverslip.core.ability.RawChunks`)."""
 
     def __init__(self, path: Path, declared: Declared) -> None:
         self._path, self._declared = path, declared
@@ -111,6 +111,7 @@ def _contexts() -> tuple[Any, Any]:
 
 
 def opened(path: Path, declared: Declared, write: bool) -> Any:
+    """The array at a path for TensorStore, without a look at the disk."""
     import tensorstore
 
     spec = {
@@ -128,6 +129,7 @@ def opened(path: Path, declared: Declared, write: bool) -> Any:
 
 
 def array_document(declared: Declared) -> dict[str, Any]:
+    """``zarr.json`` of the array."""
     return {
         "zarr_format": 3,
         "node_type": "array",

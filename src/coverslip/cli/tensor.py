@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -241,6 +242,7 @@ def get(
 
     started = time.perf_counter()
     form = files.format_of(output, form)
+    files.check_target(form, output, force)
     where = f" (region: {region})" if region else ""
     click.echo(f"Fetching tensor {array_id} (format: {form}){where}", err=True)
     with talking("Failed to fetch tensor", False, **server) as client:
@@ -261,6 +263,7 @@ def get(
 @contextmanager
 def talking(context: str, quiet: bool, **server: Any) -> Iterator[Client]:
     """A client of the server; what goes wrong is one line after ``context``, and exit code 1."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy starts a thread per core otherwise, which takes a while
     from coverslip.client.connection import opened
 
     try:

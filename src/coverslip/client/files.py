@@ -87,11 +87,10 @@ def write(part: Part, form: str, target: str, force: bool = False) -> int:
     DiskFull, Unreadable
         When it cannot be written.
     """
+    check_target(form, target, force)
     if target == STDOUT:
         return _to_stdout(part, form)
     path = Path(target)
-    if not force and (path.exists() or path.is_symlink()):
-        raise BadRequest(f"{target} is there already", "Write it over with --force.", "exists")
     with _replacing(path) as draft:
         if form == "zarr":
             _zarr(part, draft)
@@ -108,11 +107,21 @@ def write(part: Part, form: str, target: str, force: bool = False) -> int:
     return part.nbytes
 
 
-def _to_stdout(part: Part, form: str) -> int:
-    if form in ("zarr", "tiff"):
+def check_target(form: str, target: str, force: bool = False) -> None:
+    """Raise `BadRequest` for a place that is not written to, before anything is read."""
+    if target != STDOUT:
+        path = Path(target)
+        if not force and (path.exists() or path.is_symlink()):
+            raise BadRequest(f"{target} is there already", "Write it over with --force.", "exists")
+        if not path.parent.is_dir():
+            raise BadRequest(f"There is no folder {path.parent}", "Make it first.", "no_folder")
+    elif form in ("zarr", "tiff"):
         raise BadRequest(f"{form} needs a file, not standard output", "Name one with -o.")
-    if sys.stdout.isatty():
+    elif sys.stdout.isatty():
         raise BadRequest("Bytes are not written to a terminal", "Name a file with -o, or send them on with |.")
+
+
+def _to_stdout(part: Part, form: str) -> int:
     out = sys.stdout.buffer
     if form in STREAMED:
         _stream(part, form, out)

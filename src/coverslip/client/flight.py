@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.flight as flight
-from biopb.tensor.descriptor_pb2 import CatalogQuery, FlightRequest, TensorDescriptor, TensorReadOption
-from biopb.tensor.ticket_pb2 import ChunkBounds, ChunkRef, TensorTicket, TicketStub
 
 from coverslip.client import flight_facts as facts
 from coverslip.client.address import Address, Target
@@ -26,6 +24,7 @@ from coverslip.core.errors import Damaged, NotFound
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from biopb.tensor.descriptor_pb2 import TensorDescriptor, TensorReadOption
 
     from coverslip.client.transport import Index
 
@@ -129,9 +128,7 @@ class FlightTransport:
 
     def describe(self, array_id: str) -> Description:
         """As `Transport.describe`."""
-        option = TensorReadOption(array_id=array_id)
-        option.fields.paths.extend(("metadata_json", "pyramid"))
-        return facts.description(self._plan(option)[0])
+        return facts.description(self._plan(facts.description_option(array_id))[0])
 
     def read(
         self, image: Description, level: int, start: Index, stop: Index, out: npt.NDArray[Any] | None = None
@@ -163,15 +160,16 @@ class FlightTransport:
 
     def info(self, option: TensorReadOption) -> flight.FlightInfo:
         """The server's plan of a read, as it comes."""
+        from biopb.tensor.descriptor_pb2 import FlightRequest
+
         command = FlightRequest(tensor_read=option).SerializeToString()
         with self._call() as client:
             return client.get_flight_info(flight.FlightDescriptor.for_command(command), options=self._asking)
 
     def table(self, sql: str) -> Any:
         """The `pyarrow.Table` that answers a query."""
-        ticket = TensorTicket(catalog_query=CatalogQuery(sql=sql)).SerializeToString()
         with self._call() as client:
-            return client.do_get(flight.Ticket(ticket), options=self._asking).read_all()
+            return client.do_get(flight.Ticket(facts.catalog_ticket(sql)), options=self._asking).read_all()
 
     def action(self, name: str) -> Mapping[str, Any]:
         """The JSON that an action answers."""
@@ -229,6 +227,9 @@ class FlightTransport:
             return self._client
 
     def _plan(self, option: TensorReadOption) -> tuple[TensorDescriptor, list[Chunk]]:
+        from biopb.tensor.descriptor_pb2 import TensorDescriptor
+        from biopb.tensor.ticket_pb2 import ChunkBounds, ChunkRef, TensorTicket, TicketStub
+
         info = self.info(option)
         if (info.schema.metadata or {}).get(b"chunk_wire_protocol") != WIRE:
             raise TooOld(f"The server at {self.address} sends chunks in another way", "Upgrade the server.")

@@ -5,14 +5,30 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from biopb.tensor.descriptor_pb2 import SliceHint, TensorDescriptor, TensorReadOption
-
+from coverslip.client.metadata import Told
 from coverslip.client.model import Description, Entry, Level, Listed
-from coverslip.core.ngff import KINDS, Axis, Channel, unit_name
+from coverslip.core.ngff import KINDS, Axis, unit_name
 
-STRIDE = "nearest"
+if TYPE_CHECKING:
+    from biopb.tensor.descriptor_pb2 import TensorDescriptor, TensorReadOption
+
+
+def catalog_ticket(sql: str) -> bytes:
+    """``TensorTicket{catalog_query{sql}}``: written by hand, for a question about the list loads no message classes."""
+    query = b"\x0a" + _sized(sql.encode())
+    return b"\x12" + _sized(query)
+
+
+def _sized(data: bytes) -> bytes:
+    """Bytes after their length, as protocol buffers write it."""
+    n, head = len(data), bytearray()
+    while n > 127:
+        head.append(n & 127 | 128)
+        n >>= 7
+    head.append(n)
+    return bytes(head) + data
 
 
 def quoted(text: str) -> str:
@@ -66,31 +82,28 @@ def entry(row: Mapping[str, Any]) -> Entry:
 def description(found: TensorDescriptor) -> Description:
     """What an image is, of its descriptor."""
     metadata = decoded(found.metadata_json)
-    inner = metadata.get("metadata") if isinstance(metadata, Mapping) else None
-    omero = _omero(inner) or _omero(metadata)
+    about = Told.of(metadata)
     dims = tuple(found.dim_labels)
     dims = tuple(dims[i] if i < len(dims) else f"dim_{i}" for i in range(len(found.shape)))
-    axes = tuple(_axis(found, i, name) for i, name in enumerate(dims))
-    version = found.content_version.hex() if found.HasField("content_version") else ""
-    name = found.array_id.rpartition("/")[2]
     return Description(
         found.array_id,
-        str(omero.get("name") or name),
-        version,
+        about.name or found.array_id.rpartition("/")[2],
+        found.content_version.hex() if found.HasField("content_version") else "",
         found.dtype,
-        axes,
+        tuple(_axis(found, i, name, about.origins.get(name, 0.0)) for i, name in enumerate(dims)),
         _levels(found),
-        _channels(omero),
-        _is_rgb(omero),
-        _is_label(inner),
+        about.channels,
+        about.rgb,
+        about.label,
+        about.labels,
     )
 
 
-def _axis(found: TensorDescriptor, i: int, name: str) -> Axis:
+def _axis(found: TensorDescriptor, i: int, name: str, origin: float) -> Axis:
     steps, units = found.physical_scale, found.physical_unit
     step = steps[i] if i < len(steps) and math.isfinite(steps[i]) else 0.0
     unit = unit_name(units[i]) if i < len(units) else None
-    return Axis(name, step or 1.0, unit if step else None, 0.0, KINDS.get(name.lower(), ""))
+    return Axis(name, step or 1.0, unit if step else None, origin, KINDS.get(name.lower(), ""))
 
 
 def _levels(found: TensorDescriptor) -> tuple[Level, ...]:
@@ -109,49 +122,19 @@ def _levels(found: TensorDescriptor) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def _omero(metadata: Any) -> Mapping[str, Any]:
-    """Names, colours and contrast of channels, where OME-NGFF keeps them."""
-    if not isinstance(metadata, Mapping):
-        return {}
-    for place in (metadata, metadata.get("ome"), metadata.get("attributes")):
-        found = place.get("omero") if isinstance(place, Mapping) else None
-        if isinstance(found, Mapping):
-            return found
-    return {}
+def description_option(array_id: str) -> TensorReadOption:
+    """The request for what an image is."""
+    from biopb.tensor.descriptor_pb2 import TensorReadOption
 
-
-def _channels(omero: Mapping[str, Any]) -> tuple[Channel, ...]:
-    told = omero.get("channels")
-    return tuple(_channel(one, i) for i, one in enumerate(told)) if isinstance(told, Sequence) else ()
-
-
-def _channel(told: Any, i: int) -> Channel:
-    if not isinstance(told, Mapping):
-        return Channel(str(i))
-    window = told.get("window")
-    limits = None
-    if isinstance(window, Mapping):
-        low, high = window.get("start"), window.get("end")
-        if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low < high:
-            limits = (float(low), float(high))
-    color = str(told.get("color") or "").lstrip("#").upper()
-    return Channel(
-        str(told.get("label") or i), color if len(color) == 6 else None, limits, bool(told.get("active", True))
-    )
-
-
-def _is_rgb(omero: Mapping[str, Any]) -> bool:
-    about = omero.get("rdefs")
-    return isinstance(about, Mapping) and about.get("model") == "rgb"
-
-
-def _is_label(metadata: Any) -> bool:
-    inner = metadata.get("ome", metadata) if isinstance(metadata, Mapping) else None
-    return isinstance(inner, Mapping) and "image-label" in inner
+    option = TensorReadOption(array_id=array_id)
+    option.fields.paths.extend(("metadata_json", "pyramid"))
+    return option
 
 
 def box_option(image: Description, level: int, start: Sequence[int], stop: Sequence[int]) -> TensorReadOption:
     """The request for a box of a level, in elements of level 0 as the protocol counts them."""
+    from biopb.tensor.descriptor_pb2 import SliceHint, TensorReadOption
+
     one, whole = image.levels[level], image.levels[0].shape
     scale = one.scale
     option = TensorReadOption(array_id=image.array_id)

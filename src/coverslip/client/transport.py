@@ -83,7 +83,12 @@ def open_transport(target: Target, trust: Trust = SYSTEM) -> Transport:
 
         return HttpTransport(target, trust)
     try:
+        from importlib.util import find_spec
+
         from coverslip.client.flight import FlightTransport
+
+        if find_spec("biopb") is None:
+            raise ImportError("biopb")
     except ImportError as error:
         raise Unsupported(
             f"{target.address} speaks Arrow Flight, and that needs pyarrow and biopb",

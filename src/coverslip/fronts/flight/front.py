@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from coverslip.core.errors import CannotListen, Unsupported
 from coverslip.core.node import Source
 from coverslip.domains.images import Images
 from coverslip.engine.catalog import Catalog
-from coverslip.fronts.flight.desk import Desk
+from coverslip.fronts.flight.desk import Desk, Part
 from coverslip.fronts.flight.options import FlightOptions
 from coverslip.fronts.flight.registry import Registry
 from coverslip.fronts.flight.seals import Seals

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from coverslip import __version__
 from coverslip.config import SourceTable, marked
-from coverslip.core.errors import BadUsage, Unsupported
+from coverslip.core.errors import BadUsage
 from coverslip.core.node import Source
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.images import Images, ome_of
@@ -36,6 +35,7 @@ from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
 from coverslip.engine.secret import kept_key
 from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
+from coverslip.flight import flight_of
 from coverslip.formats import open_source, recognise
 from coverslip.fronts.cellucid.front import CellsFront
 from coverslip.fronts.forwarded import Forwarded, networks
@@ -48,7 +48,7 @@ from coverslip.fronts.zarr.front import ZarrFront
 from coverslip.remotes import Remotes, is_remote
 from coverslip.roots import root_of
 from coverslip.settings import Settings
-from coverslip.writable import recall, uploads_of, writing_of
+from coverslip.writable import recall, uploads_of
 
 MOST_DESCRIBED = 2000
 """Images of one source that the catalog lists; a plate has thousands, and its wells are found through it."""
@@ -181,29 +181,6 @@ def certificate_of(settings: Settings) -> Certificate | None:
     return load(settings.tls_cert, settings.tls_key)
 
 
-def flight_module() -> Any:
-    """The front that speaks Arrow Flight, imported now.
-
-    Raises
-    ------
-    Unsupported
-        When what it needs is not installed.
-    """
-    try:
-        return import_module("coverslip.fronts.flight.front")
-    except ImportError as error:
-        if (error.name or "").startswith("coverslip"):
-            raise
-        raise Unsupported("Arrow Flight needs pyarrow and biopb", "pip install 'coverslip[flight]'") from error
-
-
-def flight_options(settings: Settings) -> Any:
-    """Numbers and permissions of Arrow Flight."""
-    from coverslip.fronts.flight.options import FlightOptions
-
-    return FlightOptions(writable=settings.writable)
-
-
 def viewer_built() -> bool:
     """Whether this installation has a viewer; a checkout has none before ``make build``."""
     return ViewerFront().built
@@ -235,13 +212,7 @@ def create_app(
     zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port))
     viewer = ViewerFront()
-    flight = None
-    if settings.flight_port is not None:
-        flight_host = settings.flight_host or settings.host
-        flight = flight_module().FlightFront(
-            catalog, images.images_of, __version__, flight_host, settings.flight_port, settings.token,
-            flight_options(settings), further=(writing_of(settings, uploads),),
-        )  # fmt: skip
+    flight = flight_of(catalog, images.images_of, settings, certificate, uploads)
 
     async def answer(request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")

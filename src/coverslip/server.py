@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverslip.app import catalog_of, certificate_of, create_app, flight_module, remotes_of, viewer_built, with_token
+from coverslip import flight
+from coverslip.app import catalog_of, certificate_of, create_app, remotes_of, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
 from coverslip.settings import DEFAULT_PORT, Settings
 
@@ -193,7 +194,7 @@ class Server:
                 listen(self._settings.flight_host or self._settings.host, port).close()
             except CannotListen as error:
                 raise FlightRefused(error.message, error.hint.replace("--port", "--flight"), error.name) from error
-        threading.Thread(target=_import_flight, name="coverslip-flight-import", daemon=True).start()
+        threading.Thread(target=flight.preload, name="coverslip-flight-import", daemon=True).start()
 
     def _ready(self, on_ready: Callable[[], None] | None) -> None:
         if on_ready is not None:
@@ -264,11 +265,6 @@ def _reached(host: str) -> str:
     return "127.0.0.1" if host in WILDCARDS else f"[{host}]" if ":" in host else host
 
 
-def _import_flight() -> None:
-    with suppress(CoverslipError):  # told where it is asked for
-        flight_module()
-
-
 def _logging(level: str | None, verbose: bool) -> dict[str, Any]:
     """What uvicorn logs: at a level everything goes to the log as it is set up, else little goes to the terminal."""
     verbose = verbose or level == "DEBUG"
@@ -291,7 +287,7 @@ def _encryption(certificate: Certificate | None) -> dict[str, Any]:
     return {"ssl_certfile": str(certificate.cert_file), "ssl_keyfile": str(certificate.key_file)}
 
 
-def _announcing(config: uvicorn.Config, flight: Any, on_ready: Callable[[], None]) -> uvicorn.Server:
+def _announcing(config: uvicorn.Config, front: Any, on_ready: Callable[[], None]) -> uvicorn.Server:
     import uvicorn
 
     class Announcing(uvicorn.Server):
@@ -301,9 +297,9 @@ def _announcing(config: uvicorn.Config, flight: Any, on_ready: Callable[[], None
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            if self.started and flight is not None:
+            if self.started and front is not None:
                 try:
-                    await asyncio.to_thread(flight.start)
+                    await asyncio.to_thread(front.start)
                 except CannotListen as error:
                     self.failed, self.should_exit = FlightRefused(error.message, error.hint, error.name), True
                 except CoverslipError as error:
@@ -312,8 +308,8 @@ def _announcing(config: uvicorn.Config, flight: Any, on_ready: Callable[[], None
                 on_ready()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            if flight is not None and self.failed is None:
-                await asyncio.to_thread(flight.close)
+            if front is not None and self.failed is None:
+                await asyncio.to_thread(front.close)
             await super().shutdown(sockets)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -131,9 +131,9 @@ def _layout(tid: Any) -> np.dtype[Any] | None:
     if isinstance(tid, h5t.TypeArrayID):
         base = _layout(tid.get_super())
         if base is None:
-        return None
-    block: np.dtype[Any] = np.dtype((base, tuple(tid.get_array_dims())))
-    return block
+            return None
+        block: np.dtype[Any] = np.dtype((base, tuple(tid.get_array_dims())))
+        return block
     return value_dtype(datatype_of(tid))
 
 

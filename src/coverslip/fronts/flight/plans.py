@@ -98,8 +98,7 @@ class Plans:
             told.physical_scale[:] = [axis.step if axis.unit or axis.step != 1.0 else 0.0 for axis in axes]
             told.physical_unit[:] = [axis.unit or "" for axis in axes]
         if "metadata_json" in fields:
-            about = {"type": tensor.kind, "dim_label": list(tensor.image.dims), "metadata": dict(tensor.image.raw)}
-            told.metadata_json = to_json(about).decode()
+            told.metadata_json = to_json(metadata(tensor)).decode()
         if "pyramid" in fields:
             told.pyramid.extend(pyramid(tensor))
         if "is_resident" in fields:
@@ -203,3 +202,26 @@ def _volume_scale(tensor: Tensor) -> tuple[int, ...] | None:
 def _made(shape: Sequence[int], scale: Sequence[int], how: str) -> PyramidLevel:
     size = [-(-n // s) for n, s in zip(shape, scale, strict=True)]
     return PyramidLevel(scale_hint=scale, reduction_method=how, shape=size, native=False)
+
+
+def metadata(tensor: Tensor) -> dict[str, Any]:
+    """The file's own metadata in the protocol's envelope, and beside it what the file's format calls otherwise.
+
+    Under ``coverslip`` channels, labels and origins have the same names whatever the format; other clients pass it
+    over.
+    """
+    image = tensor.image
+    channels = [
+        {"label": c.label, "color": c.color, "active": c.active,
+         "window": None if c.window is None else {"start": c.window[0], "end": c.window[1]}}
+        for c in image.channels
+    ]  # fmt: skip
+    summary = {
+        "name": image.name,
+        "channels": channels,
+        "rgb": image.rgb,
+        "is_label": image.label,
+        "labels": [f"{tensor.source_id}/{path}" for path in image.labels],
+        "origins": {axis.name: axis.origin for axis in image.axes if axis.origin},
+    }
+    return {"type": tensor.kind, "dim_label": list(image.dims), "metadata": dict(image.raw), "coverslip": summary}

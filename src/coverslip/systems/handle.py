@@ -78,7 +78,8 @@ class Handle:
         if backend == "neuroh5":
             from coverslip.systems.mpi import NeuroH5Reader
 
-            return NeuroH5Reader(*(self.path / name for name in self.names()), self._comm)
+            cells, connections = (self.path / name for name in self.names())
+            return NeuroH5Reader(cells, connections, self._comm)
         from coverslip.formats import open_source
 
         source = open_source(self.path)

@@ -98,11 +98,11 @@ class NeuroH5Reader:
         mine = list(graph[post][pre])
         rows = sorted((row for part in self._comm.allgather(mine) for row in part), key=lambda row: row[0])
         places: dict[str, dict[str, int]] = info.get(post, {}).get(pre, {})
-        there = {f"{space}/{name}": (space, at) for space, held in places.items() for name, at in held.items()}
-        wanted = list(there) if attributes is None else [name for name in attributes if rows]
-        missing = [name for name in wanted if name not in there]
+        known = {f"{space}/{name}": (space, at) for space, held in places.items() for name, at in held.items()}
+        wanted = list(known) if attributes is None else [name for name in attributes if rows]
+        missing = [name for name in wanted if name not in known]
         if missing:
-            raise NotFound(f"{pre}>{post} has no attribute {missing[0]!r}", f"There is {', '.join(there) or 'none'}.")
+            raise NotFound(f"{pre}>{post} has no attribute {missing[0]!r}", f"There is {', '.join(known) or 'none'}.")
         target, origin = self.populations[post], self.populations[pre]
         counts = np.zeros(target.count, np.int64)
         for gid, (sources, _) in rows:
@@ -110,7 +110,7 @@ class NeuroH5Reader:
         return Connections(
             np.concatenate(([0], np.cumsum(counts))),
             _joined([sources - np.uint32(origin.start) for _, (sources, _) in rows], np.uint32),
-            {name: _joined([held[there[name][0]][there[name][1]] for _, (_, held) in rows]) for name in wanted},
+            {name: _joined([held[known[name][0]][known[name][1]] for _, (_, held) in rows]) for name in wanted},
         )
 
     def fresh(self) -> bool:

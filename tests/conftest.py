@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["table_of_formats"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from coverslip.app import catalog_of, create_app
+from coverslip.engine.options import CatalogOptions
 from coverslip.settings import Settings
 
 Serve = Callable[..., TestClient]
 PATIENCE_S = 60
+QUICK = replace(CatalogOptions(), settle_s=1.0)
 
 
 def settle(path: Path) -> None:
@@ -25,23 +29,34 @@ def settle(path: Path) -> None:
             os.utime(file, (then, then))
 
 
+@contextmanager
+def serving() -> Iterator[Serve]:
+    """Serves data, and gives a client once the catalog knows everything; all end together."""
+    with ExitStack() as clients:
+
+        def begin(data: object, settings: Settings | None = None) -> TestClient:
+            for item in data if isinstance(data, list) else [data]:
+                if isinstance(item, Path):
+                    settle(item)
+            catalog = catalog_of(data, catalog=QUICK)
+            app = create_app(catalog, settings or Settings(), 8765)
+            client = TestClient(app, base_url="http://127.0.0.1:8765", headers={"accept-encoding": "identity"})
+            clients.enter_context(client)
+            assert catalog.wait_idle(PATIENCE_S)
+            return client
+
+        yield begin
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serves data, and gives a client once the catalog knows everything."""
-    clients = []
+    """For one test."""
+    with serving() as begin:
+        yield begin
 
-    def begin(data: object, settings: Settings | None = None) -> TestClient:
-        for item in data if isinstance(data, list) else [data]:
-            if isinstance(item, Path):
-                settle(item)
-        catalog = catalog_of(data)
-        app = create_app(catalog, settings or Settings(), 8765)
-        client = TestClient(app, base_url="http://127.0.0.1:8765", headers={"accept-encoding": "identity"})
-        client.__enter__()
-        clients.append(client)
-        assert catalog.wait_idle(PATIENCE_S)
-        return client
 
-    yield begin
-    for client in clients:
-        client.__exit__()
+@pytest.fixture(scope="module")
+def serve_all() -> Iterator[Serve]:
+    """For all tests of a module, which change nothing of the data."""
+    with serving() as begin:
+        yield begin

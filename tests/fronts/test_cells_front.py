@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +23,16 @@ from coverslip.settings import Settings
 Serve = Callable[..., TestClient]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    target = tmp_path / "cells.h5ad"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("written") / "cells.h5ad"
     make.adata(sparse.csr_matrix(make.dense_matrix())).write_h5ad(target)
     return target
+
+
+@pytest.fixture
+def path(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(written, tmp_path))
 
 
 def floats(client: TestClient, url: str) -> np.ndarray:

@@ -29,9 +29,9 @@ def write(path: Path, pixels: np.ndarray[Any, Any] = PIXELS) -> Path:
     return path
 
 
-@pytest.fixture
-def client(serve: Serve, tmp_path: Path) -> TestClient:
-    return serve(write(tmp_path / "five.ome.tif"))
+@pytest.fixture(scope="module")
+def client(serve_all: Serve, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    return serve_all(write(tmp_path_factory.mktemp("five") / "five.ome.tif"))
 
 
 def pixels_of(response: Any) -> np.ndarray[Any, Any]:
@@ -208,7 +208,8 @@ def test_a_slice_over_the_cap_is_refused_with_the_cap(serve: Serve, tmp_path: Pa
     assert client.get("/api/block/five.ome?stop=1,1,1,500,900").status_code == 200
 
 
-def test_a_file_that_changes_is_told_apart(client: TestClient, tmp_path: Path) -> None:
+def test_a_file_that_changes_is_told_apart(serve: Serve, tmp_path: Path) -> None:
+    client = serve(write(tmp_path / "five.ome.tif"))
     before = client.get("/api/tile_info/five.ome").json()["version"]
     tile = client.get("/api/tile/five.ome").content
     write(tmp_path / "five.ome.tif", PIXELS + 1)
@@ -289,7 +290,7 @@ def test_a_folder_is_listed_searched_and_queried(serve: Serve, tmp_path: Path) -
 def test_a_new_file_shows_within_two_seconds(serve: Serve, tmp_path: Path) -> None:
     client = serve(tmp_path)
     assert client.get("/api/sources").json() == []
-    write(tmp_path / "new.ome.tif")
+    write(tmp_path / "new.ome.tif", PIXELS[:1, :, :1])
     written = time.monotonic()
     while not (found := client.get("/api/sources").json()) or found[0]["status"] != "ready":
         assert time.monotonic() - written < 30

@@ -275,7 +275,7 @@ def test_in_the_foreground_it_logs_to_the_terminal_and_ends_in_peace(places: Pla
     assert status()["status"] == "stopped"
 
 
-def test_what_is_heard_of_another_version_is_no_crash(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_starting_server_says(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(places)
     console.hear({"note": "biopb.toml: x has no meaning here"})
     console.hear({"token": "made"})
@@ -283,9 +283,8 @@ def test_what_is_heard_of_another_version_is_no_crash(places: Places, capsys: py
     told = capsys.readouterr()
     assert told.out == "Generated access token: made\nTensorFlight server already running (PID 7)\n"
     assert told.err == "biopb.toml: x has no meaning here\n"
-    with pytest.raises(SystemExit) as ended:
-        console.hear({"failed": {"message": "No", "hint": "Do.", "code": "c", "exit_code": 2}})
-    assert ended.value.code == 2
+    console.hear({"failed": {"message": "No", "hint": "Do.", "code": "c", "exit_code": 2}})
+    assert (console.done, console.code) == (True, 2)
     assert capsys.readouterr().err == "Error: No. Do.\n"
 
 

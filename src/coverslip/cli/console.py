@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -21,18 +20,25 @@ class Console:
     ----------
     places
         Where its files are.
+
+    Attributes
+    ----------
+    done
+        Whether it was told how the start ended.
+    code
+        The exit code of that.
     """
 
     def __init__(self, places: Places) -> None:
         self._places = places
         self.done = False
+        self.code = 0
 
     def hear(self, heard: dict[str, Any]) -> None:
         """One line of `coverslip.daemon.voice.Pipe`."""
         for what, told in heard.items():
             if what == "failed":
-                error = CoverslipError(told["message"], told["hint"], told["code"])
-                self._fail(error, told["exit_code"])
+                self.failed(CoverslipError(told["message"], told["hint"], told["code"]), told["exit_code"])
             else:
                 telling: dict[str, Callable[[Any], None]]
                 telling = {"note": self.note, "token": self.token_made, "already": self.already, "ready": self.ready}
@@ -59,20 +65,19 @@ class Console:
             click.echo(f"  gRPC: {told['grpc']}")
         click.echo(f"  Logs: {self._places.log}")
 
-    def failed(self, error: CoverslipError) -> None:
+    def failed(self, error: CoverslipError, exit_code: int | None = None) -> None:
         """It cannot start."""
-        self._fail(error, error.exit_code)
-
-    def stopped(self, *lines: str) -> NoReturn:
-        """It did not come up."""
-        click.echo("\n  ".join(lines), err=True)
-        sys.exit(1)
-
-    def _fail(self, error: CoverslipError, code: int) -> NoReturn:
+        self.done, self.code = True, error.exit_code if exit_code is None else exit_code
         if error.name == "port_in_use":
-            self.stopped(*error.message.splitlines())
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(code)
+            click.echo("\n  ".join(error.message.splitlines()), err=True)
+        else:
+            click.echo(f"Error: {error}", err=True)
+
+    def gave_up(self, *lines: str) -> None:
+        """It did not come up, and did not say why."""
+        if not self.done:
+            self.done, self.code = True, 1
+            click.echo("\n  ".join(lines), err=True)
 
 
 def told_running(pid: int, differs: bool) -> None:

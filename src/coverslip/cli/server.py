@@ -198,9 +198,9 @@ def begin(flags: Flags, places: Places, foreground: bool) -> None:
         for heard in launch(flags, places):
             console.hear(heard)
     except TooSlow as error:
-        console.stopped(f"{NAME} started but {error}.", f"Look at coverslip server logs: {places.log}")
-    if not console.done:
-        console.stopped(f"Failed to start {NAME}: {last_line(places.log)}", f"Check logs: {places.log}")
+        console.gave_up(f"{NAME} started but {error}.", f"Check logs: {places.log}")
+    console.gave_up(f"Failed to start {NAME}: {last_line(places.log)}", f"Check logs: {places.log}")
+    raise SystemExit(console.code)
 
 
 def told_leftover(now: Known, places: Places) -> None:

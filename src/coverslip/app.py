@@ -41,6 +41,7 @@ from coverslip.fronts.cellucid.front import CellsFront
 from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import Guard
 from coverslip.fronts.http import Body
+from coverslip.fronts.networks.front import NetworksFront
 from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.viewer.front import ViewerFront
@@ -211,12 +212,13 @@ def create_app(
     images = ImagesFront(catalog, reader, tiles, __version__, settings.slice_bytes, shelf, settings.cells)
     zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port))
+    neural = NetworksFront(catalog, reader, answers, __version__, shelf.sub("networks"))
     viewer = ViewerFront()
     flight = flight_of(catalog, images.images_of, settings, certificate, uploads)
 
     async def answer(request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
-        for front in (images, zarr, viewer):
+        for front in (neural, images, zarr, viewer):
             if front.has(path):
                 return await front(request, path)
         return await cells(request)
@@ -233,6 +235,7 @@ def create_app(
         if uploads is not None:
             recall(catalog, uploads)
         yield
+        neural.close()
         reader.close()
         if remotes is not None:
             await asyncio.to_thread(remotes.close)

@@ -5,7 +5,8 @@ It is made in the background, kept beside the data under the file's version, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,15 +34,22 @@ class Outgoing:
         Destination of each; uint32 ``(n_edges,)``.
     edges
         Its number in the projection; uint32 ``(n_edges,)``.
+    attributes
+        Attributes of the connections in this order, as far as they are kept; ``(n_edges,)`` each.
     """
 
     pointer: AnyArray
     targets: AnyArray
     edges: AnyArray
+    attributes: dict[str, AnyArray] = field(default_factory=dict)
+
+    def span(self, cell: int) -> slice:
+        """Where one source's connections are."""
+        return slice(int(self.pointer[cell]), int(self.pointer[cell + 1]))
 
     def of(self, cell: int) -> tuple[AnyArray, AnyArray]:
         """Destinations and numbers of one source's connections, in the order of the file."""
-        part = slice(int(self.pointer[cell]), int(self.pointer[cell + 1]))
+        part = self.span(cell)
         return self.targets[part], self.edges[part].astype(np.int64)
 
 
@@ -77,6 +85,23 @@ def build(projection: Projection, shelf: Shelf, stop: Stop = NEVER) -> Outgoing:
             shelf.put(name, array.data.cast("B"))
     # The kept one is in a file that the system may drop from memory; ours would stay there.
     return load(shelf, len(pointer) - 1, len(edges)) or Outgoing(pointer, targets, edges)
+
+
+def keep_attributes(projection: Projection, outgoing: Outgoing, shelf: Shelf, stop: Stop = NEVER) -> None:
+    """Keep the attributes of the connections by source, too: in the file those of one source lie far apart."""
+    for name, array in projection.attributes.items():
+        stop.check()
+        dtype = array.spec.dtype.newbyteorder("<")
+        if name in outgoing.attributes or dtype.kind not in "iuf" or not len(outgoing.edges):
+            continue
+        piece = f"outgoing-{sha256(name.encode()).hexdigest()[:24]}"
+        size = len(outgoing.edges) * dtype.itemsize
+        kept = shelf.mapped(piece, size)
+        if kept is None:
+            shelf.put(piece, array.read_all()[outgoing.edges].astype(dtype, copy=False).data.cast("B"))
+            kept = shelf.mapped(piece, size)
+        if kept is not None:
+            outgoing.attributes[name] = np.frombuffer(kept, dtype)
 
 
 def _stable_order(values: AnyArray) -> AnyArray:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from coverslip.core.errors import Damaged, NotFound
 from coverslip.core.node import Array, Group
 from coverslip.core.stop import NEVER, Stop
-from coverslip.domains.outgoing import Outgoing, build, load
+from coverslip.domains.outgoing import Outgoing, build, keep_attributes, load
 from coverslip.domains.populations import WRITE_AGAIN, Population
 from coverslip.engine.sidecar import Shelf
 
@@ -170,6 +170,19 @@ class Projection:
         edges = np.concatenate(found) if found else np.empty(0, np.int64)
         return Incidence(self.destinations_of(edges), edges)
 
+    def output_values(self, attribute: str, cell: int, edges: AnyArray) -> AnyArray:
+        """An attribute of the connections that `outputs` gave for a cell of ``pre``.
+
+        Raises
+        ------
+        NotFound
+            When there is no such attribute.
+        """
+        if self._outgoing is not None and attribute in self._outgoing.attributes:
+            kept: AnyArray = self._outgoing.attributes[attribute][self._outgoing.span(cell)]
+            return kept
+        return self.values(attribute, edges)
+
     def destinations_of(self, edges: AnyArray) -> AnyArray:
         """The cells of ``post`` at which connections end, by the connections' numbers; uint32."""
         destinations, pointer = self.table
@@ -193,7 +206,8 @@ class Projection:
             return np.empty(0, array.spec.dtype)
         low, high = int(edges.min()), int(edges.max()) + 1
         if high - low <= max(4 * len(edges), 1 << 16):
-            return array.read_rows(low, high)[edges - low]
+            near: AnyArray = array.read_rows(low, high)[edges - low]
+            return near
         return _gather(array, edges)
 
     # -- all of them -------------------------------------------------------------------------------------------------
@@ -249,6 +263,7 @@ class Projection:
         with self._lock:
             if self._outgoing is None:
                 self._outgoing = load(self._shelf, self.pre.count, self.n_edges) or build(self, self._shelf, stop)
+            keep_attributes(self, self._outgoing, self._shelf, stop)
         return True
 
 

@@ -29,6 +29,7 @@ from coverslip.engine.access import Access, choose_token
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import Certificate, load, minted
+from coverslip.engine.files import Files
 from coverslip.engine.indexer import Description
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
@@ -37,9 +38,11 @@ from coverslip.engine.secret import kept_key
 from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
 from coverslip.flight import flight_of
 from coverslip.formats import open_source, recognise
+from coverslip.formats.hdf5_arrays import has_signature, open_typed
 from coverslip.fronts.cellucid.front import CellsFront
 from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import Guard
+from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.http import Body
 from coverslip.fronts.networks.front import NetworksFront
 from coverslip.fronts.tensors.answers import Answer
@@ -212,13 +215,15 @@ def create_app(
     images = ImagesFront(catalog, reader, tiles, __version__, settings.slice_bytes, shelf, settings.cells)
     zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port))
+    domains = Files(catalog.roots, has_signature, open_typed)
+    hsds = HsdsFront(domains, reader, ByteCache(METADATA_BYTES), settings.slice_bytes)
     neural = NetworksFront(catalog, reader, answers, __version__, shelf.sub("networks"))
     viewer = ViewerFront()
     flight = flight_of(catalog, images.images_of, settings, certificate, uploads)
 
     async def answer(request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
-        for front in (neural, images, zarr, viewer):
+        for front in (neural, images, zarr, hsds, viewer):
             if front.has(path):
                 return await front(request, path)
         return await cells(request)
@@ -239,6 +244,7 @@ def create_app(
         reader.close()
         if remotes is not None:
             await asyncio.to_thread(remotes.close)
+        await asyncio.to_thread(domains.close)
         await asyncio.to_thread(catalog.close)
         if uploads is not None:
             uploads.close()
@@ -248,7 +254,7 @@ def create_app(
     access = Access.create(
         settings.host, settings.token, settings.allow_hosts, settings.allow_origins, session_key, proxied
     )
-    gate = [Middleware(Guard, access=access, port=port, public=viewer.has)]
+    gate = [Middleware(Guard, access=access, port=port, public=viewer.has, speaks=hsds.has)]
     if settings.trusted_proxies:
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
     routes = [Mount("/", fronts)]

@@ -16,6 +16,24 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 OTHERS = (".h5ad", ".ims")
 
 
+def has_signature(head: bytes) -> bool:
+    """Whether a file's first bytes are those of HDF5 (after a user block of 512, 1024 or 2048 bytes, too)."""
+    return any(head[at : at + 8] == SIGNATURE for at in (0, 512, 1024, 2048))
+
+
+def open_typed(path: Path) -> Source:
+    """Open any HDF5 file for its typed objects (`coverslip.core.typed`), whatever it holds.
+
+    Raises
+    ------
+    Damaged
+        When it is truncated or not HDF5.
+    """
+    from coverslip.formats.trees.hdf5 import open_hdf5
+
+    return open_hdf5(path)
+
+
 class Hdf5Arrays:
     """Arrays of numbers in HDF5."""
 
@@ -26,7 +44,7 @@ class Hdf5Arrays:
 
     def claims(self, path: Path, head: bytes) -> bool:
         """By HDF5's signature, unless what is inside follows a convention of its own."""
-        if not any(head[at : at + 8] == SIGNATURE for at in (0, 512, 1024, 2048)) or path.suffix.lower() in OTHERS:
+        if not has_signature(head) or path.suffix.lower() in OTHERS:
             return False
         from coverslip.formats.trees.hdf5 import open_hdf5
         from coverslip.formats.trees.hdf5_plain import is_foreign

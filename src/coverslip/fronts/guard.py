@@ -80,6 +80,9 @@ class Guard:
         without a token, so that the page can take the token out of its address or ask a person for it.
     failures
         Where wrong tokens are counted.
+    speaks
+        Whether at a path a protocol is spoken that has words of its own for other methods than GET: questions asked
+        with POST, and refusals.
     """
 
     def __init__(
@@ -89,10 +92,12 @@ class Guard:
         port: int,
         public: Callable[[str], bool] = lambda _: False,
         failures: Failures | None = None,
+        speaks: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._app = app
         self._access = access
         self._public = public
+        self._speaks = speaks
         self._failures = Failures() if failures is None else failures
         self._cookie = f"{COOKIE}_{port}"
 
@@ -159,7 +164,7 @@ class Guard:
             if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 # A form of a foreign page can send text and forms without being asked first, JSON it cannot.
                 return problem(415, "not_json", "A POST here carries JSON", "Send Content-Type: application/json.")
-        elif scope["method"] not in ("GET", "HEAD"):
+        elif scope["method"] not in ("GET", "HEAD") and not self._speaks(path):
             return problem(405, "method_not_allowed", "Data is only read here", "Use GET or HEAD.", {"Allow": METHODS})
         if path in OPEN or path == SESSION:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -37,8 +38,17 @@ def token_of_query(scope: Scope) -> str | None:
 def tokens_shown(scope: Scope, headers: Headers) -> list[str]:
     """The tokens of a request, in any of the places where one may be; that of its URL comes last."""
     kind, _, value = headers.get("authorization", "").partition(" ")
-    shown = [value.strip() if kind.lower() == "bearer" else "", headers.get("x-biopb-token", "")]
+    own = value.strip() if kind.lower() == "bearer" else password_of(value) if kind.lower() == "basic" else ""
+    shown = [own, headers.get("x-biopb-token", "")]
     return [one for one in [*shown, token_of_query(scope)] if one]
+
+
+def password_of(credentials: str) -> str:
+    """The password of Basic credentials, whoever the user (RFC 7617); empty when they cannot be read."""
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")[2]
+    except ValueError:  # binascii's and unicode's errors are of this kind
+        return ""
 
 
 async def token_posted(receive: Receive) -> str | None:

@@ -198,6 +198,11 @@ class Catalog:
         self._survey.look_at(str(path))
 
     @property
+    def surveyed(self) -> bool:
+        """Whether everything that was heard of was looked at; it may wait to be opened."""
+        return self._survey.idle
+
+    @property
     def idle(self) -> bool:
         """Whether nothing that is known of waits to be looked at or opened."""
         return self._survey.idle and self._indexer.idle and self._survey.idle

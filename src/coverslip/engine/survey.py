@@ -179,6 +179,7 @@ class Survey:
             leaving, self._leaving = self._leaving, []
         for root in leaving:
             self._roots.remove(root)
+            self._seen.forget(root)
             for kept in (self._trees, self._local, self._next, self._took):
                 kept.pop(root.alias, None)
             self._missing.discard(root.alias)

@@ -140,7 +140,7 @@ class SourceDesk:
         """A path below what is offered: it is looked at, and what is known of it opened anew."""
         before = self._catalog.below(str(path))
         self._catalog.look_at(path)
-        yield from self._waiting(path, lambda: self._listed(path, before), call)
+        yield from self._waiting(path, lambda: self._catalog.surveyed, call)
         now = {row.id for row in self._catalog.below(str(path))}
         known = [row for row in before if row.id in now]
         result = AddSourceResult()
@@ -154,11 +154,6 @@ class SourceDesk:
         if not now and not before:
             result.failed.append(self._failure(path))
         yield result
-
-    def _listed(self, path: Path, before: list[Row]) -> bool:
-        there = path.exists()
-        rows = self._catalog.below(str(path))
-        return bool(rows) == there and (bool(rows) or not before) and self._catalog.idle
 
     def _beyond(self, path: Path, kind: str, call: Call) -> Iterator[AddSourceProgress | AddSourceResult]:
         """A path that is not offered: it is, where that was allowed, until the server ends."""
@@ -177,7 +172,7 @@ class SourceDesk:
             yield result
             return
         self._catalog.offer_root(root)
-        yield from self._waiting(path, lambda: self._catalog.idle, call, patient=True)
+        yield from self._waiting(path, lambda: self._opened(path), call, patient=True)
         rows = self._catalog.below(str(path))
         result.added.extend(sorted(row.id for row in rows))
         result.failed.extend(
@@ -186,6 +181,9 @@ class SourceDesk:
         if not rows:
             result.failed.append(self._failure(path))
         yield result
+
+    def _opened(self, path: Path) -> bool:
+        return self._catalog.surveyed and all(row.status != "pending" for row in self._catalog.below(str(path)))
 
     def _again(self, rows: list[Row], call: Call) -> Iterator[AddSourceProgress | AddSourceResult]:
         """Open known sources anew."""

@@ -15,6 +15,7 @@ from pyarrow import flight
 
 from coverslip.core.errors import BadRequest, NotFound, TooLarge
 from coverslip.core.ngff import Axis
+from coverslip.core.node import Group
 from coverslip.core.spec import Box
 from coverslip.domains.images import ADDED, Image, Images
 from coverslip.engine.overlay import Nothing, Overlaid
@@ -152,9 +153,10 @@ class UploadDesk:
             given = f"{target.source_id}/{target.image}" if target.image else target.source_id
             found = self._tensors.find(given)
             self.permit(found)
-            if found.array_id != given:
-                hint = "Label one of its images."
-                raise BadRequest(f"{given} holds several images", hint, "ambiguous")
+            images, _ = self._catalog.open(target.source_id).view(self._tensors.images_of)
+            if found.array_id != given or not isinstance(images.node(found.image.path), Group):
+                hint = "Labels belong to one image with multiscales; name it in full."
+                raise BadRequest(f"{given} cannot be labelled", hint, "no_image")
             return found.image
         if target.source_id == SCRATCH:
             return None

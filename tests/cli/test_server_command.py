@@ -261,6 +261,7 @@ def test_in_the_foreground_it_logs_to_the_terminal_and_ends_in_peace(places: Pla
     try:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
+        assert lines[2].startswith("  HTTP: http://127.0.0.1:")
         assert lines[1] == f"TensorFlight server started (PID {process.pid})\n"
         assert status()["pid"] == process.pid
         deadline = time.monotonic() + 20
@@ -276,7 +277,7 @@ def test_in_the_foreground_it_logs_to_the_terminal_and_ends_in_peace(places: Pla
 
 
 def test_what_a_starting_server_says(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    console = Console(places)
+    console = Console(places.log)
     console.hear({"note": "biopb.toml: x has no meaning here"})
     console.hear({"token": "made"})
     console.hear({"already": 7})

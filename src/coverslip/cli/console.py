@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from coverslip.core.errors import CoverslipError
-from coverslip.daemon.places import Places
 
 NAME = "TensorFlight server"
 
@@ -18,8 +18,8 @@ class Console:
 
     Parameters
     ----------
-    places
-        Where its files are.
+    log
+        Where it logs; None = to this terminal.
 
     Attributes
     ----------
@@ -29,8 +29,8 @@ class Console:
         The exit code of that.
     """
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, log: Path | None) -> None:
+        self._log = log
         self.done = False
         self.code = 0
 
@@ -63,7 +63,8 @@ class Console:
         click.echo(f"{NAME} started (PID {told['pid']})\n  HTTP: {told['http']}")
         if told["grpc"] is not None:
             click.echo(f"  gRPC: {told['grpc']}")
-        click.echo(f"  Logs: {self._places.log}")
+        if self._log is not None:
+            click.echo(f"  Logs: {self._log}")
 
     def failed(self, error: CoverslipError, exit_code: int | None = None) -> None:
         """It cannot start."""

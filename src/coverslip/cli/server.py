@@ -186,7 +186,7 @@ def begin(flags: Flags, places: Places, foreground: bool) -> None:
     click.echo(f"Starting {NAME}...")
     if flags.config:
         click.echo(f"  Config: {flags.config}")
-    console = Console(places)
+    console = Console(None if foreground else places.log)
     if foreground:
         from coverslip.daemon.journal import to_console
         from coverslip.daemon.run import run

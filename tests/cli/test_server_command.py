@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -238,6 +239,17 @@ def test_a_state_folder_that_cannot_be_used(run: Run, places: Places, data: Path
     (places.folder / "logs").write_text("a file where a folder should be")
     done = run("start", data)
     assert (done.returncode, "Cannot write" in done.stderr, "COVERSLIP_STATE_DIR" in done.stderr) == (1, True, True)
+
+
+def test_a_state_folder_that_everybody_shares_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setenv("COVERSLIP_STATE_DIR", str(shared))
+    refused = invoke("status").exception
+    assert isinstance(refused, CoverslipError)
+    assert "everybody shares" in refused.message
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
 
 
 def test_asking_imports_nothing_heavy(places: Places) -> None:

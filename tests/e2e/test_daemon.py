@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -31,7 +32,7 @@ HTTP_ONLY = ("--no-flight", "--web-port", "0")
 def flight_command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The installed command with Arrow Flight."""
     python = new_environment(tmp_path_factory.mktemp("flight") / "env")
-    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[flight]")
+    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[flight,tls]")
     return python.parent / "coverslip"
 
 
@@ -343,9 +344,10 @@ def query() -> Query:
     """``biopb tensor query`` of the peer, as it is on PyPI."""
     biopb = environment(PEER).parent / "biopb"
 
-    def asked(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def asked(url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         full = [biopb, "tensor", "query", "--server", url, *arguments]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BIOPB_")}
+        clean |= variables
         return subprocess.run(full, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=clean)
 
     return asked
@@ -372,6 +374,24 @@ def test_one_token_guards_flight_too(flying: Daemon, data: Path, query: Query) -
     told = flying.start("--port", "0", "--web-port", "0", data)
     assert query(told["grpc"]).returncode != 0
     assert query(told["grpc"], "--token", "abcdefghijklmnopqrstuvwxyz").returncode == 0
+
+
+def test_one_certificate_encrypts_both(flying: Daemon, data: Path, query: Query) -> None:
+    done = flying("start", "--tls", "--port", "0", "--web-port", "0", data)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^Certificate, SHA-256: ([0-9A-F]{2}:){31}[0-9A-F]{2}$", done.stderr, re.MULTILINE)
+    told = flying.status("--wait", "30")
+    assert (told["health"], told["source_count"]) == ("SERVING", 1), "asked over its own certificate"
+    trusted = flying.state / "tls-certificate.pem"
+    with urllib.request.urlopen(
+        f"{told['http']}/api/sources", timeout=PATIENCE_S, context=ssl.create_default_context(cafile=str(trusted))
+    ) as answer:
+        assert json.load(answer)[0]["name"] == "points.npy"
+    with pytest.raises(urllib.error.URLError, match="certificate"):
+        fetch(f"{told['http']}/api/sources")
+    asked = query(told["grpc"], BIOPB_TENSOR_TLS_CA=str(trusted))
+    assert asked.returncode == 0, asked.stderr
+    assert "points" in asked.stdout
 
 
 def test_a_stranger_on_the_port_of_flight(flying: Daemon, data: Path) -> None:

@@ -33,7 +33,7 @@ from coverslip.core.typed import (
     is_flat,
     value_dtype,
 )
-from coverslip.fronts.hsds.ids import Ids
+from coverslip.fronts.hsds.ids import COLLECTIONS, Ids
 from coverslip.fronts.hsds.types import REFERENCE_BYTES
 
 MOST_CELLS = 1 << 20
@@ -92,7 +92,8 @@ def reference_json(item: Any, kind: Pointer, ids: Ids) -> Any:
     """A reference: an id, or what hdf5-json writes of a region; empty (None) when it points nowhere."""
     if kind.region:
         return region_json(item, ids) if isinstance(item, Region) else None
-    return ids.of(item) if isinstance(item, Target) else ""
+    # With its collection: the older h5pyd asks for it where scales are told, the newer one takes both forms.
+    return f"{COLLECTIONS[item.kind]}/{ids.of(item)}" if isinstance(item, Target) else ""
 
 
 def region_json(region: Region, ids: Ids) -> dict[str, Any]:

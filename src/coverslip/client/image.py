@@ -48,8 +48,8 @@ def _again(target: Target, trust: Trust) -> Origin:
 class RemoteArray:
     """One resolution of an image, as an array that is read where it is indexed.
 
-    Indexing is numpy's (integers, slices with any step, ``...``, ``None``) and gives a numpy array; only what is asked
-    for is read. Can be pickled.
+    Indexing is numpy's (integers, slices with any step, ``...``, ``None``, a list or a mask of one axis) and gives a
+    numpy array; only what is asked for is read. Can be pickled.
 
     Parameters
     ----------

@@ -33,9 +33,8 @@ def dask_of(array: RemoteArray, chunks: Any = None) -> dask.array.Array:
     except ImportError as error:
         raise missing("dask") from error
     grid = good_chunks(array.shape, array.chunks, array.dtype.itemsize) if chunks is None else chunks
-    # Lists of indices are not for us; dask applies them to what it read.
     lazy: dask.array.Array = da.from_array(  # type: ignore[no-untyped-call]
-        array, chunks=grid, asarray=False, fancy=False, inline_array=True, meta=_meta(array)
+        array, chunks=grid, asarray=False, inline_array=True, meta=_meta(array)
     )
     return lazy
 

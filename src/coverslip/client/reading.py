@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from coverslip.client.selection import PIECE_BYTES, Piece, Selection, pieces
+from coverslip.client.selection import PIECE_BYTES, Picks, Piece, Selection, pieces
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +26,7 @@ def read(transport: Transport, image: Description, level: int, chosen: Selection
 
     dtype = image.numpy_dtype
     whole = np.empty(chosen.shape, dtype)
-    parts = pieces(chosen.ranges, image.levels[level].chunks, dtype.itemsize)
+    parts = pieces(chosen.picks, image.levels[level].chunks, dtype.itemsize)
 
     def fetch(piece: Piece) -> None:
         if piece.all:
@@ -42,7 +42,7 @@ def read(transport: Transport, image: Description, level: int, chosen: Selection
 
 
 def blocks(
-    transport: Transport, image: Description, level: int, ranges: Sequence[range], most: int = PIECE_BYTES
+    transport: Transport, image: Description, level: int, ranges: Sequence[Picks], most: int = PIECE_BYTES
 ) -> Generator[tuple[tuple[slice, ...], npt.NDArray[Any]], None, None]:
     """Parts of a box one after another in C order: where each lies in the box, and its elements.
 

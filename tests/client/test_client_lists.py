@@ -1,0 +1,92 @@
+"""What a server offers, over both protocols."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import TOKEN, running, url_of
+
+import coverslip
+from coverslip.client import Client, NotAnswering
+from coverslip.core.errors import CoverslipError, NotFound
+
+
+def test_sources(client: Client) -> None:
+    assert len(client.sources) == 4
+    ids = list(client.sources)
+    assert {client.sources[id].name for id in ids} == {"liver.ome.tif", "two.ome.tif", "volume.zarr", "broken.ome.tif"}
+    assert ids[0] in client.sources
+    assert "nothing" not in client.sources
+    assert [source.id for source in client.sources.values()] == ids == [id for id, _ in client.sources.items()]
+    with pytest.raises(NotFound, match="Source not found: nothing"):
+        _ = client.sources["nothing"]
+    told = repr(client.sources)
+    assert told.startswith("4 sources:")
+    assert "volume.zarr, zarr, 1 image" in told
+    assert "2 images" in told
+    assert url_of_client(client) in repr(client)
+    assert "4 sources" in repr(client)
+
+
+def url_of_client(client: Client) -> str:
+    return client.url
+
+
+def test_pages_are_asked_for_as_they_are_looked_at(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coverslip.client.client.PAGE", 2)
+    asked: list[tuple[int, int]] = []
+    page = client.transport.page
+
+    def noted(offset: int, limit: int, search: str = "") -> object:
+        asked.append((offset, limit))
+        return page(offset, limit, search)
+
+    monkeypatch.setattr(client.transport, "page", noted)
+    first = next(iter(client.sources))
+    assert asked == [(0, 2)]
+    assert len(set(client.sources)) == 4
+    assert first in set(client.sources)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("liver", {"liver.ome.tif"}), ("volume zarr", {"volume.zarr"}), ("it's 100%", set()), ("nothing_of_it", set())],
+)
+def test_search(client: Client, words: str, found: set[str]) -> None:
+    hits = client.search(words)
+    assert {source.name for source in hits.values()} == found
+    assert len(hits) == len(found)
+    assert words in repr(hits)
+
+
+def test_sql(client: Client) -> None:
+    rows = client.sql("SELECT source_id, len(tensors) AS n FROM sources WHERE len(tensors) > 0 ORDER BY n DESC LIMIT 2")
+    assert [row["n"] for row in rows] == [2, 1]
+    assert rows.arrow().column_names == ["source_id", "n"]
+    assert not rows.truncated
+    with pytest.raises(CoverslipError, match=r"(?i)nonsense"):
+        client.sql("SELECT nonsense FROM sources")
+
+
+def test_metadata_of_the_file(client: Client) -> None:
+    found = client.sources["liver.ome.tif"].metadata
+    assert "DAPI" in str(found)
+
+
+def test_health(client: Client) -> None:
+    health = client.health()
+    assert health.serving
+    assert health.sources == 4
+
+
+def test_a_server_that_goes_away(data: object, protocol: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("empty")
+    server = running(folder, token=TOKEN)
+    client = coverslip.connect(url_of(server, protocol), TOKEN)
+    assert len(client.sources) == 0
+    assert repr(client.sources) == "0 sources"
+    server.stop()
+    with pytest.raises(NotAnswering):
+        len(client.sources)
+    assert "No server answers" in repr(client) or "broke the connection" in repr(client)
+    client.close()
+    assert "closed" in repr(client)

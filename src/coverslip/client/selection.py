@@ -57,12 +57,13 @@ def select(key: Any, shape: Sequence[int]) -> Selection:
     if used > len(shape):
         raise IndexError(f"too many indices for array: array is {len(shape)}-dimensional, but {used} were indexed")
     at = dots[0] if dots else len(parts)
-    parts[at : at + 1] = [slice(None)] * (len(shape) - used)
+    # also one that stands for no axis keeps a list and a number apart, which decides where the list's axis goes
+    parts[at : at + 1] = [slice(None)] * (len(shape) - used) or [...] * len(dots)
     picks: list[Picks] = []
     view: list[Any] = []
     for part in parts:
-        if part is None:
-            view.append(None)
+        if part is None or part is ...:
+            view.append(part)
             continue
         found, then = _axis(part, shape[len(picks)], len(picks))
         picks.append(found)

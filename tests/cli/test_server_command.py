@@ -26,6 +26,7 @@ from coverslip.cli.status import duration, progress
 from coverslip.cli.table import table
 from coverslip.core.errors import CoverslipError
 from coverslip.daemon import launch as launching
+from coverslip.daemon import record
 from coverslip.daemon.identity import Identity
 from coverslip.daemon.places import Places
 
@@ -299,6 +300,27 @@ def test_what_a_starting_server_says(places: Places, capsys: pytest.CaptureFixtu
     console.hear({"failed": {"message": "No", "hint": "Do.", "code": "c", "exit_code": 2}})
     assert (console.done, console.code) == (True, 2)
     assert capsys.readouterr().err == "Error: No. Do.\n"
+
+
+def test_waiting_tells_how_far_it_is_and_ends(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = record.claim(places)
+    scans = iter([(False, 0), (False, 3), (False, 3), (True, 5)])
+
+    def counted(*_: object) -> dict[str, object]:
+        scanned, sources = next(scans)
+        return {"scanned": scanned, "scanning": not scanned, "sources": sources, "failed": 0, "by_status": {}}
+
+    first = invoke("status", "--json", "--wait", "0.3")
+    assert json.loads(first.stdout)["health"] == "STARTING"
+    assert first.stderr == "waiting for the data server to come up...\n"
+    record.publish(places, record.Record(own.pid, "here", "http://127.0.0.1:1", None, 0.0))
+    assert status()["health"] == "unreachable"
+    monkeypatch.setattr("coverslip.daemon.health.counts", counted)
+    told = invoke("status", "--json", "--wait", "20")
+    assert json.loads(told.stdout)["source_count"] == 5
+    assert told.stderr.splitlines() == [
+        f"data server starting - {n} source(s) found so far..." for n in (0, 3)
+    ]  # fmt: skip
 
 
 def test_tables_are_boxes_or_plain() -> None:

@@ -68,15 +68,14 @@ class SourceDesk:
     def resolve(self, body: bytes, call: Call) -> Iterator[bytes]:
         """``resolve``: open a source that was not opened yet; its row, and a sign of life while that takes long."""
         id = body.decode("utf-8", "replace")
-        row = self._catalog.get(id) if id in self._catalog else None
-        if row is None:
+        if id not in self._catalog:
             raise NotFound(f"Source not found: {id[:200]}", "Query the table sources for what there is.", UNKNOWN)
+        row = self._catalog.get(id)
         for elapsed in beats(lambda: self._open(row), call):
             told = ResolveProgress(elapsed_seconds=elapsed, target_name=row.name, target_bytes=row.size)
             yield ResolveStreamMessage(progress=told).SerializeToString()
         sink = pa.BufferOutputStream()
-        row = self._catalog.get(id)
-        table = table_of([plain_row(row, {id: self._catalog.metadata(id)})], SCHEMAS["sources"])
+        table = table_of([plain_row(self._catalog.get(id), {id: self._catalog.metadata(id)})], SCHEMAS["sources"])
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
         yield ResolveStreamMessage(source_row=sink.getvalue().to_pybytes()).SerializeToString()
@@ -172,7 +171,10 @@ class SourceDesk:
             yield result
             return
         self._catalog.offer_root(root)
-        yield from self._waiting(path, lambda: self._opened(path), call, patient=True)
+        yield from self._waiting(path, lambda: self._catalog.surveyed, call, patient=True)
+        for step in self._again([r for r in self._catalog.below(str(path)) if r.status in ("pending", "live")], call):
+            if isinstance(step, AddSourceProgress):
+                yield step
         rows = self._catalog.below(str(path))
         result.added.extend(sorted(row.id for row in rows))
         result.failed.extend(
@@ -181,9 +183,6 @@ class SourceDesk:
         if not rows:
             result.failed.append(self._failure(path))
         yield result
-
-    def _opened(self, path: Path) -> bool:
-        return self._catalog.surveyed and all(row.status != "pending" for row in self._catalog.below(str(path)))
 
     def _again(self, rows: list[Row], call: Call) -> Iterator[AddSourceProgress | AddSourceResult]:
         """Open known sources anew."""

@@ -36,6 +36,7 @@ from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
 from coverslip.engine.secret import kept_key
 from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
+from coverslip.engine.systems import Systems
 from coverslip.flight import flight_of
 from coverslip.formats import open_source, recognise
 from coverslip.formats.hdf5_arrays import has_signature, open_typed
@@ -45,6 +46,7 @@ from coverslip.fronts.guard import Guard
 from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.http import Body
 from coverslip.fronts.networks.front import NetworksFront
+from coverslip.fronts.systems.front import SystemsFront
 from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.viewer.front import ViewerFront
@@ -218,12 +220,13 @@ def create_app(
     domains = Files(catalog.roots, has_signature, open_typed)
     hsds = HsdsFront(domains, reader, ByteCache(METADATA_BYTES), settings.slice_bytes)
     neural = NetworksFront(catalog, reader, answers, __version__, shelf.sub("networks"))
+    systems = SystemsFront(Systems(catalog.roots), reader, taken=catalog.__contains__)
     viewer = ViewerFront()
     flight = flight_of(catalog, images.images_of, settings, certificate, uploads)
 
     async def answer(request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
-        for front in (neural, images, zarr, hsds, viewer):
+        for front in (neural, images, zarr, hsds, systems, viewer):
             if front.has(path):
                 return await front(request, path)
         return await cells(request)

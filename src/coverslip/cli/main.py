@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": "Serve data to a browser tab.",
     "server": "Run a server in the background.",
     "tensor": "List, inspect and download what a server has.",
+    "ui": "Serve neural systems to h5pyd and livn.",
     "version": "Show what is installed.",
 }
 

@@ -1,0 +1,112 @@
+"""``coverslip ui``: servers for h5pyd and livn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from coverslip.companion import Launch
+
+WORDS = ("port", "root_dir", "host", "engine")
+DEFAULT_PORT = 5101
+DEFAULT_ROOT = "systems/graphs"
+
+
+@click.group()
+def ui() -> None:
+    """Serve neural systems to h5pyd, livn and the browser."""
+
+
+def split_words(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
+    """``port=5102 root_dir=/data`` as a dict."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in WORDS or not value:
+            raise click.BadParameter(f"{word!r} is not one of {', '.join(f'{w}=…' for w in WORDS)}.")
+        found[name] = value
+    return found
+
+
+@ui.command()
+@click.argument("words", metavar="[port=… root_dir=…]", nargs=-1, callback=split_words)
+@click.option("--launch", is_flag=True, help="Serve; without it the configuration is printed.")
+@click.option(
+    "--port", envvar="COVERSLIP_UI_PORT", type=int, help=f"Of the HDF5 server; files on the next. [{DEFAULT_PORT}]"
+)
+@click.option(
+    "--root-dir",
+    envvar="COVERSLIP_UI_ROOT",
+    type=click.Path(path_type=Path),
+    help=f"Folder of systems. [{DEFAULT_ROOT}]",
+)
+@click.option("--host", help="Address to listen on. [127.0.0.1]")
+@click.option("--engine", help="Who serves the HDF5 files. [native]")
+@click.option("--token", envvar="COVERSLIP_TOKEN", help="Ask every visitor for this token. Made up off loopback.")
+@click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST", help="Answer to this host name too.")
+@click.option(
+    "--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN", help="Let pages of this origin read the data."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Print every request, and errors in full.")
+def server(
+    words: dict[str, str],
+    launch: bool,
+    port: int | None,
+    root_dir: Path | None,
+    host: str | None,
+    engine: str | None,
+    token: str | None,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    verbose: bool,
+) -> None:
+    """Serve a folder of neural systems: HDF5 on one port, their JSON files on the next.
+
+    HDF5 files are served as they are: nothing is imported. Words like port=5102 do the same as flags, and come first.
+    """
+    from coverslip.companion import ENGINES, Launch
+
+    asked = Launch(
+        root_dir=Path(words.get("root_dir") or root_dir or DEFAULT_ROOT).expanduser(),
+        host=words.get("host") or host or "127.0.0.1",
+        port=_port(words.get("port"), port),
+        token=token or None,
+        allow_hosts=allow_host,
+        allow_origins=allow_origin,
+        engine=words.get("engine") or engine or "native",
+    )
+    if asked.engine not in ENGINES:
+        raise click.UsageError(f"There is no engine {asked.engine!r}; there is {', '.join(ENGINES)}.")
+    if not launch:
+        for name, value in asked.told().items():
+            click.echo(f"{name + ':':<12}{value}")
+        click.echo("\nStart it with --launch.")
+        return
+    ENGINES[asked.engine](asked, announce, verbose)
+
+
+def _port(word: str | None, flag: int | None) -> int:
+    if word is None:
+        return DEFAULT_PORT if flag is None else flag
+    if not (word.isascii() and word.isdigit()):
+        raise click.UsageError(f"port={word} is not a number.")
+    return int(word)
+
+
+def announce(launch: Launch) -> None:
+    """Say where everything is, and how clients are told."""
+    host = "localhost" if launch.host in ("127.0.0.1", "::1", "localhost") else launch.host
+    shown = f"[{host}]" if ":" in host else host
+    names = launch.names()
+    connection: dict[str, Any] = {"endpoint": f"http://{shown}:{launch.port}"}
+    if launch.token:
+        connection |= {"username": "admin", "password": launch.token}
+    click.echo(f"Systems: {', '.join(names) or 'none yet'}")
+    click.echo(f"HDF5:    http://{shown}:{launch.port}")
+    click.echo(f"Files:   http://{shown}:{launch.port + 1}")
+    click.echo(f"\n  export LIVN_HSDS='{json.dumps(connection)}'\n")
+    click.echo("Press Ctrl+C to stop.")

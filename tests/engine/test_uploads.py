@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import zarr
 
+from coverslip.core.ability import raw_chunks
 from coverslip.core.errors import Ambiguous, BadRequest, CoverslipError, DiskFull, NotFound, TooLarge, Unreadable
 from coverslip.core.ngff import Axis
 from coverslip.core.spec import Box
@@ -432,3 +433,19 @@ def test_a_damaged_chunk_is_told(uploads: Uploads) -> None:
     with pytest.raises(CoverslipError, match="cannot be read") as told:
         read(uploads, "x", "@fields/mine")
     assert str(uploads.folder) not in str(told.value)
+
+
+def test_what_was_read_while_it_was_discarded_is_no_array_of_zeros(uploads: Uploads) -> None:
+    upload = uploads.add(declared("x/@fields/mine"))
+    for index in chunks(upload.declared):
+        uploads.write(upload.array_id, index, part(upload.declared, index))
+    uploads.publish(upload.array_id)
+    array = Images(uploads.overlay("x", Nothing()))["@fields/mine"].array
+    assert array.read_all().any()
+    raw = raw_chunks(array)
+    assert raw is not None
+    assert raw.stored_chunk((0, 0, 0))
+    uploads.discard(upload.array_id)
+    for attempt in (array.read_all, lambda: raw.stored_chunk((0, 0, 0)), lambda: raw.stored_size((0, 0, 0))):
+        with pytest.raises(NotFound, match="was discarded"):
+            attempt()

@@ -56,6 +56,7 @@ class UploadedArray(Array):
             if self._store is None:
                 self._store = opened(self._path, self._declared, write=False)
             found: npt.NDArray[Any] = self._store[box.slices].read().result()
+        self._check()
         return found
 
     def stored_size(self, index: tuple[int, ...]) -> int | None:
@@ -63,6 +64,7 @@ class UploadedArray(Array):
         try:
             return self._chunk(index).stat().st_size
         except FileNotFoundError:
+            self._check()
             return None
 
     def stored_chunk(self, index: tuple[int, ...], start: int = 0, stop: int | None = None) -> bytes | None:
@@ -72,7 +74,13 @@ class UploadedArray(Array):
                 file.seek(start)
                 return file.read(-1 if stop is None else max(stop - start, 0))
         except FileNotFoundError:
+            self._check()
             return None
+
+    def _check(self) -> None:
+        """See that missing chunks were never uploaded, and did not go away a moment ago."""
+        if not (self._path / "zarr.json").exists():
+            raise NotFound(f"{self._declared.target.array_id} was discarded", "Read another one.", "discarded")
 
     def _chunk(self, index: tuple[int, ...]) -> Path:
         counts = self._declared.counts

@@ -58,7 +58,8 @@ def select(key: Any, shape: Sequence[int]) -> Selection:
         raise IndexError(f"too many indices for array: array is {len(shape)}-dimensional, but {used} were indexed")
     at = dots[0] if dots else len(parts)
     # also one that stands for no axis keeps a list and a number apart, which decides where the list's axis goes
-    parts[at : at + 1] = [slice(None)] * (len(shape) - used) or [...] * len(dots)
+    left: list[Any] = [slice(None)] * (len(shape) - used)
+    parts[at : at + 1] = left or [...] * len(dots)
     picks: list[Picks] = []
     view: list[Any] = []
     for part in parts:

@@ -23,3 +23,26 @@ def give_back() -> None:
     trim = _trim()
     if trim is not None:
         trim(0)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+ARENAS = 2
+LARGE_BYTES = 32 << 20
+"""The most that glibc takes as a threshold; blocks up to it are used again without being given to the system."""
+
+
+def large_blocks() -> None:
+    """Prepare for many threads that make and free blocks of some megabytes.
+
+    By itself glibc gives each thread a heap of its own, which keeps what it freed: several times what is in use; or
+    gives every block back to the system, which fills it with zeros for the next one.
+
+    Source: mallopt(3).
+    """
+    try:
+        tune = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # macOS, Windows and musl have none
+        return
+    tune(M_ARENA_MAX, ARENAS)
+    tune(M_MMAP_THRESHOLD, LARGE_BYTES)
+    tune(M_TRIM_THRESHOLD, 2 * LARGE_BYTES)

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.engine.memory import give_back
 from coverslip.fronts.flight.errors import Unavailable
 from coverslip.fronts.flight.registry import Call
 
 LOOK_S = 0.1
+QUIET_S = 1.0
+"""How long after the last large chunk its memory goes back to the system."""
 
 
 class Turn:
@@ -50,7 +53,10 @@ class Budget:
         self._most = most
         self._wait_s = wait_s
         self._held = 0
+        self._busy_s = 0.0
+        self._closed = False
         self._room = threading.Condition()
+        threading.Thread(target=self._tidy, name="coverslip-flight-tidy", daemon=True).start()
 
     @property
     def held(self) -> int:
@@ -90,4 +96,26 @@ class Budget:
         """Let others have their turn."""
         with self._room:
             self._held -= size
+            self._busy_s = time.monotonic()
             self._room.notify_all()
+
+    def close(self) -> None:
+        """Let go of the thread."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+
+    def _tidy(self) -> None:
+        """Give memory back to the system when nothing was in flight for a while."""
+        while True:
+            with self._room:
+                self._room.wait_for(lambda: self._closed or (self._busy_s and not self._held))
+                if self._closed:
+                    return
+                left = self._busy_s + QUIET_S - time.monotonic()
+                if left <= 0:
+                    self._busy_s = 0.0
+            if left > 0:
+                time.sleep(left)
+            else:
+                give_back()

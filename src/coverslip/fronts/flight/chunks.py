@@ -47,6 +47,7 @@ class ChunkReads:
         self._desk = desk
         self._budget = Budget(desk.options.inflight_bytes, desk.options.wait_s)
         self._slow = SlowArrays(desk.options.cache_bytes)
+        desk.registry.closers.append(self._budget.close)
         desk.registry.read("chunk_id", self._by_id)
         desk.registry.read("chunk_ref", self._by_ref, "sealed")
         desk.registry.tables["decode_rates"] = self._slow.rates

@@ -12,6 +12,7 @@ from coverslip.core.errors import CannotListen, Unsupported
 from coverslip.core.node import Source
 from coverslip.domains.images import Images
 from coverslip.engine.catalog import Catalog
+from coverslip.engine.memory import large_blocks
 from coverslip.fronts.flight.desk import Desk, Part
 from coverslip.fronts.flight.options import FlightOptions
 from coverslip.fronts.flight.registry import Registry
@@ -100,6 +101,7 @@ class FlightFront:
         from coverslip.fronts.flight.service import Service
 
         check_free(self._host, self.port)
+        large_blocks()
         plans = Plans(self._desk)
         for part in (*PARTS, *self._further):
             part(self._desk)

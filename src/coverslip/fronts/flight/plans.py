@@ -98,7 +98,7 @@ class Plans:
             told.physical_scale[:] = [axis.step if axis.unit or axis.step != 1.0 else 0.0 for axis in axes]
             told.physical_unit[:] = [axis.unit or "" for axis in axes]
         if "metadata_json" in fields:
-            told.metadata_json = to_json(metadata(tensor)).decode()
+            told.metadata_json = to_json(metadata(tensor, self._desk.tensors.kind(tensor))).decode()
         if "pyramid" in fields:
             told.pyramid.extend(pyramid(tensor))
         if "is_resident" in fields:
@@ -204,7 +204,7 @@ def _made(shape: Sequence[int], scale: Sequence[int], how: str) -> PyramidLevel:
     return PyramidLevel(scale_hint=scale, reduction_method=how, shape=size, native=False)
 
 
-def metadata(tensor: Tensor) -> dict[str, Any]:
+def metadata(tensor: Tensor, kind: str) -> dict[str, Any]:
     """The file's own metadata in the protocol's envelope, and beside it what the file's format calls otherwise.
 
     Under ``coverslip`` channels, labels and origins have the same names whatever the format; other clients pass it
@@ -224,4 +224,4 @@ def metadata(tensor: Tensor) -> dict[str, Any]:
         "labels": [f"{tensor.source_id}/{path}" for path in image.labels],
         "origins": {axis.name: axis.origin for axis in image.axes if axis.origin},
     }
-    return {"type": tensor.kind, "dim_label": list(image.dims), "metadata": dict(image.raw), "coverslip": summary}
+    return {"type": kind, "dim_label": list(image.dims), "metadata": dict(image.raw), "coverslip": summary}

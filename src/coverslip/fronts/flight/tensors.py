@@ -30,7 +30,7 @@ class Tensor:
     version
         Other bytes whenever its elements may have changed.
     kind
-        The format's name.
+        The format's name, where it is in no source of the catalog.
     held
         Keeps the source open as long as the tensor is held.
     grid
@@ -108,7 +108,12 @@ class Tensors:
         images, etag = self._catalog.open(source).view(self.images_of)
         image, canonical = _image(images, source, inner)
         digest = sha256(f"{self._edition} {source} {etag}".encode()).digest()[:VERSION_BYTES]
-        return Tensor(canonical, image, digest, self._catalog.kind(source) or "", images)
+        return Tensor(canonical, image, digest, "", images)
+
+    def kind(self, tensor: Tensor) -> str:
+        """The name of the format that a tensor is from."""
+        source = tensor.source_id
+        return tensor.kind or (self._catalog.get(source).format if source in self._catalog else "")
 
     def is_resident(self, tensor: Tensor) -> bool:
         """Whether its bytes are on this machine."""

@@ -94,8 +94,16 @@ def folders() -> None:
             own.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.environ[name] = str(own)
         except OSError:
-            if not os.access(Path.home(), os.W_OK):
-                os.environ[name] = tempfile.mkdtemp(prefix="coverslip-")
+            if not os.access(os.environ.get("HOME", "/"), os.W_OK):
+                os.environ[name] = temporary("coverslip-")
+
+
+def temporary(prefix: str) -> str:
+    """A new folder for this run."""
+    try:
+        return tempfile.mkdtemp(prefix=prefix)
+    except OSError as error:
+        fail(f"Nothing can be written: {error.strerror}. Give a folder: --tmpfs /tmp, or -e BIOPB_TMP=/some/folder")
 
 
 def configured() -> tuple[list[str], dict[str, Any]]:
@@ -118,7 +126,7 @@ def configured() -> tuple[list[str], dict[str, Any]]:
         fail(f"There is no folder {data}. Mount one: -v /path/to/your/data:{data}:ro, or set DATA_DIR.")
     if not os.access(data, os.R_OK | os.X_OK):
         fail(f"{data} may not be read by user {os.getuid()}. Run as who owns it: --user $(id -u):$(id -g)")
-    folder = Path(tempfile.mkdtemp(prefix="coverslip-run-"))
+    folder = Path(temporary("coverslip-run-"))
     config = folder / "coverslip.toml"
     monitor = str(told("MONITOR", True)).lower()
     config.write_text(f"[[sources]]\nurl = {json.dumps(data, ensure_ascii=False)}\nmonitor = {monitor}\n", "utf-8")

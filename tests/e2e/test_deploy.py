@@ -28,7 +28,7 @@ import numpy as np
 import pytest
 from conftest import PATIENCE_S, ROOT, new_environment, run, wait_for
 from playwright.sync_api import Browser, expect
-from surroundings import free_port
+from surroundings import environment, free_port
 
 DEPLOY = ROOT / "deploy"
 TOKEN = "a-token-of-these-tests_0123"
@@ -65,6 +65,22 @@ def data(tmp_path_factory: pytest.TempPathFactory, volume: np.ndarray) -> Path:
     then = time.time() - 60
     os.utime(folder / "large.h5", (then, then))
     return folder
+
+
+@pytest.fixture(scope="session")
+def pixels(volume: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The volume, for programs of another environment."""
+    file = tmp_path_factory.mktemp("pixels") / "volume.npy"
+    np.save(file, volume)
+    return file
+
+
+def biopb_reads(url: str, ca: Path, pixels: Path) -> dict[str, object]:
+    """What the unmodified client of the tensor server finds."""
+    python = environment("biopb[tensor]==0.13.0")
+    script = ROOT / "tests" / "e2e" / "clients" / "biopb_reads_tls.py"
+    found: dict[str, object] = json.loads(run(python, script, url, TOKEN, ca, pixels).stdout.splitlines()[-1])
+    return found
 
 
 @dataclass
@@ -391,6 +407,10 @@ class TestProxy:
         assert '"what a lab has' in said
         assert "refused FlightUnauthenticatedError" in flight_sources(coverslip, proxied.flight, "x" * 16, proxied.ca)
 
+    def test_biopbs_own_client_reads_every_pixel(self, proxied: Proxied, pixels: Path) -> None:
+        found = biopb_reads(proxied.flight, proxied.ca, pixels)
+        assert (found["whole"], found["part"]) == (True, True)
+
     def test_who_guesses_is_known_by_his_own_address(self, proxied: Proxied) -> None:
         forged = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
         assert ask(f"{proxied.url}/api/catalog", proxied.context, **BEARER, **forged)[0] == 200
@@ -584,12 +604,14 @@ class TestService:
         assert TOKEN not in "".join(server.err), "the journal gets standard error"
 
 
-def test_the_viewer_over_our_own_tls(
-    begin: Begin, coverslip: Path, data: Path, browser: Browser, tmp_path: Path
+def test_everything_over_our_own_tls(
+    begin: Begin, coverslip: Path, data: Path, pixels: Path, browser: Browser, tmp_path: Path
 ) -> None:
-    port = free_port()
+    port = free_pair()
     env = surroundings(coverslip, tmp_path, COVERSLIP_TOKEN=TOKEN)
-    server = begin(coverslip, "serve", data, "--tls", "--no-browser", "--quiet", "--port", port, **env)
+    server = begin(
+        coverslip, "serve", data, "--tls", "--no-browser", "--quiet", "--port", port, "--flight", port + 1, **env
+    )
     wait_for(lambda: server.said(f"https://127.0.0.1:{port}/#token={TOKEN}"), "the address")
     context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()
@@ -598,6 +620,15 @@ def test_the_viewer_over_our_own_tls(
     [cookie] = context.cookies()
     assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
     context.close()
-    trusting = ssl.create_default_context(cafile=str(tmp_path / "state" / "tls-certificate.pem"))
+    certificate = tmp_path / "state" / "tls-certificate.pem"
+    trusting = ssl.create_default_context(cafile=str(certificate))
     assert ask(f"https://localhost:{port}/api/catalog", trusting, **BEARER)[0] == 200
+    found = biopb_reads(f"grpc+tls://localhost:{port + 1}", certificate, pixels)
+    assert (found["whole"], found["part"]) == (True, True)
+    ends = ssl.cert_time_to_seconds(
+        run(tool("openssl"), "x509", "-in", certificate, "-noout", "-enddate").stdout.strip().partition("=")[2]
+    )
+    told = found["health"]
+    assert isinstance(told, dict)
+    assert told["tls_not_after"] == time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
     server.stop()

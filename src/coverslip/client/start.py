@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -52,7 +53,13 @@ def start_server(address: Address) -> None:
     command = shutil.which(COMMAND)
     if command is None:
         raise NotFound(f"{COMMAND} is not on PATH", "Install it, or name a server that runs.", "no_command")
-    done = subprocess.run([command, "server", "start"], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    # A file: a notebook has no real standard error, and a pipe might be held open by the server that goes on.
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        done = subprocess.run(
+            [command, "server", "start"], stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False
+        )
+        said.seek(0)
+        print(said.read(), end="", file=sys.stderr)
     if done.returncode:
         raise CannotConnect(
             f"`{COMMAND} server start` failed (exit {done.returncode})",

@@ -56,7 +56,12 @@ export function narrowed(query: Query): boolean {
   return query.search.trim() !== "" || query.kind !== null || query.status !== null;
 }
 
-export const KIND_NAMES: Record<Kind, string> = { cells: "Cells", images: "Images", arrays: "Arrays" };
+export const KIND_NAMES: Record<Kind, string> = {
+  cells: "Cells",
+  images: "Images",
+  network: "Networks",
+  arrays: "Arrays",
+};
 export const STATUS_NAMES: Record<Status, string> = { ready: "Ready", live: "Live", failed: "Failed" };
 export const SORT_NAMES: Record<Sort, string> = {
   name: "Name A–Z",
@@ -207,6 +212,7 @@ export function opensUp(source: Source): boolean {
 export function routeOf(source: Source): Route | null {
   if (source.status === "failed") return null;
   if (kindOf(source) === "cells") return { page: "cells", dataset: source.source_id };
+  if (kindOf(source) === "network") return null;
   const parts = partsOf(source);
   if (parts.length > 0 && kindOf(source) !== "images") return null;
   return { page: "image", image: (source.tensors ?? [])[0]?.array_id ?? source.source_id };
@@ -221,7 +227,7 @@ export function routeAt(source: Source, part: number | null): Route | null {
 
 /** What is shown as a source's picture; null where the server can make none: asking in vain would be an error each. */
 export function pictureOf(source: Source): string | null {
-  if (source.status === "failed") return null;
+  if (source.status === "failed" || kindOf(source) === "network") return null;
   if (kindOf(source) === "cells" || source.tensors === null) return source.source_id;
   return source.tensors.find(isPicture)?.array_id ?? null;
 }

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,12 +71,12 @@ def test_any_order_any_number_of_times_by_many_at_once(uploads: Uploads) -> None
     upload = uploads.add(wanted)
     assert (upload.state, wanted.expected, len(upload.written)) == (PENDING, 18, 0)
     order = [chunks(wanted)[i] for i in RNG.permutation(18)] * 2
-    threads = [
-        threading.Thread(
-            target=lambda mine: [uploads.write(upload.array_id, i, part(wanted, i)) for i in mine], args=(m,)
-        )
-        for m in (order[0::3], order[1::3], order[2::3])
-    ]
+
+    def send(mine: list[tuple[int, ...]]) -> None:
+        for index in mine:
+            uploads.write(upload.array_id, index, part(wanted, index))
+
+    threads = [threading.Thread(target=send, args=(order[n::3],)) for n in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -83,9 +84,9 @@ def test_any_order_any_number_of_times_by_many_at_once(uploads: Uploads) -> None
     assert len(upload.written) == 18
     uploads.publish(upload.array_id)
     assert np.array_equal(read(uploads, "scratch", "@fields/liver"), PIXELS)
-    stored = zarr.open_group(uploads.folder / "scratch" / "@fields" / "liver", mode="r")
-    assert np.array_equal(stored["0"][:], PIXELS)  # type: ignore[index]
-    assert stored.attrs["ome"]["multiscales"][0]["axes"][0] == {"name": "z", "type": "space", "unit": "micrometer"}  # type: ignore[index]
+    stored: Any = zarr.open_group(uploads.folder / "scratch" / "@fields" / "liver", mode="r")
+    assert np.array_equal(stored["0"][:], PIXELS)
+    assert stored.attrs["ome"]["multiscales"][0]["axes"][0] == {"name": "z", "type": "space", "unit": "micrometer"}
 
 
 def test_nothing_is_seen_before_it_is_published(uploads: Uploads) -> None:
@@ -300,13 +301,52 @@ def test_a_full_disk(small_disk: Path) -> None:
     uploads.close()
 
 
+def test_publishing_discarding_and_writing_at_once(uploads: Uploads) -> None:
+    """Whoever is answered was right: chunks of what became READY are in it, all others were refused."""
+    for round in range(12):
+        upload = uploads.add(declared(f"x/@fields/r{round}"))
+        kept: list[tuple[int, ...]] = []
+        begun = threading.Barrier(4)
+
+        def send(name: str, mine: list[tuple[int, ...]], kept: list[tuple[int, ...]], begun: threading.Barrier) -> None:
+            begun.wait()
+            for index in mine:
+                try:
+                    uploads.write(name, index, part(declared(name), index))
+                except UploadOver:
+                    return
+                kept.append(index)
+
+        every = chunks(upload.declared)
+        threads = [threading.Thread(target=send, args=(upload.array_id, every[n::3], kept, begun)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        begun.wait()
+        time.sleep(0.002 * round)
+        if round % 3 == 2:
+            uploads.discard(upload.array_id)
+        else:
+            uploads.publish(upload.array_id)
+        for thread in threads:
+            thread.join()
+        if round % 3 == 2:
+            continue
+        expected = np.zeros_like(PIXELS)
+        for index in kept:
+            start, stop = upload.declared.bounds(index)
+            at = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+            expected[at] = PIXELS[at]
+        assert np.array_equal(read(uploads, "x", f"@fields/r{round}"), expected)
+    assert not list((uploads.folder / ".uploads" / "pending").iterdir())
+
+
 def test_labels_are_where_ngff_has_them(uploads: Uploads) -> None:
     base = MemoryGroup(
         {"0": MemoryArray(PIXELS)},
         {"ome": {"multiscales": [{"axes": [{"name": a} for a in "zyx"], "datasets": [{"path": "0"}]}]}},
     )
     nothing = Nothing()
-    nothing.root = base  # type: ignore[assignment]
+    nothing.root = base
     for name in ("lab/@labels/cells", "lab/@fields/mean", "lab/@fields/mean/@labels/nuclei"):
         upload = uploads.add(declared(name))
         uploads.write(upload.array_id, (0, 0, 0), part(upload.declared, (0, 0, 0)))
@@ -382,7 +422,7 @@ def test_ids_become_names_of_single_folders(uploads: Uploads) -> None:
         ({"shape": (1 << 40, 1 << 20, 4)}, TooLarge), ({"shape": (1000, 2000, 70), "chunks": (1, 1, 1)}, TooLarge),
     ],
 )  # fmt: skip
-def test_what_cannot_be_had(wrong: dict[str, object], error: type[CoverslipError]) -> None:
+def test_what_cannot_be_had(wrong: dict[str, Any], error: type[CoverslipError]) -> None:
     with pytest.raises(error):
         declared(**wrong)
 

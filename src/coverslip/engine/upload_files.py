@@ -55,7 +55,7 @@ class UploadFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._own = folder / ".uploads"
-        with told():
+        with told("The folder of uploads"):
             for inner in ("pending", "gone"):
                 (self._own / inner).mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self._own / "lock")

@@ -415,6 +415,18 @@ def test_annotations_are_put_read_listed_and_deleted(serve: Serve) -> None:
     assert len(RoiDeleteResult.FromString(everything).deleted) == 2
 
 
+def test_annotations_that_cannot_be_had(serve: Serve, tmp_path: Path) -> None:
+    served = serve()
+    (tmp_path / "annotations.sqlite").write_bytes(b"no database" * 1000)
+    for attempt in (
+        lambda: read_rois(served.client(), liver(served)),
+        lambda: served.client().rois(liver(served), [{"set_name": "s", "geometry": POINT}]),
+    ):
+        with pytest.raises(flight.FlightUnavailableError, match="cannot be read or kept") as refused:
+            attempt()
+        assert str(tmp_path) not in str(refused.value)
+
+
 def test_a_sealed_plan_lets_its_holder_read_annotations(serve: Serve) -> None:
     served = serve()
     client, image = served.client(), liver(served)

@@ -23,10 +23,13 @@ CODES: dict[type[errors.CoverslipError], str] = {
     errors.UnknownFormat: "FAILED_PRECONDITION",
     errors.Unsupported: "UNIMPLEMENTED",
     errors.Damaged: "DATA_LOSS",
+    errors.DiskFull: "RESOURCE_EXHAUSTED",
     errors.Unreadable: "FAILED_PRECONDITION",
     errors.TimedOut: "DEADLINE_EXCEEDED",
     errors.Stopped: "CANCELLED",
 }
+ABSENT = frozenset({"annotations_unavailable", "no_state"})
+"""Codes of parts of the server that cannot be had."""
 
 
 class Unauthenticated(errors.CoverslipError):
@@ -63,7 +66,7 @@ def flight_error(error: Exception) -> Exception:
     code = next((CODES[c] for c in type(error).__mro__ if c in CODES), "FAILED_PRECONDITION")
     if isinstance(error, Unauthenticated):
         return _made(flight.FlightUnauthenticatedError, str(error), "UNAUTHENTICATED", error.name)
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable) or error.name in ABSENT:
         return _made(flight.FlightUnavailableError, str(error), "UNAVAILABLE", error.name)
     if isinstance(error, errors.Stopped):
         return _made(flight.FlightCancelledError, str(error), code, error.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from coverslip.domains.images import Images
 from coverslip.engine.overlay import Nothing
 from coverslip.engine.upload import DISCARDED, PENDING, READY, Declared, Target, UploadOver
 from coverslip.engine.uploads import Uploads
+from disks import small_disk
 
 AXES = (Axis("z", 2.0, "micrometer"), Axis("y", 0.5, "micrometer"), Axis("x", 0.5, "micrometer"))
 RNG = np.random.default_rng(7)
@@ -251,29 +251,13 @@ def test_a_process_killed_at_any_moment(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MiB, where we may mount one; else the largest file is limited."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = (
-        os.geteuid() == 0
-        and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode
-        == 0
-    )
-    if mounted:
+def full_soon(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as place:
         yield place
-        subprocess.run(["umount", "-l", place], check=True)
-        return
-    import resource
-
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limits[1]))
-    yield place
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk(small_disk: Path) -> None:
-    uploads = Uploads(small_disk)
+def test_a_full_disk(full_soon: Path) -> None:
+    uploads = Uploads(full_soon)
     noise = RNG.integers(0, 1 << 16, (8, 300, 300), dtype=np.uint16)
     wanted = declared(shape=(8, 300, 300), chunks=(1, 300, 300))
     upload = uploads.add(wanted)
@@ -284,7 +268,7 @@ def test_a_full_disk(small_disk: Path) -> None:
 
     with pytest.raises(DiskFull, match="cannot be kept") as full:
         fill()
-    assert str(small_disk) not in str(full.value)
+    assert str(full_soon) not in str(full.value)
     assert upload.state == PENDING
     assert len(upload.written) < 8
     with contextlib.suppress(DiskFull):
@@ -292,7 +276,7 @@ def test_a_full_disk(small_disk: Path) -> None:
             uploads.add(declared(f"scratch/@fields/more{number}"))
     for other in list(uploads._all.values()):
         uploads.discard(other.array_id)
-    assert not list((small_disk / ".uploads" / "pending").iterdir())
+    assert not list((full_soon / ".uploads" / "pending").iterdir())
     fits = uploads.add(declared("x/@fields/fits"))
     for index in chunks(fits.declared):
         uploads.write(fits.array_id, index, part(fits.declared, index))

@@ -45,7 +45,8 @@ from coverslip.fronts.flight.registry import Call
 from coverslip.fronts.flight.sources import beats
 from coverslip.fronts.flight.writing import Writing
 from coverslip.settings import Settings
-from coverslip.writable import root_at, uploads_of
+from coverslip.writable import recall, root_at, uploads_of
+from disks import small_disk
 
 TOKEN = "secret-of-the-lab"
 PIXELS = np.arange(6 * 40 * 50, dtype=np.uint16).reshape(6, 40, 50)
@@ -59,6 +60,13 @@ class Served:
     front: FlightFront
     data: Path
     catalog: Any
+    uploads: Any
+
+    def end(self) -> None:
+        self.front.close()
+        self.catalog.close()
+        if self.uploads is not None:
+            self.uploads.close()
 
     def client(self, token: str | None = TOKEN) -> Client:
         return Client(flight.connect(self.front.url), token)
@@ -127,33 +135,31 @@ Serve = Callable[..., Served]
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts servers of a folder with the image ``liver``."""
-    running: list[tuple[FlightFront, Any, Any]] = []
+    running: list[Served] = []
 
-    def begin(writable: bool = True, adding: bool = False, token: str | None = TOKEN) -> Served:
+    def begin(writable: bool = True, adding: bool = False, place: Path | None = None, persist: bool = False) -> Served:
         data = tmp_path / "data"
         data.mkdir(exist_ok=True)
         if not (data / "liver.zarr").exists():
             write_image(data / "liver.zarr")
-        options = CatalogOptions(persist=False, quiet_s=0.05, settle_s=0.2)
+        options = CatalogOptions(persist=persist, quiet_s=0.05, settle_s=0.2)
         catalog = catalog_of([data], catalog=options)
-        uploads = uploads_of(Settings(write_dir=data / "uploads" if writable else None), catalog)
+        uploads = uploads_of(Settings(write_dir=(place or data / "uploads") if writable else None), catalog)
         catalog.start()
         assert catalog.wait_idle(20)
         kept = Annotations(tmp_path / "annotations.sqlite")
         writing = Writing(kept, recognise, uploads, root_at if adding else None)
         front = FlightFront(
-            catalog, Images, "1", "127.0.0.1", 0, token, FlightOptions(writable=writable), further=(writing,)
+            catalog, Images, "1", "127.0.0.1", 0, TOKEN, FlightOptions(writable=writable), further=(writing,)
         )
         front.start()
-        running.append((front, catalog, uploads))
-        return Served(front, data, catalog)
+        served = Served(front, data, catalog, uploads)
+        running.append(served)
+        return served
 
     yield begin
-    for front, catalog, uploads in running:
-        front.close()
-        catalog.close()
-        if uploads is not None:
-            uploads.close()
+    for served in running:
+        served.end()
 
 
 def write_image(path: Path) -> None:
@@ -350,6 +356,46 @@ def test_fields_and_labels_take_over_what_their_image_knows(serve: Serve) -> Non
     assert served.catalog.open(image).view(Images)[0][""].labels == ()
 
 
+def test_a_full_disk_is_told_and_nothing_is_half_shown(serve: Serve, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as place:
+        served = serve(place=place)
+        client = served.client()
+        noise = np.random.default_rng(0).integers(0, 1 << 16, (8, 300, 300), dtype=np.uint16)
+        name = client.declare("zarr://scratch/@fields/a", shape=noise.shape, chunk_shape=(1, 300, 300)).array_id
+
+        def fill() -> None:
+            for number, endpoint in enumerate(client.plan(name).endpoints):
+                client.chunk(endpoint.ticket.ticket, noise[number])
+
+        with pytest.raises(flight.FlightServerError, match="Free some space") as full:
+            fill()
+        assert words(full) == {"code": "RESOURCE_EXHAUSTED", "reason": "disk_full"}
+        assert str(place) not in str(full.value)
+        assert client.described(name, "upload_status").upload_status.state == UploadStatus.PENDING
+        assert served.catalog.get("scratch").tensors == []
+        client.move(name, "DISCARDED")
+        assert client.plan(liver(served)).endpoints
+        served.end()
+
+
+def test_what_was_published_just_before_the_end_is_listed_after_it(serve: Serve) -> None:
+    first = serve(persist=True)
+    image = liver(first)
+    first.uploads.changed = lambda source: None  # killed between the rename and the list
+    for name in (f"{image}/@fields/a", "scratch/@fields/b"):
+        first.client().declare(f"zarr://{name}")
+        first.client().move(name, "READY")
+    first.end()
+    second = serve(persist=True)
+    assert [t["array_id"] for t in second.catalog.get(image).tensors] == [image]
+    recall(second.catalog, second.uploads)
+    end = time.monotonic() + 10
+    while len(second.catalog.get(image).tensors) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert [t["array_id"] for t in second.catalog.get(image).tensors] == [image, f"{image}/@fields/a"]
+    assert second.client().plan("scratch/@fields/b").endpoints
+
+
 # --- annotations ------------------------------------------------------------------------------------------------------
 
 
@@ -437,14 +483,15 @@ def test_a_sealed_plan_lets_its_holder_read_annotations(serve: Serve) -> None:
     nobody = served.client(None)
     narrowed = ticket + TensorTicket(roi_read=RoiRead(set_name="a")).SerializeToString()
     assert nobody.get(ticket).num_rows == nobody.get(narrowed).num_rows == 1
-    for change in (
+    changes: list[Callable[[Any], object]] = [
         lambda read: setattr(read, "array_id", field),
         lambda read: setattr(read.grant, "expires_at", read.grant.expires_at + 1),
         lambda read: setattr(read.grant, "content_version", b"other"),
         lambda read: setattr(read.grant, "seal", bytes(16)),
         lambda read: setattr(read.grant, "seal", b"short"),
         lambda read: read.ClearField("grant"),
-    ):
+    ]
+    for change in changes:
         forged = TensorTicket.FromString(ticket)
         change(forged.roi_read)
         with pytest.raises(flight.FlightUnauthenticatedError, match=r"seal is invalid|Bearer token"):

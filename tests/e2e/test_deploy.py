@@ -315,15 +315,9 @@ class Proxied:
     backend: int
 
 
-@pytest.fixture(scope="module")
-def proxied(begin: Begin, coverslip: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Proxied:
-    """``deploy/nginx.conf`` with nothing changed but names, ports and files, before a server on loopback."""
-    folder = tmp_path_factory.mktemp("nginx")
-    http, tls, plain = free_pair(), free_port(), free_port()
-    server = begin(
-        coverslip, "server", "start", "--foreground", "--web-port", http, "--port", http + 1, "--trusted-proxy",
-        "127.0.0.1", data, **surroundings(coverslip, folder, COVERSLIP_TOKEN=TOKEN),
-    )  # fmt: skip
+def nginx_before(begin: Begin, folder: Path, http: int, flight: int) -> tuple[int, Path]:
+    """``deploy/nginx.conf`` with nothing changed but names, ports and files; its port and its certificate."""
+    tls, plain = free_port(), free_port()
     cert, key = folder / "cert.pem", folder / "key.pem"
     run(
         tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
@@ -333,16 +327,15 @@ def proxied(begin: Begin, coverslip: Path, data: Path, tmp_path_factory: pytest.
     for old, new in (
         ("lab.example.org", "localhost"), ("listen 80;", f"listen 127.0.0.1:{plain};"),
         ("listen 443 ssl", f"listen 127.0.0.1:{tls} ssl"), ("127.0.0.1:8814", f"127.0.0.1:{http}"),
-        ("127.0.0.1:8815", f"127.0.0.1:{http + 1}"), ("/etc/ssl/coverslip/fullchain.pem", str(cert)),
+        ("127.0.0.1:8815", f"127.0.0.1:{flight}"), ("/etc/ssl/coverslip/fullchain.pem", str(cert)),
         ("/etc/ssl/coverslip/privkey.pem", str(key)), ("/var/log/nginx/coverslip.log", str(folder / "access.log")),
     ):  # fmt: skip
         assert old in ours, old
         ours = ours.replace(old, new)
     (folder / "coverslip.conf").write_text(ours)
     user = f"user {getpass.getuser()};" if os.getuid() == 0 else ""
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
     (folder / "nginx.conf").write_text(
         f"{user}\ndaemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
         f"http {{\n{temporary}include {folder}/coverslip.conf;\n}}\n"
@@ -351,9 +344,22 @@ def proxied(begin: Begin, coverslip: Path, data: Path, tmp_path_factory: pytest.
     checked = subprocess.run([*map(str, command), "-t"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     assert "warn" not in checked.stderr
-    nginx = begin(*command)
+    begin(*command)
+    wait_for(lambda: _accepts(tls), "nginx")
+    return tls, cert
+
+
+@pytest.fixture(scope="module")
+def proxied(begin: Begin, coverslip: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Proxied:
+    """nginx before a server on loopback."""
+    folder, http = tmp_path_factory.mktemp("nginx"), free_pair()
+    server = begin(
+        coverslip, "server", "start", "--foreground", "--web-port", http, "--port", http + 1, "--trusted-proxy",
+        "127.0.0.1", data, **surroundings(coverslip, folder, COVERSLIP_TOKEN=TOKEN),
+    )  # fmt: skip
+    tls, cert = nginx_before(begin, folder, http, http + 1)
     context = ssl.create_default_context(cafile=str(cert))
-    wait_for(lambda: answers(f"https://localhost:{tls}", context), f"nginx {nginx.err} and the server {server.err}")
+    wait_for(lambda: answers(f"https://localhost:{tls}", context), "the server behind nginx")
     wait_for(lambda: server.said("1 sources found"), "the data")
     return Proxied(
         f"https://localhost:{tls}", f"grpc+tls://localhost:{tls}", cert, context, folder / "access.log", http
@@ -436,6 +442,57 @@ class TestProxy:
             said = sock.recv(4096).decode()
         assert said.startswith("HTTP/1.1 301")
         assert "Location: https://localhost/x?y=1" in said
+
+
+def test_nginx_hands_websockets_on(begin: Begin, tmp_path: Path) -> None:
+    """A server of a few lines says what reaches it, and sends back what it gets."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        seen: list[str] = []
+
+        def echo() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                with connection:
+                    head = b""
+                    while not head.endswith(b"\r\n\r\n") and (part := connection.recv(4096)):
+                        head += part
+                    seen.append(head.decode().lower())
+                    connection.sendall(
+                        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+                    )
+                    while part := connection.recv(65536):
+                        connection.sendall(part)
+
+        threading.Thread(target=echo, daemon=True).start()
+        tls, cert = nginx_before(begin, tmp_path, listening.getsockname()[1], free_port())
+        context = ssl.create_default_context(cafile=str(cert))
+        with (
+            socket.create_connection(("localhost", tls), PATIENCE_S) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as sock,
+        ):
+            sock.sendall(
+                f"GET /ws/render?x=1 HTTP/1.1\r\nHost: localhost:{tls}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Origin: https://localhost:{tls}\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n".encode()
+            )
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += sock.recv(4096)
+            assert head.startswith(b"HTTP/1.1 101")
+            for frame in (b"\x82\x03abc", *(os.urandom(32 << 10) for _ in range(100))):
+                sock.sendall(frame)
+                got = b""
+                while len(got) < len(frame):
+                    got += sock.recv(1 << 16)
+                assert got == frame
+    for line in (
+        "get /ws/render?x=1 http/1.1", "upgrade: websocket", "connection: upgrade", f"host: localhost:{tls}",
+        f"origin: https://localhost:{tls}", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: https",
+    ):  # fmt: skip
+        assert f"{line}\r\n" in seen[0], line
+    assert "6.6.6.6" not in seen[0]
 
 
 def handshake(proxied: Proxied, path: str, **headers: str) -> str:

@@ -464,10 +464,11 @@ def test_annotations_are_put_read_listed_and_deleted(serve: Serve) -> None:
 def test_annotations_that_cannot_be_had(serve: Serve, tmp_path: Path) -> None:
     served = serve()
     (tmp_path / "annotations.sqlite").write_bytes(b"no database" * 1000)
-    for attempt in (
+    attempts: list[Callable[[], object]] = [
         lambda: read_rois(served.client(), liver(served)),
         lambda: served.client().rois(liver(served), [{"set_name": "s", "geometry": POINT}]),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(flight.FlightUnavailableError, match="cannot be read or kept") as refused:
             attempt()
         assert str(tmp_path) not in str(refused.value)

@@ -113,8 +113,9 @@ def _write_types(file: h5py.File, ordered: Mapping[str, Cells], starts: Mapping[
     for name, dtype in (("Population labels", labels), ("Population range", span), ("Population projections", pair)):
         types[name] = dtype
     rows = [(starts[name], cells.count, cells.number) for name, cells in ordered.items()]
-    # NeuroH5 makes chunks of 512 rows; today's HDF5 refuses chunks larger than a fixed size.
-    types.create_dataset("Populations", data=np.array(rows, span), dtype=types["Population range"])
+    # As NeuroH5 does, not by the committed type, which pyfive cannot follow. (It makes chunks of 512 rows; today's HDF5
+    # refuses chunks larger than a fixed size.)
+    types.create_dataset("Populations", data=np.array(rows, span))
     pairs = [(ordered[pre].number, ordered[post].number) for pre, post in recipe.kernels]
     types.create_dataset(
         "Valid population projections", data=np.array(pairs, pair), dtype=types["Population projections"]

@@ -317,7 +317,8 @@ class Proxied:
 
 def nginx_before(begin: Begin, folder: Path, http: int, flight: int) -> tuple[int, Path]:
     """``deploy/nginx.conf`` with nothing changed but names, ports and files; its port and its certificate."""
-    tls, plain = free_port(), free_port()
+    tls = free_pair()
+    plain = tls + 1
     cert, key = folder / "cert.pem", folder / "key.pem"
     run(
         tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
@@ -467,7 +468,7 @@ def test_nginx_hands_websockets_on(begin: Begin, tmp_path: Path) -> None:
                         connection.sendall(part)
 
         threading.Thread(target=echo, daemon=True).start()
-        tls, cert = nginx_before(begin, tmp_path, listening.getsockname()[1], free_port())
+        tls, cert = nginx_before(begin, tmp_path, listening.getsockname()[1], 1)
         context = ssl.create_default_context(cafile=str(cert))
         with (
             socket.create_connection(("localhost", tls), PATIENCE_S) as plain,

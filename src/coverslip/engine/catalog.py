@@ -89,6 +89,7 @@ class Catalog:
         self._revision = int(time.time() * 1000)
         self._added: list[Row] = []
         self._dropped: dict[str, Root] = {}
+        self._own: list[Path] = []
         self._store: Store | None = None
         self._started = False
         self._recognise = recognise
@@ -144,19 +145,21 @@ class Catalog:
             When it is offered itself.
         """
         real = Path(os.path.realpath(folder))
-        for number, root in enumerate(self.roots):
-            if root.path == real or real in root.path.parents:
-                hint = "Choose a folder of its own; it may be inside one that is offered."
-                raise BadRequest(f"{folder} is offered, and cannot be written to as well", hint)
-            if root.path in real.parents:
-                left_out = root.left_out | {real.relative_to(root.path).as_posix()}
-                self.roots[number] = replace(root, left_out=left_out)
+        self._own.append(real)
+        self.roots[:] = [_without(root, real) for root in self.roots]
 
     def offer_root(self, root: Root) -> Root:
         """Offer one root more while serving, until the server ends; returns it with an alias of its own.
 
         It is looked at in the background (`idle`).
+
+        Raises
+        ------
+        BadRequest
+            When the server itself writes to it.
         """
+        for folder in self._own:
+            root = _without(root, folder)
         with self._lock:
             name, number = f"{DROPPED}{root.alias}", 2
             taken = {other.alias for other in (*self.roots, *self._dropped.values())}
@@ -662,6 +665,16 @@ class Catalog:
             for old in _unused(folder):
                 old.unlink()
         return folder / f"{key}.sqlite"
+
+
+def _without(root: Root, folder: Path) -> Root:
+    """A root without a folder that the server itself writes to."""
+    if root.path == folder or folder in root.path.parents:
+        hint = "Choose a folder of its own; it may be inside one that is offered."
+        raise BadRequest(f"{folder} is offered, and cannot be written to as well", hint)
+    if root.path not in folder.parents:
+        return root
+    return replace(root, left_out=root.left_out | {folder.relative_to(root.path).as_posix()})
 
 
 def _unused(folder: Path) -> Iterator[Path]:

@@ -631,6 +631,20 @@ def test_where_it_is_allowed_more_can_be_added_and_removed(serve: Serve, tmp_pat
     assert len(add(client, str(elsewhere)).added) == 2
 
 
+def test_the_folder_of_uploads_cannot_be_added(serve: Serve, tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere" / "uploads"
+    place.parent.mkdir()
+    served = serve(adding=True, place=place)
+    client = served.client()
+    np.save(place.parent / "a.npy", PIXELS)
+    client.declare("zarr://scratch/@fields/x")
+    client.move("scratch/@fields/x", "READY")
+    for path in (place, place / "scratch", place / "scratch" / "@fields" / "x"):
+        assert "cannot be written to as well" in add(client, str(path)).failed[0].reason
+    (added,) = add(client, str(place.parent)).added
+    assert served.catalog.get(added).name == "a.npy"
+
+
 def test_the_folder_of_uploads_is_not_listed_as_data(serve: Serve) -> None:
     served = serve()
     client = served.client()

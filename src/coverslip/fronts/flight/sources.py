@@ -166,11 +166,11 @@ class SourceDesk:
             root = self._make_root(path, kind)
             if path.is_file():
                 (root.recognise or self._recognise)(path)
+            self._catalog.offer_root(root)
         except CoverslipError as error:
             result.failed.append(AddSourceFailure(path=str(path), reason=str(error)))
             yield result
             return
-        self._catalog.offer_root(root)
         yield from self._waiting(path, lambda: self._catalog.surveyed, call, patient=True)
         for step in self._again([r for r in self._catalog.below(str(path)) if r.status in ("pending", "live")], call):
             if isinstance(step, AddSourceProgress):

@@ -16,6 +16,7 @@ from coverslip.client.errors import CannotConnect, Changed, NotAnswering, WrongT
 from coverslip.client.tls import Trust, presented, reason, speaks_tls, tls_scheme, wrong_certificate
 from coverslip.core import errors
 
+CONNECT_S = 10.0
 PATIENCE_S = 60.0
 """How long a server may say nothing."""
 TRIES = 3
@@ -104,6 +105,11 @@ class Connections:
         for connection in found:
             connection.close()
 
+    def __del__(self) -> None:
+        """Images may outlive their client, and nobody closes what the last of them used."""
+        for connection in getattr(self, "_idle", ()):
+            connection.close()
+
     # -- one request -------------------------------------------------------------------------------------------------
 
     def _ask(self, path: str, content: Any) -> tuple[HTTPConnection, HTTPResponse]:
@@ -141,14 +147,15 @@ class Connections:
     def _opened(self) -> HTTPConnection:
         address = self._target.address
         if not address.tls:
-            connection = HTTPConnection(address.host, address.port, timeout=PATIENCE_S)
+            connection = HTTPConnection(address.host, address.port, timeout=CONNECT_S)
             try:
                 connection.connect()
             except OSError as error:
                 raise self._unreachable(error) from error
+            connection.sock.settimeout(PATIENCE_S)
             return connection
         self._context = self._context or self._trust.context()
-        secured = HTTPSConnection(address.host, address.port, timeout=PATIENCE_S, context=self._context)
+        secured = HTTPSConnection(address.host, address.port, timeout=CONNECT_S, context=self._context)
         try:
             secured.connect()
         except ssl.SSLCertVerificationError as error:
@@ -162,6 +169,7 @@ class Connections:
         if not self._trust.matches(certificate):
             secured.close()
             raise wrong_certificate(address, certificate or b"", self._trust)
+        secured.sock.settimeout(PATIENCE_S)
         return secured
 
     def _keep(self, connection: HTTPConnection, response: HTTPResponse) -> None:

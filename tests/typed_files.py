@@ -106,7 +106,7 @@ def _links(f: h5py.File, path: Path) -> None:
         mini["x"] = np.arange(4)
     f["hard"] = f["g/f4"]
     f["soft"] = h5py.SoftLink("/g/f4")
-    f["g/up"] = h5py.SoftLink("../g/scalar")
+    f["g/up"] = h5py.SoftLink("scalar")
     f["dangling"] = h5py.SoftLink("/nope")
     f["circle"] = h5py.SoftLink("/circle")
     f["external"] = h5py.ExternalLink("mini.h5", "/x")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,12 @@ from coverslip.core.ranges import Ranges
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.tree import MemoryGroup
 from coverslip.core.typed import TypedFile
+from coverslip.formats.trees.hdf5_open import SIGNATURE, SWMR_WRITER, WRITER, Bytes, Unmarked, marks
 
 if TYPE_CHECKING:
     from coverslip.formats.trees.hdf5_objects import H5Objects
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 BROKEN = "The file looks truncated or damaged, or needs a compression filter that is not installed."
-WRITER, SWMR_WRITER = 1, 4
 BEING_WRITTEN = "being_written"
 PREAD_BYTES = 1 << 24
 """One system call reads at most this much."""
@@ -70,13 +69,15 @@ class H5Source(Source):
         self._path = path
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         try:
-            self._file, self.growing = opened(path, self._fd)
             stat = os.fstat(self._fd)
+            self.etag, self.modified_s = file_etag(stat), stat.st_mtime
+            self._place = (stat.st_dev, stat.st_ino)
+            self._file, self.growing = opened(path, self._fd, _others(self._place, self.etag))
         except BaseException:
             os.close(self._fd)
             self._fd = -1
             raise
-        self.etag, self.modified_s = file_etag(stat), stat.st_mtime
+        _open.setdefault(self._place, []).append(self.etag)
         self.root: Group = H5Group(self._file, self)
 
     growing = False
@@ -129,6 +130,7 @@ class H5Source(Source):
             self._fd = -1
             self._file.close()
             self._let_go()
+            self._forget()
 
     def _let_go(self) -> None:
         # Tree and source hold each other. Left to the garbage collector, h5py's objects would be ended in whatever
@@ -138,44 +140,59 @@ class H5Source(Source):
             self._typed.close()
             self._typed = None
 
+    def _forget(self) -> None:
+        with suppress(KeyError, ValueError):
+            _open[self._place].remove(self.etag)
+            if not _open[self._place]:
+                del _open[self._place]
+
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:
             os.close(self._fd)
             self._fd = -1
+            self._forget()
 
 
-def opened(path: Path, fd: int) -> tuple[h5py.File, bool]:
+_open: dict[tuple[int, int], list[str]] = {}
+"""The versions of each file that are open, by device and inode."""
+
+
+def _others(place: tuple[int, int], etag: str) -> bool:
+    """Whether another version of a file is open."""
+    return any(other != etag for other in _open.get(place, ()))
+
+
+def opened(path: Path, fd: int, others: bool = False) -> tuple[h5py.File, bool]:
     """The file without HDF5's lock, and whether a writer that allows readers (SWMR) has it open.
+
+    Parameters
+    ----------
+    others
+        Whether an older version of the file, changed in place, is still open here: HDF5 would take what it read of that
+        for what is in this one.
 
     Raises
     ------
     Unreadable
         While another program writes it in a way that allows no readers.
     """
-    marks = _marks(fd)
-    if marks & SWMR_WRITER:
-        return h5py.File(path, "r", swmr=True, locking=False), True
+    marked = marks(fd)
+    if marked & SWMR_WRITER:
+        return h5py.File(Unmarked(fd), "r"), True
     try:
+        if others:
+            return h5py.File(Bytes(fd), "r"), False
         # Another driver than everybody's: HDF5 would refuse to open a file twice in one process with different locking,
         # and a notebook that serves a file must still be able to read it.
         return h5py.File(path, "r", driver="stdio", locking=False), False
     except (OSError, RuntimeError) as error:
-        if marks & WRITER:
+        if marked & WRITER:
             raise Unreadable(
                 f"{path.name} is being written, or its writer was ended",
                 "Wait until it is closed; h5clear -s takes the mark away.",
                 BEING_WRITTEN,
             ) from error
         raise
-
-
-def _marks(fd: int) -> int:
-    """The consistency flags of a superblock of version 3 (File Format Specification 3.0, II.A.2)."""
-    for at in (0, 512, 1024, 2048):
-        head = os.pread(fd, 12, at)
-        if head[:8] == SIGNATURE:
-            return head[11] if len(head) == 12 and head[8] >= 3 else 0
-    return 0
 
 
 class H5Group(Group):

@@ -535,8 +535,10 @@ class HsdsFront:
                 return packed(of_fields(rows, found), found.type, documents.ids)
             return found if found.exact and found.nbytes > PIECE_BYTES else found.bytes(stop)
 
-        if id and asked.parts[0] != "datasets":
+        if asked.parts[0] != "datasets":
             raise NotFound("Not Found")
+        if asked.method == "POST" and not asked.body:
+            raise BadRequest("POST Value with no body")
         key = ("hsds value", request.url.path, request.url.query, asked.body, asked.binary)
         found = await self._reader.run(key, look, within_s=SHORT_S)
         headers = {"Cache-Control": "no-store"}

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from coverslip.engine.memory import give_back
@@ -29,13 +28,11 @@ class Turn:
         self._size = size
         self.kept = False
 
-    def keep(self, elements: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """A view of the array; the turn ends when nobody holds it any more."""
-        held = elements.reshape(-1).view(np.uint8)
-        ended = weakref.finalize(held, self._budget.give_back, self._size)
+    def keep(self, holder: npt.NDArray[Any]) -> None:
+        """End the turn when nobody holds this very object any more; its views hold the memory, and not it."""
+        ended = weakref.finalize(holder, self._budget.give_back, self._size)
         ended.atexit = False
         self.kept = True
-        return held.view(elements.dtype).reshape(elements.shape)
 
 
 class Budget:

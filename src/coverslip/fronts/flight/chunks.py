@@ -82,7 +82,7 @@ class ChunkReads:
         else:
             with self._budget.turn(size, call) as turn:
                 elements = self._read(tensor, region, box, call.stop())
-                row = batch(turn.keep(elements))
+                row = batch(elements, turn.keep)
         return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(row.schema, [row]))
 
     def _read(self, tensor: Tensor, region: Region, box: Box, stop: Stop) -> npt.NDArray[Any]:

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from coverslip.core import errors
 
@@ -58,7 +58,7 @@ def flight_error(error: Exception) -> Exception:
     from pyarrow import flight
 
     if isinstance(error, flight.FlightError):
-        return error
+        return cast(Exception, error)
     if not isinstance(error, errors.CoverslipError):
         LOG.error("unforeseen error", exc_info=error)
         told = "Something went wrong in the server. Run it with --verbose and report what it prints."
@@ -78,6 +78,7 @@ def flight_error(error: Exception) -> Exception:
 
 
 def _made(kind: Callable[..., Exception], message: str, code: str, reason: str) -> Exception:
+    message = message.encode("utf-8", "replace").decode()  # names on disk are bytes and need not be text
     return kind(message, extra_info=json.dumps({"code": code, "reason": reason}).encode())
 
 

@@ -95,7 +95,7 @@ class Region:
 
     def pack(self) -> bytes:
         """The same as bytes: equal for equal regions."""
-        name = self.array_id.encode("utf-8", "surrogateescape")
+        name = self.array_id.encode()
         head = HEAD.pack(MAGIC, FORMAT, self.version, METHODS.index(self.method), len(self.grid), len(name))
         numbers = (*self.low, *self.high, *self.scale, *self.grid)
         return head + struct.pack(f">{len(numbers)}q", *numbers) + name
@@ -115,7 +115,7 @@ class Region:
                 raise _malformed()
             numbers = struct.unpack_from(f">{NUMBERS * rank}q", data, HEAD.size)
             at = HEAD.size + 8 * NUMBERS * rank
-            name = data[at : at + length].decode("utf-8", "surrogateescape")
+            name = data[at : at + length].decode()
         except (struct.error, UnicodeDecodeError):
             raise _malformed() from None
         low, high, scale, grid = (numbers[i * rank : (i + 1) * rank] for i in range(NUMBERS))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -35,16 +38,21 @@ def message(field: int, data: bytes) -> bytes:
     return bytes((field << 3 | 2,)) + varint(len(data)) + data
 
 
-def batch(elements: npt.NDArray[np.generic]) -> pa.RecordBatch:
+def batch(elements: npt.NDArray[Any], keep: Callable[[npt.NDArray[Any]], None] | None = None) -> pa.RecordBatch:
     """One chunk as the only row of a batch, around the memory of the array itself.
 
     Parameters
     ----------
     elements
         Of any shape, in C order, below 2 GiB.
+    keep
+        Told the object that lives as long as the batch holds the memory.
     """
     size = elements.nbytes
-    data = pa.py_buffer(elements.reshape(-1).view(np.uint8)) if size else EMPTY
+    flat = elements.reshape(-1).view(np.uint8)
+    if keep is not None:
+        keep(flat)
+    data = pa.py_buffer(flat) if size else EMPTY
     offsets = pa.py_buffer(np.array((0, size), "=i4"))
     blob = pa.Array.from_buffers(pa.binary(), 1, [None, offsets, data])
     shape = pa.array([list(elements.shape)], pa.list_(pa.int64()))

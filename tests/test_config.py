@@ -342,3 +342,15 @@ def test_a_type_or_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
         with pytest.raises(CoverslipError, match=told) as raised:
             catalog_of(list(read(tmp_path, f"[[sources]]\n{text}").offered))
         assert isinstance(raised.value, error)
+
+
+def test_uploads_need_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r"server\.writable needs server\.write_dir"):
+        read(tmp_path, "[server]\nwritable = true")
+    with pytest.raises(BadRequest, match=r"server\.upload_ttl must be more than 0"):
+        read(tmp_path, "[server]\nupload_ttl = 0")
+    given = 'write_dir = "up"\nupload_ttl = 60\nadd_source = true'
+    settings = with_config(Settings(), read(tmp_path, f"[server]\nwritable = true\n{given}"))
+    assert (settings.write_dir, settings.writable) == (tmp_path / "up", True)
+    assert (settings.upload_ttl_s, settings.add_source) == (60, True)
+    assert not with_config(Settings(), read(tmp_path, f"[server]\n{given}")).writable

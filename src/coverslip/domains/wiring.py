@@ -15,10 +15,11 @@ from coverslip.domains.projection import Projection
 
 AnyArray = npt.NDArray[Any]
 GOLDEN = (5**0.5 - 1) / 2
-EXACT_PAIRS = 1 << 24
+EXACT_PAIRS = 1 << 22
 """Up to this many pairs of cells all are looked at; of more, a sample of `SAMPLED_PAIRS`."""
 SAMPLED_PAIRS = 1 << 21
-BLOCK_PAIRS = 1 << 21
+BLOCK_PAIRS = 1 << 18
+"""How many distances are looked at together: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,9 @@ def by_distance(
     connections = np.zeros(bins, np.int64)
     for first, sources in projection.blocks(stop):
         destinations = projection.destinations_of(np.arange(first, first + len(sources)))
-        connections += _count(post[destinations] - pre[sources], edges)
+        for at in range(0, len(sources), BLOCK_PAIRS):
+            part = slice(at, at + BLOCK_PAIRS)
+            connections += _count(post[destinations[part]] - pre[sources[part]], edges)
     pairs, sampled = _pairs(pre, post, edges, stop)
     if projection.pre is projection.post:
         pairs[0] = max(pairs[0] - projection.pre.count, 0)  # a cell and itself are no pair
@@ -177,8 +180,11 @@ def _pairs(pre: AnyArray, post: AnyArray, edges: AnyArray, stop: Stop) -> tuple[
         return found, False
     if total > EXACT_PAIRS:
         rng = np.random.default_rng(0)
-        a, b = (cells[rng.integers(0, len(cells), SAMPLED_PAIRS)] for cells in (pre, post))
-        return _count(a - b, edges) * (total / SAMPLED_PAIRS), True
+        for _ in range(0, SAMPLED_PAIRS, BLOCK_PAIRS):
+            stop.check()
+            a, b = (cells[rng.integers(0, len(cells), BLOCK_PAIRS)] for cells in (pre, post))
+            found += _count(a - b, edges)
+        return found * (total / SAMPLED_PAIRS), True
     step = max(1, BLOCK_PAIRS // len(pre))
     for first in range(0, len(post), step):
         stop.check()
@@ -187,9 +193,12 @@ def _pairs(pre: AnyArray, post: AnyArray, edges: AnyArray, stop: Stop) -> tuple[
 
 
 def _count(apart: AnyArray, edges: AnyArray) -> AnyArray:
-    distance = np.sqrt((apart.astype(np.float32) ** 2).sum(axis=-1))
-    counts: AnyArray = np.histogram(distance[np.isfinite(distance)], edges)[0]
-    return counts
+    """How many of some distances, given by axis, are in each of equally wide bins; those beyond all are in none."""
+    bins, reach = len(edges) - 1, edges[-1]
+    distance = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    distance = distance[distance <= np.float32(reach)]  # none that is not known, either
+    found = np.minimum((distance * (bins / reach)).astype(np.int32), bins - 1)
+    return np.bincount(found, minlength=bins)
 
 
 def binned_matrix(

@@ -80,9 +80,9 @@ class Handle:
 
             cells, connections = (self.path / name for name in self.names())
             return NeuroH5Reader(cells, connections, self._comm)
-        from coverslip.formats import open_source
+        from coverslip.formats.neural_system import FORMAT
 
-        source = open_source(self.path)
+        source = FORMAT.open(self.path)
         try:
             network = Network(source.root)
         except CoverslipError:

@@ -228,3 +228,18 @@ def test_large_stored_chunks_are_sent_in_pieces(serve: Serve, tmp_path: Path) ->
     ):
         answer = client.get("/zarr/a/0/c/0/0/0", headers={"range": span})
         assert (answer.status_code, answer.content == part) == (status, True), span
+
+
+def test_only_pictures_are_told_to_be_coloured(serve: Serve, tmp_path: Path) -> None:
+    """Vitessce takes the rendering model ``color`` for red, green and blue."""
+    rng = np.random.default_rng(3)
+    tifffile.imwrite(tmp_path / "rgb.tif", rng.integers(0, 255, (40, 30, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(tmp_path / "two.ome.tif", rng.integers(0, 255, (2, 40, 30), np.uint8), metadata={"axes": "CYX"})
+    client = serve(tmp_path)
+
+    def omero(id: str) -> dict[str, Any]:
+        found: dict[str, Any] = client.get(f"/zarr/{id}/zarr.json").json()["attributes"]["ome"]["omero"]
+        return found
+
+    assert omero("rgb")["rdefs"] == {"model": "color"}
+    assert "rdefs" not in omero("two.ome")

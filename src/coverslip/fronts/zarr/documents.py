@@ -90,7 +90,9 @@ def image_attributes(image: Image) -> dict[str, Any]:
         ome["image-label"] = {"version": VERSION}
     else:
         info = image.array.spec.dtype
-        ome["omero"] = {"channels": [_channel(c, info) for c in image.channels], "rdefs": {"model": "color"}}
+        ome["omero"] = {"channels": [_channel(c, info) for c in image.channels]}
+        if image.rgb:  # Vitessce takes the model for the picture's: three channels that are red, green and blue
+            ome["omero"]["rdefs"] = {"model": "color"}
     return {"ome": ome}
 
 

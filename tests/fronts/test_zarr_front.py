@@ -237,9 +237,12 @@ def test_only_pictures_are_told_to_be_coloured(serve: Serve, tmp_path: Path) -> 
     tifffile.imwrite(tmp_path / "two.ome.tif", rng.integers(0, 255, (2, 40, 30), np.uint8), metadata={"axes": "CYX"})
     client = serve(tmp_path)
 
-    def omero(id: str) -> dict[str, Any]:
+    ids = {source["name"]: source["source_id"] for source in client.get("/api/sources").json()}
+
+    def omero(name: str) -> dict[str, Any]:
+        id = ids[name]
         found: dict[str, Any] = client.get(f"/zarr/{id}/zarr.json").json()["attributes"]["ome"]["omero"]
         return found
 
-    assert omero("rgb")["rdefs"] == {"model": "color"}
-    assert "rdefs" not in omero("two.ome")
+    assert omero("rgb.tif")["rdefs"] == {"model": "color"}
+    assert "rdefs" not in omero("two.ome.tif")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,9 +14,10 @@ import numpy as np
 import pytest
 
 import network_files
-from coverslip.core.errors import CoverslipError, Damaged, NotFound
+from coverslip.core.errors import CoverslipError, Damaged, NotFound, Unsupported
 from coverslip.domains.networks import Network, is_network
 from coverslip.domains.projection import Projection
+from coverslip.domains.wiring import by_distance, sample
 from coverslip.engine.sidecar import Shelf, Sidecar
 from coverslip.formats import open_source
 from coverslip.testing.networks import culture, write_system
@@ -275,3 +279,57 @@ def test_values_that_lie_far_apart(small: Path) -> None:
     projection = opened(small).projection("EXC", "EXC")
     wanted = np.array([199_999, 3, 100_000, 4, 3])
     assert projection.values("Synapses/syn_id", wanted).tolist() == wanted.tolist()
+
+
+def test_sizes_that_no_machine_holds(small: Path) -> None:
+    """What a damaged or hostile file claims to have is not made room for."""
+    original = small.read_bytes()
+    spoilt(small, rows(NAMES, (0, 2_000_000_000, 10), (2_000_000_000, 4, 11)))
+    with pytest.raises(Unsupported, match="cells"):
+        opened(small)
+    for name in ("Destination Pointer", "Destination Block Index"):
+        small.write_bytes(original)
+        with h5py.File(small, "a") as file:
+            edges = file["Projections/EXC/EXC/Edges"]
+            del edges[name]
+            edges.create_dataset(name, (1 << 40,), "u8", chunks=(1 << 16,))
+        with pytest.raises(Damaged, match="more destinations"):
+            opened(small).projection("EXC", "EXC").inputs(0)
+    small.write_bytes(original)
+    with h5py.File(small, "a") as file:
+        group = file["Populations/EXC/Generated Coordinates/X Coordinate"]
+        for name in ("Cell Index", "Attribute Value"):
+            del group[name]
+            group.create_dataset(name, (1 << 40,), "u4", chunks=(1 << 16,))
+    with pytest.raises(Damaged, match="more cells"):
+        _ = opened(small).coordinates
+
+
+LOOKS: list[Callable[[Network], object]] = [
+    lambda n: n.coordinates,
+    lambda n: n.n_edges,
+    lambda n: n.projection("EXC", "INH").csr(),
+    lambda n: n.projection("EXC", "EXC").inputs(2),
+    lambda n: by_distance(n, n.projection("INH", "EXC"), 9),
+    lambda n: sample(list(n.projections.values()), 50),
+]
+
+
+def test_bytes_changed_at_random_give_errors_of_ours(small: Path) -> None:
+    whole = small.read_bytes()
+    used = [at for at, byte in enumerate(whole) if byte]
+    draw = random.Random(3)
+    for _ in range(20):
+        data = bytearray(whole)
+        for _ in range(draw.choice((1, 4, 20))):
+            data[draw.choice(used)] = draw.randrange(256)
+        small.write_bytes(data)
+        with suppress(CoverslipError):
+            source = open_source(small)
+            try:
+                network = Network(source.root)
+                for look in LOOKS:
+                    with suppress(CoverslipError):
+                        look(network)
+            finally:
+                source.close()

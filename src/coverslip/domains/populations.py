@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverslip.core.errors import Damaged, NotFound
+from coverslip.core.errors import Damaged, NotFound, TooLarge, Unsupported
 from coverslip.core.node import Array, Group
 
 AnyArray = npt.NDArray[Any]
 WRITE_AGAIN = "The file was not written completely; write it again."
 FIELDS = ("Start", "Count", "Population")
-MOST_CELLS = 1 << 32
+MOST_CELLS = 1 << 26
+"""Networks of more cells are refused: a table of them would not fit, and a damaged file may claim any number."""
+MOST_VALUES = 1 << 28
+"""Of more values nothing is computed for each cell."""
+LAST_GID = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ def read_populations(root: Group) -> dict[str, Population]:
     ------
     Damaged
         When there is no such table, its numbers have no names, or its ranges overlap.
+    Unsupported
+        When there are too many cells.
     """
     types = root.group("H5Types")
     if types is None:
@@ -80,6 +86,8 @@ def read_populations(root: Group) -> dict[str, Population]:
     names = enumeration(dtype, "Population")
     if not names:
         raise Damaged("The numbers of H5Types/Populations have no names", "They are an enumeration in NeuroH5's files.")
+    if table.spec.shape[0] > 1 << 16:  # more than the enumeration has numbers
+        raise Damaged("H5Types/Populations has too many rows", WRITE_AGAIN)
     rows = np.sort(table.read_all(), order=["Start", "Count"])
     found: dict[str, Population] = {}
     offset, last = 0, 0
@@ -88,10 +96,12 @@ def read_populations(root: Group) -> dict[str, Population]:
         name = names.get(number)
         if name is None:
             raise Damaged(f"Population {number} has no name in H5Types", WRITE_AGAIN)
-        if name in found or start < last or start + count > MOST_CELLS:
+        if name in found or start < last or start + count > LAST_GID:
             raise Damaged(f"The range of population {name!r} overlaps another's or is too long", WRITE_AGAIN)
         found[name] = Population(name, number, start, count, offset)
         offset, last = offset + count, start + count
+    if offset > MOST_CELLS:
+        raise Unsupported(f"This network has {offset:,} cells", f"coverslip reads up to {MOST_CELLS:,}.")
     return found
 
 
@@ -147,6 +157,8 @@ class Attribute:
     @cached_property
     def cells(self) -> AnyArray:
         """The cells that have it, relative to the population's start; int64 ``(n,)``."""
+        if self._cells.spec.shape[0] > self.population.count:
+            raise Damaged(f"{self.key} has more cells than {self.population.name}", WRITE_AGAIN)
         cells = self._cells.read_all().astype(np.int64)
         if len(cells) and not 0 <= int(cells.min()) <= int(cells.max()) < self.population.count:
             raise Damaged(f"{self.key} names cells that {self.population.name} does not have", WRITE_AGAIN)
@@ -158,6 +170,8 @@ class Attribute:
         if self._pointer is None:
             pointer = np.arange(len(self.cells) + 1, dtype=np.int64)
         else:
+            if self._pointer.spec.shape != (len(self.cells) + 1,):
+                raise Damaged(f"The pointers of {self.key} of {self.population.name} are wrong", WRITE_AGAIN)
             pointer = self._pointer.read_all().astype(np.int64)
         fits = len(pointer) == len(self.cells) + 1 and pointer[0] >= 0 and pointer[-1] <= self.n_values
         if not fits or (np.diff(pointer) < 0).any():
@@ -189,6 +203,8 @@ class Attribute:
         if how == "count":
             out[self.cells] = lengths
             return out
+        if self.n_values > MOST_VALUES:
+            raise TooLarge(f"{self.key} has {self.n_values:,} values", f"At most {MOST_VALUES:,} are looked at.")
         values = self.values().astype(np.float64)
         held = lengths > 0
         cells, starts = self.cells[held], self.pointer[:-1][held]

@@ -22,12 +22,13 @@ from coverslip.core.errors import Damaged, NotFound
 from coverslip.core.node import Array, Group
 from coverslip.core.stop import NEVER, Stop
 from coverslip.domains.outgoing import Outgoing, build, keep_attributes, load
-from coverslip.domains.populations import WRITE_AGAIN, Population
+from coverslip.domains.populations import MOST_CELLS, WRITE_AGAIN, Population
 from coverslip.engine.sidecar import Shelf
 
 AnyArray = npt.NDArray[Any]
 BLOCK_EDGES = 1 << 22
 """How many edges are read between two looks at whether anybody still waits."""
+MOST_ROWS = MOST_CELLS + 1
 MOST_INDEXED = 1 << 28
 """Projections with more edges have no index by source; it takes 8 bytes for each edge."""
 
@@ -77,6 +78,9 @@ class Projection:
         self._begin = edges.array("Destination Block Pointer")
         self._pointer = edges.array("Destination Pointer")
         self._sources = edges.array("Source Index")
+        for array in (self._first, self._begin, self._pointer, self._sources):
+            if len(array.spec.shape) != 1 or array.spec.dtype.kind not in "iu":
+                raise Damaged(f"The edges of {self.name} are no lists of numbers", WRITE_AGAIN)
         self._outgoing: Outgoing | None = None
         self._lock = threading.Lock()
 
@@ -108,6 +112,8 @@ class Projection:
 
         Rows without edges are among them. A row that no block holds is given none.
         """
+        if max(a.spec.shape[0] for a in (self._first, self._begin, self._pointer)) > MOST_ROWS:
+            raise Damaged(f"{self.name} lists more destinations than there can be", WRITE_AGAIN)
         first, begin, pointer = (a.read_all().astype(np.int64) for a in (self._first, self._begin, self._pointer))
         if not len(first) or not len(pointer):
             return np.empty(0, np.int64), np.zeros(1, np.int64)

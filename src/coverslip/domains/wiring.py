@@ -158,7 +158,7 @@ def by_distance(
         The largest distance; that of the network's farthest corners when None.
     """
     bounds = network.bounds
-    far = float(np.linalg.norm(bounds[1] - bounds[0])) if bounds is not None else 0.0
+    far = float(np.linalg.norm(bounds[1].astype(float) - bounds[0])) if bounds is not None else 0.0
     edges = np.linspace(0.0, reach or far or 1.0, bins + 1)
     pre, post = (network.coordinates[p.rows] for p in (projection.pre, projection.post))
     connections = np.zeros(bins, np.int64)
@@ -195,8 +195,9 @@ def _pairs(pre: AnyArray, post: AnyArray, edges: AnyArray, stop: Stop) -> tuple[
 def _count(apart: AnyArray, edges: AnyArray) -> AnyArray:
     """How many of some distances, given by axis, are in each of equally wide bins; those beyond all are in none."""
     bins, reach = len(edges) - 1, edges[-1]
-    distance = np.sqrt(np.einsum("ij,ij->i", apart, apart))
-    distance = distance[distance <= np.float32(reach)]  # none that is not known, either
+    with np.errstate(over="ignore", invalid="ignore"):
+        distance = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    distance = distance[np.isfinite(distance) & (distance <= float(reach))]
     found = np.minimum((distance * (bins / reach)).astype(np.int32), bins - 1)
     return np.bincount(found, minlength=bins)
 

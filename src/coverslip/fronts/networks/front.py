@@ -63,6 +63,7 @@ class NetworksFront:
         self._reader = reader
         self._cache = cache
         self._version = version
+        self._background = Reader(1)  # one index at a time, and never in the way of who waits
         self._indexing: dict[tuple[str, str], asyncio.Task[None]] = {}
 
         def network_of(source: Source) -> Network:
@@ -123,7 +124,7 @@ class NetworksFront:
                 projection.index(stop)
 
         try:
-            await self._reader.run(("index", network), work, "slow")
+            await self._background.run(("index", network), work)
         except CoverslipError as error:  # without an index everything is answered, too
             LOG.info("%s has no index by source: %s", id, error.message)
 
@@ -131,6 +132,7 @@ class NetworksFront:
         """End what is done in the background."""
         for task in self._indexing.values():
             task.cancel()
+        self._background.close()
 
 
 def answer_of(network: Network, what: str, query: Query, stop: Stop) -> Answer:

@@ -152,7 +152,7 @@ def test_a_full_file_says_all_this(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
-    assert with_config(Settings(), read(tmp_path, "")) == Settings()
+    assert with_config(Settings(), read(tmp_path, "")) == Settings(config_file=tmp_path / "coverslip.toml")
 
 
 def test_files_of_biopb_load_with_a_note_for_each_key_without_meaning(tmp_path: Path) -> None:
@@ -214,8 +214,9 @@ def test_tables_of_biopbs_other_programs_are_passed_over_in_its_own_file_only(tm
     config = read(tmp_path, text, "biopb.toml")
     assert config.server.port == 8815
     assert config.notes == ("biopb.toml: [tensor_browser] has no meaning here",)
-    with pytest.raises(BadRequest, match="tensor_browser"):
-        read(tmp_path, text)
+    assert read(tmp_path, text).notes == (), "in ours it is the client's"
+    with pytest.raises(BadRequest, match="mcp"):
+        read(tmp_path, "[mcp]\nport = 1\n")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ from coverslip.engine.overrides import Override
 CODE = "bad_configuration"
 REMOTE = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_PLACE = re.compile(r"([a-z_.\[\]0-9]+):? (.*)", re.DOTALL)
+"""A line about a problem begins with the key."""
+CLIENTS = "tensor_browser"
+"""The table that the client keeps in the same file."""
 COLOR = re.compile(r"#?[0-9A-Fa-f]{6}")
 ELSEWHERE: dict[str, frozenset[str]] = {
     "server": frozenset(
@@ -173,6 +177,8 @@ class Config(msgspec.Struct, frozen=True):
         Its tables.
     notes
         One line for each key that has no meaning here.
+    file
+        Where it was read from, or None.
     """
 
     server: ServerTable = ServerTable()
@@ -181,6 +187,7 @@ class Config(msgspec.Struct, frozen=True):
     credentials: CredentialsTable = CredentialsTable()
     sources: tuple[SourceTable, ...] = ()
     notes: tuple[str, ...] = ()
+    file: str | None = None
 
     @property
     def offered(self) -> tuple[SourceTable, ...]:
@@ -219,15 +226,28 @@ def load(file: Path) -> Config:
         When it is not TOML, a key is unknown or a value impossible; names the file and the key.
     """
     try:
-        text = file.read_text("utf-8")
-        given = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        given = decoded(file.read_text("utf-8"), file)
     except FileNotFoundError as error:
         raise NotFound(f"There is no configuration {file}", "Check the path.") from error
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise _wrong(file, str(error), "See docs/reference/configuration.md.") from error
     except OSError as error:
         raise Unreadable(f"Cannot read {file}: {error.strerror}", "Check who may read it: ls -l.") from error
-    return read(given, file)
+    return msgspec.structs.replace(read(given, file), file=str(file.absolute()))
+
+
+def decoded(text: str, file: Path) -> Any:
+    """What the text of a configuration file says.
+
+    Raises
+    ------
+    BadRequest
+        When it is neither TOML nor, in a file called so, JSON.
+    """
+    try:
+        return json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise _wrong(file, str(error), "See docs/reference/configuration.md.") from error
 
 
 def read(given: Any, file: Path) -> Config:
@@ -257,6 +277,24 @@ def read(given: Any, file: Path) -> Config:
     return msgspec.structs.replace(found, server=server, sources=sources, notes=tuple(notes))
 
 
+def faults(given: Mapping[str, Any], file: Path) -> list[tuple[str, str]]:
+    """Every key for which `read` would refuse this, and what is wrong with it; one for which a value has no sense."""
+    unknown: list[str] = []
+    known = {t: v for t, v in given.items() if file.stem != "biopb" or t in {*ELSEWHERE, *TABLES}}
+    kept = _check(known, "", "", unknown, [])
+    split = (line.partition(", ") for line in unknown)
+    found = [(place, f"unknown key{', ' if told else ''}{told}") for place, _, told in split]
+    try:
+        config = msgspec.convert(kept, Config)
+    except msgspec.ValidationError as error:
+        place, _, told = _where(str(error)).rpartition(": ")
+        return [*found, (place, told)]
+    for problem in _problems(config):
+        named = _PLACE.match(problem)
+        found.append((named[1], named[2]) if named else ("", problem))
+    return found
+
+
 def _check(given: Mapping[str, Any], table: str, shown: str, unknown: list[str], notes: list[str]) -> dict[str, Any]:
     """The keys that are known here; others are told."""
     fields = {f.name for f in msgspec.structs.fields(TABLES[table])} if table in TABLES else set()
@@ -266,6 +304,8 @@ def _check(given: Mapping[str, Any], table: str, shown: str, unknown: list[str],
     kept: dict[str, Any] = {}
     for key, value in given.items():
         inner, place = f"{table}.{key}".lstrip("."), f"{shown}.{key}".lstrip(".")
+        if not table and key == CLIENTS:
+            continue
         if key in elsewhere:
             notes.append(f"{place} has no meaning here")
         elif not table and key in ELSEWHERE and key not in fields:

@@ -74,6 +74,8 @@ class Settings:
         Whether who has the token may offer further files and folders of this machine.
     log_level
         Least level of what the server logs (``INFO``); None = it prints what a person at a terminal needs.
+    config_file
+        The configuration file that it was started with, or None.
     """
 
     host: str = "127.0.0.1"
@@ -100,6 +102,7 @@ class Settings:
     tls_names: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     dev: bool = False
+    config_file: Path | None = None
 
     @property
     def encrypted(self) -> bool:
@@ -130,6 +133,7 @@ def with_config(settings: Settings, config: Config) -> Settings:
         "add_source": config.server.add_source or None,
         "catalog": config.catalog,
         "credentials": credentials_of(config),
+        "config_file": Path(config.file) if config.file is not None else None,
     }
     return replace(settings, **{name: value for name, value in given.items() if value is not None})
 

@@ -26,6 +26,8 @@ class ByteCache(Generic[T]):
         self._held = 0
         self._values: OrderedDict[str, T] = OrderedDict()
         self._lock = threading.Lock()
+        self.hits = self.misses = 0
+        """How often a value that was asked for was there, and was not."""
 
     @property
     def nbytes(self) -> int:
@@ -41,7 +43,10 @@ class ByteCache(Generic[T]):
         """The value of ``key``, or None."""
         with self._lock:
             value = self._values.get(key)
-            if value is not None:
+            if value is None:
+                self.misses += 1
+            else:
+                self.hits += 1
                 self._values.move_to_end(key)
             return value
 

@@ -13,7 +13,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import settle
 from starlette.testclient import TestClient
 
 import network_files
@@ -307,7 +306,6 @@ def test_a_lone_file_and_the_peers_system(serve: Any, tmp_path: Path) -> None:
     assert lone["electrodes"] is None
     places = client.get(f"/api/networks/{rows['lone.h5']['source_id']}/coordinates").content
     assert np.isnan(np.frombuffer(places, "<f4")).all()
-    settle(tmp_path)
 
 
 def test_damage_is_told(serve: Any, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from coverslip.core.typed import (
     is_flat,
     value_dtype,
 )
+from coverslip.domains.objects import Objects
 from coverslip.fronts.hsds.ids import COLLECTIONS, ID, Ids
 from coverslip.fronts.hsds.types import JSON, creation_json, shape_json, type_json
 from coverslip.fronts.hsds.values import plain, to_json
@@ -39,7 +40,6 @@ INLINE_ALL_BYTES = 1 << 20
 GATHER_S = 1.5
 """How long descriptions of objects are gathered for one answer; a client asks for the others one by one."""
 GATHER_OBJECTS = 20_000
-DEEPEST_LINKS = 64
 
 
 class Gone(NotFound):
@@ -48,19 +48,12 @@ class Gone(NotFound):
     code = "gone"
 
 
-class Documents:
-    """What HSDS tells of one version of a file.
-
-    Parameters
-    ----------
-    file
-        The file.
-    """
+class Documents(Objects):
+    """What HSDS tells of one version of a file."""
 
     def __init__(self, file: TypedFile) -> None:
-        self.file = file
+        super().__init__(file)
         self.ids = Ids(file)
-        self._infos: dict[int, DatasetInfo] = {}
 
     # --- finding --------------------------------------------------------------------------------------------------
 
@@ -81,52 +74,6 @@ class Documents:
             if not self.ids.current(id):
                 raise Gone("This id is of another file, or the file has changed since", "Open the domain again.")
             raise NotFound(f"There is no object {id}")
-        return found
-
-    def resolve(
-        self, path: str, start: Target | None = None, soft: bool = False, external: Outside | None = None
-    ) -> tuple[Documents, Target]:
-        """The object at a path, and the file it is in.
-
-        Parameters
-        ----------
-        start
-            Where a relative path begins; the root when left out.
-        soft
-            Whether to follow soft links.
-        external
-            Opens the file of an external link; None not to follow those.
-        """
-        return self._resolve(path, start, soft, external, DEEPEST_LINKS)
-
-    def _resolve(
-        self, path: str, start: Target | None, soft: bool, external: Outside | None, left: int
-    ) -> tuple[Documents, Target]:
-        if left <= 0:
-            raise BadRequest("The links of this path lead in a circle")
-        here: Target = self.file.top if start is None or path.startswith("/") else start
-        parts = [part for part in path.split("/") if part not in ("", ".")]
-        for number, part in enumerate(parts):
-            link = self.file.link(here.address, part) if here.kind == "group" else None
-            if link is None:
-                raise NotFound(f"There is no {path[:200]!r}")
-            rest = "/".join(parts[number + 1 :])
-            if link.target is not None:
-                here = link.target
-            elif link.kind == "soft" and soft:
-                return self._resolve(f"{link.path}/{rest}", here, soft, external, left - 1)
-            elif link.kind == "external" and external is not None:
-                other = external(link.file)
-                return other._resolve(f"/{link.path}/{rest}", None, soft, external, left - 1)
-            else:
-                raise BadRequest(f"{part!r} is a {link.kind} link, and those are not followed here")
-        return self, here
-
-    def info(self, target: Target) -> DatasetInfo:
-        """What a data set is."""
-        found = self._infos.get(target.address)
-        if found is None:
-            found = self._infos[target.address] = self.file.info(target.address)
         return found
 
     # --- objects --------------------------------------------------------------------------------------------------
@@ -294,9 +241,6 @@ class Documents:
             "metadata_bytes": 0,
             "md5_sum": "",
         }
-
-
-Outside = Callable[[str], Documents]
 
 
 def _inlined(kind: Datatype) -> bool:

@@ -16,10 +16,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from coverslip.core.errors import BadRequest, CoverslipError, Forbidden, NotFound, TooLarge, UnsafeLink, Unsupported
+from coverslip.core.errors import BadRequest, CoverslipError, Forbidden, NotFound, TooLarge
 from coverslip.core.node import Source
 from coverslip.core.stop import NEVER, Stop
-from coverslip.core.typed import Target, TypedFile
+from coverslip.core.typed import Target
+from coverslip.domains.objects import outside, typed_of
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.files import Files, Place
 from coverslip.engine.read import SHORT_S, Reader
@@ -45,17 +46,8 @@ Query = Mapping[str, str]
 
 
 def documents_of(source: Source) -> Documents:
-    """What HSDS tells of an opened file.
-
-    Raises
-    ------
-    Unsupported
-        When its format knows no typed objects.
-    """
-    typed = getattr(source, "typed", None)
-    if not isinstance(typed, TypedFile):
-        raise Unsupported("This file cannot be shown as a domain")
-    return Documents(typed)
+    """What HSDS tells of an opened file."""
+    return Documents(typed_of(source))
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,33 +287,10 @@ class HsdsFront:
         content["hrefs"] = self._hrefs(asked, self="/".join(asked.parts), home="")
         return _body_of(content)
 
-    def _outside(self, asked: Asked) -> Callable[[str], Documents]:
-        """Opens the files of external links: beside the file that has the link, and only what is offered."""
-        folder = asked.domain.rpartition("/")[0]
-
-        def opened(file: str) -> Documents:
-            parts = [part for part in (file if file.startswith("/") else f"{folder}/{file}").split("/") if part]
-            path: list[str] = []
-            for part in parts:
-                if part == "..":
-                    if not path:
-                        raise UnsafeLink(f"The external link to {file[:200]!r} leads outside the data")
-                    path.pop()
-                elif part != ".":
-                    path.append(part)
-            try:
-                place = self._files.find("/" + "/".join(path))
-            except CoverslipError as error:
-                raise UnsafeLink(f"The external link to {file[:200]!r} leads to nothing that is offered") from error
-            if place.folder:
-                raise UnsafeLink(f"The external link to {file[:200]!r} leads to a folder")
-            return self._files.entry(place).view(documents_of)[0]
-
-        return opened
-
     def _follow(self, asked: Asked, documents: Documents, path: str, start: Target | None) -> tuple[Documents, Target]:
         soft = truth(asked.query, "follow_soft_links", True)
-        external = self._outside(asked) if truth(asked.query, "follow_external_links") else None
+        follow = truth(asked.query, "follow_external_links")
+        external = outside(self._files, asked.domain, documents_of) if follow else None
         return documents.resolve(path, start, soft, external)
 
     def _by_path(self, asked: Asked, documents: Documents, collection: str | None = None) -> Body:

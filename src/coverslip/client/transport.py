@@ -61,7 +61,7 @@ class Transport(Protocol):
     def read(
         self, image: Description, level: int, start: Index, stop: Index, out: npt.NDArray[Any] | None = None
     ) -> npt.NDArray[Any]:
-        """The box from ``start`` to ``stop`` of a level, in an array of our own: ``out`` where it is given."""
+        """The box from ``start`` to ``stop`` of a level, in ``out`` where it is given; else not to be written to."""
 
     def cancel(self) -> None:
         """End what is being read."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from surroundings import free_port
 
 from coverslip.cli.main import cli
 from coverslip.companion import Launch, two_ports
-from coverslip.core.errors import CannotListen, NotFound
+from coverslip.core.errors import CannotListen, Forbidden, NotFound
 from coverslip.server import listen
 from coverslip.systems import System, predefined
 from coverslip.systems.connection import VARIABLE
@@ -117,37 +118,50 @@ def two_free() -> int:
     return port
 
 
-def test_the_servers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The seed's page, followed word by word, but for the import that nobody needs."""
-    port = two_free()
+@contextmanager
+def started(*command: str) -> Iterator[list[str]]:
+    """A server; the lines it prints until it is ready. Interrupted at the end, and gone then."""
     process = subprocess.Popen(
-        [*LAUNCH, f"port={port}", f"root_dir={root}"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
     try:
         assert process.stdout is not None
-        lines = []
+        lines: list[str] = []
         while not lines or "Ctrl+C" not in lines[-1]:
             lines.append(process.stdout.readline())
             assert lines[-1], process.stderr.read() if process.stderr else ""
-        printed = "".join(lines)
-        connection = json.loads(re.findall(r"LIVN_HSDS='(.+)'", printed)[0])
+        yield lines
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert errors.strip() == ""
+
+
+def same(served: System, local: System) -> None:
+    assert served.backend == "h5pyd"
+    assert served.population_ranges == local.population_ranges
+    assert (served.neuron_coordinates == local.neuron_coordinates).all()
+    assert (served.connectivity_matrix() != local.connectivity_matrix()).nnz == 0
+    assert served.weight_names == local.weight_names
+    assert vars(served.cells_meta_data) == vars(local.cells_meta_data)
+    assert [g for g, _ in served.synapses("INH")] == [g for g, _ in local.synapses("INH")]
+    assert (served.electrodes == local.electrodes).all()
+
+
+def test_the_servers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seed's page, followed word by word, but for the import that nobody needs."""
+    port = two_free()
+    with started(*LAUNCH, f"port={port}", f"root_dir={root}") as lines:
+        connection = json.loads(re.findall(r"LIVN_HSDS='(.+)'", "".join(lines))[0])
         assert connection == {"endpoint": f"http://localhost:{port}"}
         assert answers(f"http://localhost:{port + 1}/systems") == ["EI1"]
         with h5pyd.File("/EI1/cells.h5", "r", endpoint=f"http://localhost:{port}") as file:
             assert list(file["Populations"].keys()) == ["EXC", "INH"]
             assert [tuple(row) for row in file["H5Types/Populations"][:].tolist()] == [(0, 8, 10), (8, 2, 11)]
-        local = System(root / "EI1", backend="local")
         monkeypatch.setenv(VARIABLE, json.dumps(connection))
         with System("systems/graphs/EI1") as served:
-            assert served.backend == "h5pyd"
-            assert served.population_ranges == local.population_ranges
-            assert (served.neuron_coordinates == local.neuron_coordinates).all()
-            assert (served.connectivity_matrix() != local.connectivity_matrix()).nnz == 0
-            assert served.weight_names == local.weight_names
-            assert vars(served.cells_meta_data) == vars(local.cells_meta_data)
-            assert [g for g, _ in served.synapses("INH")] == [g for g, _ in local.synapses("INH")]
-            assert (served.electrodes == local.electrodes).all()
+            same(served, System(root / "EI1", backend="local"))
         again = subprocess.run(
             [*LAUNCH, f"port={port}", f"root_dir={root}"],
             capture_output=True, text=True, check=False, timeout=PATIENCE_S,
@@ -155,18 +169,38 @@ def test_the_servers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert again.returncode == 1
         assert "already in use" in again.stderr
         assert "Traceback" not in again.stderr
-    finally:
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 130
-    assert errors.strip() == ""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)):
-                break
-    else:
-        raise AssertionError("the port is still taken")
+    for taken in (port, port + 1):
+        listen("127.0.0.1", taken).close()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # h5pyd leaves its connection to the garbage collector
+def test_with_a_token(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "t" * 24
+    with started(*LAUNCH, f"port={two_free()}", f"root_dir={root}", "--token", token) as lines:
+        connection = json.loads(re.findall(r"LIVN_HSDS='(.+)'", "".join(lines))[0])
+        assert connection["password"] == token
+        monkeypatch.setenv(VARIABLE, json.dumps(connection))
+        with System("EI1") as served:
+            same(served, System(root / "EI1", backend="local"))
+        for wrong in ({"password": "x" * 24}, {"username": None, "password": None}):
+            monkeypatch.setenv(VARIABLE, json.dumps(connection | wrong))
+            system = System(root / "EI1")
+            for read in (lambda s: s.populations, lambda s: s.elements):
+                with pytest.raises(Forbidden):
+                    read(system)
+        del system
+        gc.collect()
+
+
+def test_beside_everything_else(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`coverslip serve` speaks the same at /hsds and /files."""
+    port = free_port()
+    serve = [*LAUNCH[:3], "serve", str(root), "--port", str(port), "--no-browser"]
+    with started(*serve):
+        base = f"http://127.0.0.1:{port}"
+        monkeypatch.setenv(VARIABLE, json.dumps({"endpoint": f"{base}/hsds", "files_endpoint": f"{base}/files"}))
+        with System("EI1") as served:
+            same(served, System(root / "EI1", backend="local"))
 
 
 def test_every_flag_is_in_the_reference() -> None:

@@ -1,8 +1,8 @@
 """The back end of NeuroH5 itself, alone and with two processes.
 
 NeuroH5 is on no package index: it is built from source, with MPI and parallel HDF5. Where ``COVERSLIP_NEUROH5_PYTHON``
-(or ``.cache/peers/neuroh5-py311``) names no Python that has it, these tests say so; what it reads of two systems is kept
-in ``tests/golden/systems`` and compared everywhere.
+(or ``.cache/peers/neuroh5-py311``) names no Python that has it, these tests say so; what it reads of two systems is
+kept in ``tests/golden/systems`` and compared everywhere.
 """
 
 from __future__ import annotations

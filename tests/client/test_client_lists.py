@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from conftest import TOKEN, running, url_of
 
@@ -90,3 +93,9 @@ def test_a_server_that_goes_away(data: object, protocol: str, tmp_path_factory: 
     assert "No server answers" in repr(client) or "broke the connection" in repr(client)
     client.close()
     assert "closed" in repr(client)
+
+
+def test_the_query_of_the_how_to(client: Client) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "notebook.md").read_text()
+    (query,) = re.findall(r'client\.sql\("(.*)"\)', page)
+    assert [row["shape"] for row in client.sql(query)] == [[2, 3, 2, 620, 530]]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Running, fetch, run
+from conftest import Open, Running, Start, fetch, run
 from surroundings import environment
 
 from coverslip.companion import two_ports
@@ -135,3 +135,17 @@ def test_the_wheel_has_the_sample_and_says_what_it_lacks(command: Path, tmp_path
         [python, "-c", f"{code}\ns.connectivity_matrix()"], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert "pip install 'coverslip[systems]'" in lacking.stderr
+
+
+def test_the_home_page_lists_networks(start: Start, look: Open, tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        write_system(tmp_path / name, culture(30))
+    page = look(start(tmp_path).url)
+    cards = page.page.get_by_test_id("source")
+    cards.nth(1).wait_for()
+    assert [cards.nth(i).get_attribute("data-kind") for i in range(cards.count())] == ["network", "network"]
+    assert "Networks" in cards.first.inner_text()
+    cards.first.click()
+    page.page.wait_for_timeout(500)
+    assert cards.count() == 2
+    assert page.problems == []

@@ -111,8 +111,12 @@ def test_a_certificate_that_is_not_known(encrypted: Server, protocol: str) -> No
 
 def test_the_environment_names_a_certificate(tmp_path: Path) -> None:
     assert trust_of(None, None, {"BIOPB_TENSOR_TLS_FINGERPRINT": "AB:cd"}).fingerprint == "abcd"
-    (tmp_path / "x.pem").write_text("-----BEGIN …".replace("…", "x"))
-    assert trust_of(None, None, {"COVERSLIP_TLS_CA": str(tmp_path / "x.pem")}).authority is not None
+    body = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+    (tmp_path / "pair.pem").write_text(f"-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n{body}\n")
+    trust = trust_of(None, None, {"COVERSLIP_TLS_CA": str(tmp_path / "pair.pem")})
+    assert trust.authority == body, "a key is never kept"
+    with pytest.raises(NotFound, match="no certificate in"):
+        trust_of("-----BEGIN PRIVATE KEY-----", None, {})
     with pytest.raises(NotFound, match="no certificate that can be read"):
         trust_of(str(tmp_path / "nothing.pem"), None, {})
 

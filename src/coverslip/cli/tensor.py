@@ -264,6 +264,7 @@ def get(
 def talking(context: str, quiet: bool, **server: Any) -> Iterator[Client]:
     """A client of the server; what goes wrong is one line after ``context``, and exit code 1."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy starts a thread per core otherwise, which takes a while
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would write to stderr is told in our words
     from coverslip.client.connection import opened
 
     try:

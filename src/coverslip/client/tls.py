@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from coverslip.core.errors import NotFound
 CA_VARIABLES = ("COVERSLIP_TLS_CA", "BIOPB_TENSOR_TLS_CA")
 FINGERPRINT_VARIABLES = ("COVERSLIP_TLS_FINGERPRINT", "BIOPB_TENSOR_TLS_FINGERPRINT")
 PROBE_S = 5.0
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,14 @@ def trust_of(ca: str | None, fingerprint: str | None, environment: Mapping[str, 
     Parameters
     ----------
     ca
-        Path of a PEM file, or its text.
+        Path of a PEM file, or its text; only its certificates are kept.
     fingerprint
         SHA-256 in hexadecimal digits, with colons or without.
 
     Raises
     ------
     NotFound
-        When the file cannot be read.
+        When the file cannot be read, or holds no certificate.
     """
     ca = ca or next((v for n in CA_VARIABLES if (v := environment.get(n))), None)
     fingerprint = fingerprint or next((v for n in FINGERPRINT_VARIABLES if (v := environment.get(n))), None)
@@ -73,6 +75,10 @@ def trust_of(ca: str | None, fingerprint: str | None, environment: Mapping[str, 
             ca = Path(ca).read_text("ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise NotFound(f"There is no certificate that can be read at {ca}", "Name a PEM file.") from error
+    if ca is not None:  # a file may hold the key too, and what is trusted travels in pickles
+        ca = "\n".join(CERTIFICATE.findall(ca))
+        if not ca:
+            raise NotFound("There is no certificate in what was named", "Name a PEM file.", "no_certificate")
     digits = fingerprint.replace(":", "").replace(" ", "").lower() if fingerprint else None
     return Trust(ca, digits)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,11 +20,11 @@ from starlette.types import Receive, Scope, Send
 from coverslip import __version__
 from coverslip.config import SourceTable, marked
 from coverslip.core.errors import BadUsage
-from coverslip.core.node import Source
+from coverslip.core.node import Group, Source
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.images import Images, ome_of
+from coverslip.domains.modalities import data_sets
 from coverslip.domains.networks import Network, is_network
-from coverslip.domains.tissue import cells_root
 from coverslip.engine.access import Access, choose_token
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
@@ -43,6 +43,7 @@ from coverslip.formats.hdf5_arrays import has_signature, open_typed
 from coverslip.fronts.cellucid.front import CellsFront
 from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import Guard
+from coverslip.fronts.h5grove.front import GroveFront
 from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.http import Body
 from coverslip.fronts.networks.front import NetworksFront
@@ -103,12 +104,14 @@ def describe(options: Options, source: Source) -> Description:
     if is_network(source.root):
         return network_description(Network(source.root))
     images = Images(source)
-    root = cells_root(source.root)
+    root = data_sets(source.root)[""]()
     # As it turns out: a file of a format for cells may hold a plain array.
+    metadata: dict[str, Any] | None = None
     kind = "images" if any("multiscales" in ome_of(images.node(path)) for path in images.paths[:1]) else "arrays"
     if root.attrs.get("encoding-type") == "anndata" or "obsm" in root or "obs" in root:
         Cells(root, options)
         kind = "cells"
+        metadata = cells_metadata(source.root)
     tensors: list[dict[str, Any]] = []
     words: list[str] = []
     for path in images.paths[:MOST_DESCRIBED]:
@@ -125,7 +128,16 @@ def describe(options: Options, source: Source) -> Description:
                 "dtype": spec.dtype.name,
             }
         )
-    return Description(tensors, words=tuple(dict.fromkeys(words)), kind=kind)
+    return Description(tensors, metadata, tuple(dict.fromkeys(words)), kind)
+
+
+def cells_metadata(root: Group) -> dict[str, Any] | None:
+    """What the list of data sets tells of a source of cells: its parts, and files that are missing; mostly nothing."""
+    own = root.attrs.get("coverslip")
+    own = own if isinstance(own, Mapping) else {}
+    told = {"data_sets": [path for path in data_sets(root) if path], "missing": list(own.get("missing", ()))}
+    told = {name: value for name, value in told.items() if value}
+    return {**told, **dict(own.get("raw", {}))} if told else None
 
 
 def network_description(network: Network) -> Description:
@@ -219,6 +231,7 @@ def create_app(
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port))
     domains = Files(catalog.roots, has_signature, open_typed)
     hsds = HsdsFront(domains, reader, ByteCache(METADATA_BYTES), settings.slice_bytes)
+    grove = GroveFront(domains, reader, settings.slice_bytes)
     neural = NetworksFront(catalog, reader, answers, __version__, shelf.sub("networks"))
     systems = SystemsFront(Systems(catalog.roots), reader, taken=catalog.__contains__)
     viewer = ViewerFront()
@@ -226,7 +239,7 @@ def create_app(
 
     async def answer(request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
-        for front in (neural, images, zarr, hsds, systems, viewer):
+        for front in (neural, images, zarr, hsds, grove, systems, viewer):
             if front.has(path):
                 return await front(request, path)
         return await cells(request)

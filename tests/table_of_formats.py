@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ SHOWN_BY = {
 COLUMNS = ("opens", "axes", "units", "channels", "lazy", "pyramid", "threads", "changes", "damage")
 KINDS = ("images", "arrays")
 """Of formats that the table is about."""
+CELLS_BEGIN = "<!-- table of cells: made by the tests -->"
+CELLS_SHOWN_BY = {
+    "test_is_recognised": "opens",
+    "test_columns": "columns",
+    "test_genes": "genes",
+    "test_many_threads": "threads",
+    "test_a_truncated_file_is_refused": "damage",
+    "test_a_change_is_seen": "changes",
+}
+CELLS_COLUMNS = ("opens", "columns", "genes", "embeddings", "graph", "vectors", "lazy", "threads", "changes", "damage")
 ABOUT, SHOWS = "format", "shows"
 """Properties of a test's report: the format it is about, and what else it has shown."""
 
@@ -50,36 +61,50 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         SHOWN.failed = True
     elif report.passed:
         test = report.nodeid.rpartition("::")[2].partition("[")[0]
-        if test in SHOWN_BY:
-            SHOWN.found[name].add(SHOWN_BY[test])
+        for shown_by in (SHOWN_BY, CELLS_SHOWN_BY):
+            if test in shown_by:
+                SHOWN.found[name].add(shown_by[test])
         SHOWN.found[name].update(str(value) for key, value in report.user_properties if key == SHOWS)
 
 
-def table() -> str:
-    """The table in Markdown."""
-    lines = [f"| format | reads | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
-    for form in sorted((f for f in formats() if f.kind in KINDS), key=lambda f: f.name):
-        marks = ["yes" if column in SHOWN.found[form.name] else "–" for column in COLUMNS]
+def table(names: Iterable[str], columns: Sequence[str]) -> str:
+    """A table in Markdown."""
+    lines = [f"| format | reads | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    for form in sorted((f for f in formats() if f.name in names), key=lambda f: f.name):
+        marks = ["yes" if column in SHOWN.found[form.name] else "–" for column in columns]
         lines.append(f"| `{form.name}` | {form.expects} | {' | '.join(marks)} |")
     return "\n".join(lines)
+
+
+def replaced(page: str, begin: str, made: str) -> str:
+    """The page with another table after ``begin``."""
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n\n{made}\n\n{END}{rest.partition(END)[2]}"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Compare the table with the page, when every format was tested."""
     if hasattr(session.config, "workerinput"):  # one of several processes: the first one knows what all have shown
         return
-    wanted = {form.name for form in formats() if form.kind in KINDS}
-    if SHOWN.failed or not wanted <= SHOWN.found.keys():
+    images = {form.name for form in formats() if form.kind in KINDS}
+    cells = {form.name for form in formats() if form.kind == "cells" and form.name in SHOWN.found}
+    old = page = TABLE.read_text()
+    if SHOWN.failed or not images | set(_cells_of(page)) <= SHOWN.found.keys():
         return
-    page = TABLE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    old, _, after = rest.partition(END)
+    page = replaced(page, BEGIN, table(images, COLUMNS))
+    page = replaced(page, CELLS_BEGIN, table(cells, CELLS_COLUMNS))
     if os.environ.get("COVERSLIP_WRITE_TABLE"):
-        TABLE.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}")
-    elif old.strip() != table():
+        TABLE.write_text(page)
+    elif old != page:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(
                 f"{TABLE.name} is not what the tests show: COVERSLIP_WRITE_TABLE=1 pytest tests/formats"
             )
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _cells_of(page: str) -> list[str]:
+    """Names of the formats of cells in the page's table."""
+    rows = page.partition(CELLS_BEGIN)[2].partition(END)[0].splitlines()
+    return [row.split("`")[1] for row in rows if row.startswith("| `")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coverslip.testing import FormatTests
+from coverslip.testing import CellsTests, FormatTests
 from table_of_formats import ABOUT
 
 Write = Callable[[Path], Path]
@@ -37,5 +37,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tell whoever makes the table which format each test is about."""
     for item in items:
         cls = getattr(item, "cls", None)
-        if cls is not None and issubclass(cls, FormatTests):
+        if cls is not None and issubclass(cls, (FormatTests, CellsTests)):
             item.user_properties.append((ABOUT, cls.format_name))

@@ -20,7 +20,7 @@ from coverslip.domains.anndata import Frame, FrameArray, as_text, record_fields
 from coverslip.domains.columns import Category, Column, Float32, Text
 from coverslip.domains.embedding import Embedding, best, umap_by_dimension
 from coverslip.domains.genes import Genes
-from coverslip.domains.matrix import Csr, Matrix, read_matrix
+from coverslip.domains.matrix import Csr, Matrix, Scattered, read_matrix
 
 LATENT_KEYS = ("scanvi", "scvi", "X_scvi", "X_pca", "harmony", "X_harmony")
 
@@ -226,21 +226,33 @@ class Cells:
                     yield embedding
 
     def _find_expressions(self) -> Iterator[Expression]:
-        if "X" in self._root and self._var is not None:
-            yield Expression("X", "X", read_matrix(self._root["X"]), self._genes(self._var))
-        layers = self._root.group("layers")
-        if layers is not None and self._var is not None:
+        yield from self._expressions_of(self._root, self._var)
+        several = self._root.group("mod")
+        for name in several if several is not None else ():
+            part = several[name]  # type: ignore[index]
+            if isinstance(part, Group) and "var" in part:
+                at = part.array("positions")
+                for e in self._expressions_of(part, Frame(part["var"], part.group("uns"), f"{name}/var"), strict=False):
+                    label = name if e.id == "X" else f"{name}, {e.label}"
+                    yield Expression(f"{name}:{e.id}", label, Scattered(e.matrix, at), e.genes)
+
+    def _expressions_of(self, root: Group, var: Frame | None, strict: bool = True) -> Iterator[Expression]:
+        """``X``, layers and ``raw`` of one tree."""
+        if "X" in root and var is not None:
+            yield Expression("X", "X", read_matrix(root["X"]), self._genes(var, strict))
+        layers = root.group("layers")
+        if layers is not None and var is not None:
             for name in layers:
-                yield Expression(f"layer:{name}", name, read_matrix(layers[name]), self._genes(self._var))
-        raw = self._root.group("raw")
+                yield Expression(f"layer:{name}", name, read_matrix(layers[name]), self._genes(var, strict))
+        raw = root.group("raw")
         parts: tuple[Node, Node] | None = None
         if raw is not None and "X" in raw and "var" in raw:
             parts = raw["X"], raw["var"]
-        elif "raw.X" in self._root and "raw.var" in self._root:
-            parts = self._root["raw.X"], self._root["raw.var"]
+        elif "raw.X" in root and "raw.var" in root:
+            parts = root["raw.X"], root["raw.var"]
         if parts is not None:
-            var = Frame(parts[1], self._uns, "raw/var")
-            yield Expression("raw", "raw", read_matrix(parts[0]), self._genes(var, strict=False))
+            frame = Frame(parts[1], self._uns, "raw/var")
+            yield Expression("raw", "raw", read_matrix(parts[0]), self._genes(frame, strict=False))
 
     def _genes(self, var: Frame, strict: bool = True) -> Genes:
         column = self.options.gene_id_column

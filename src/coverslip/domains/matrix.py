@@ -123,6 +123,34 @@ class Csr(Sparse):
         return rows, _checked(columns, self.shape[1]).astype(np.int64)
 
 
+class Scattered(Matrix):
+    """A matrix of some of the cells, NaN for the others.
+
+    Parameters
+    ----------
+    matrix
+        Of the cells that were measured.
+    at
+        For each cell of the whole its row there, from 0; -1 where it has none.
+    """
+
+    def __init__(self, matrix: Matrix, at: Array) -> None:
+        self._matrix, self._at = matrix, at
+        self.layout = matrix.layout
+        self.shape = (at.spec.shape[0], matrix.shape[1])
+
+    def column(self, gene: int, stop: Stop = NEVER) -> Float32:
+        """One gene in every cell of the whole."""
+        rows = self._at.read_all()
+        measured = self._matrix.column(gene, stop)
+        if rows.size and rows.max() >= measured.size:
+            raise Damaged("obsmap points outside of its modality", "Write the file again.")
+        result = np.full(rows.size, np.nan, np.float32)
+        there = rows >= 0
+        result[there] = measured[rows[there]]
+        return result
+
+
 def _checked(indices: npt.NDArray[Any], limit: int) -> npt.NDArray[Any]:
     if indices.size and (indices.min() < 0 or indices.max() >= limit):
         raise Damaged("A sparse matrix points outside its own shape", "Write the file again.")

@@ -6,14 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coverslip.testing.cells import CellsTests as CellsTests
     from coverslip.testing.formats import FormatTests as FormatTests
     from coverslip.testing.formats import Golden as Golden
     from coverslip.testing.networks import write_system as write_system
     from coverslip.testing.recipes import Recipe as Recipe
 
-__all__ = ["FormatTests", "Golden", "Recipe", "write_system"]
+__all__ = ["CellsTests", "FormatTests", "Golden", "Recipe", "write_system"]
 
-_HOMES = {"FormatTests": "formats", "Golden": "formats", "Recipe": "recipes", "write_system": "networks"}
+_HOMES = {
+    "CellsTests": "cells", "FormatTests": "formats", "Golden": "formats", "Recipe": "recipes",
+    "write_system": "networks",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

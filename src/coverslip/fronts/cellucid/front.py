@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from starlette.requests import Request
@@ -17,14 +20,15 @@ from coverslip.core.errors import CoverslipError, NotFound, Unreadable
 from coverslip.core.node import Source
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Options
-from coverslip.domains.tissue import cells_root, tissues
+from coverslip.domains.modalities import data_sets
+from coverslip.domains.tissue import tissues
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.library import Entry
 from coverslip.engine.read import Reader
 from coverslip.engine.store import Row
 from coverslip.fronts.cellucid import arrays, manifests
-from coverslip.fronts.cellucid.paths import Wanted, parse
+from coverslip.fronts.cellucid.paths import Wanted, parse, part_of
 from coverslip.fronts.errors import answering
 from coverslip.fronts.http import Body, reply, text_body, to_json
 
@@ -33,6 +37,7 @@ GZIP_FILE_LEVEL = 1
 
 TRIES = 3
 CELLS = "cells"
+INCOMPLETE = "incomplete"
 PARAMETERS = ("columns", "coordinates", "expression", "start", "stop")
 """What a query may say; the rest of it changes nothing and is no part of a key."""
 
@@ -43,6 +48,55 @@ ARRAYS: dict[str, Callable[[Cells, Wanted, dict[str, str], Stop], Any]] = {
     "gene": arrays.gene,
     "edges": arrays.edges,
 }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer of one data set.
+
+    Attributes
+    ----------
+    entry, part
+        The source, and the data set's path in it (`data_sets`).
+    wanted, path
+        The answer, and how it was written.
+    """
+
+    entry: Entry
+    part: str
+    wanted: Wanted
+    path: str
+
+    @property
+    def id(self) -> str:
+        """The data set's, as ``_cellucid/datasets`` lists it."""
+        return f"{self.entry.id}/{self.part}" if self.part else self.entry.id
+
+    @property
+    def name(self) -> str:
+        """What a person calls the data set."""
+        return part_name(self.entry.name, self.part)
+
+
+def part_name(name: str, part: str) -> str:
+    """What a person calls one data set of several in a source."""
+    return f"{name}, {part.partition('/')[2]}" if part else name
+
+
+@dataclass(frozen=True)
+class Recognise:
+    """One data set of a source as cells; ``part`` is its path in the source (`data_sets`)."""
+
+    part: str
+    options: Options
+
+    def __call__(self, source: Source) -> Cells:
+        """The data set; `NotFound` when the source has no such part."""
+        found = data_sets(source.root)
+        if self.part not in found:
+            hint = "/_cellucid/datasets lists the data sets."
+            raise NotFound(f"There is no {self.part!r} in this source", hint, "dataset_not_found")
+        return Cells(found[self.part](), self.options)
 
 
 class CellsFront:
@@ -73,27 +127,28 @@ class CellsFront:
     ) -> None:
         self._catalog = catalog
         self._listed_at = -1
+        self._kept: dict[str, tuple[str, dict[str, Any]]] = {}
         self._rows: list[Row] = []
         self._reader = reader
         self._cache = cache
         self._version = version
         self._address = address
 
-        def recognise(source: Source) -> Cells:
-            return Cells(cells_root(source.root), options)
-
-        self._recognise = recognise
+        self._options = options
 
     def _data_sets(self) -> list[Row]:
         """The sources of cells, in the order of their names."""
         revision = self._catalog.revision
         if revision != self._listed_at:
             self._rows = self._catalog.entries(kind=CELLS)[0]
+            here = {row.id for row in self._rows}
+            self._kept = {id: kept for id, kept in self._kept.items() if id in here}
             self._listed_at = revision
         return self._rows
 
-    def _cells(self, entry: Entry) -> tuple[Cells, str]:
-        return entry.view(self._recognise)
+    def _cells(self, entry: Entry, part: str = "") -> tuple[Cells, str]:
+        """One data set of a source, and the source's version."""
+        return entry.view(Recognise(part, self._options))
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request, or stop working on it when its client goes away."""
@@ -105,48 +160,52 @@ class CellsFront:
         path = path.removeprefix(root).lstrip("/")
         if path.startswith("_cellucid/"):
             return await self._about(request, path.removeprefix("_cellucid/"))
-        entry, wanted, path = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), lane="quick")
+        found = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), lane="quick")
         started = time.perf_counter()
-        body = await self._body(entry, wanted, path, dict(request.query_params))
+        body = await self._body(found, dict(request.query_params))
         response = reply(request.method, request.headers, body)
         response.headers["Server-Timing"] = f"app;dur={(time.perf_counter() - started) * 1000:.1f}"
         return response
 
-    def _wanted(self, path: str) -> tuple[Entry, Wanted, str]:
+    def _wanted(self, path: str) -> Asked:
         """Which data set and which answer; a data set may be called like one of our folders (``cells.h5ad``)."""
         first, _, rest = path.partition("/")
         if rest and self._catalog.kind(first) == CELLS:
             with suppress(NotFound):
-                return self._catalog.open(first), parse(rest), rest
+                part, inner = part_of(rest)
+                return Asked(self._catalog.open(first), part, parse(inner), inner)
         only = next(iter(self._data_sets()), None)
         if only is None:
             raise NotFound("No data set of cells is on offer", "GET /api/sources lists what is.", "dataset_not_found")
-        return self._catalog.open(only.id), parse(path), path
+        part, inner = part_of(path)
+        return Asked(self._catalog.open(only.id), part, parse(inner), inner)
 
-    async def _body(self, entry: Entry, wanted: Wanted, path: str, query: dict[str, str]) -> Body:
+    async def _body(self, asked: Asked, query: dict[str, str]) -> Body:
+        entry = asked.entry
         chosen: dict[str, str] = {name: value for name, value in sorted(query.items()) if name in PARAMETERS}
         for _ in range(TRIES):
-            cells, etag = await self._open(entry)
-            key = f"{entry.id} {etag} {path} {chosen}"
+            cells, etag = await self._open(asked)
+            key = f"{entry.id} {etag} {asked.part}/{asked.path} {chosen}"
             ready = self._cache.get(key)
             if ready is not None:
                 return ready
             tag = f"{etag}-{self._version}"
-            work = partial(self._make, entry, cells, tag, wanted, chosen)
+            work = partial(self._make, asked, cells, tag, chosen)
             made = await self._reader.run(key, work)
-            if (await self._open(entry))[
-                1
-            ] == etag:  # else it changed under our hands: a strong ETag must not name a mixture
+            _, now = await self._open(asked)
+            if now == etag:  # else it changed under our hands: a strong ETag must not name a mixture
                 self._cache.put(key, made)
                 return made
         raise Unreadable(f"{entry.name} is being written", "Try again when the writing is done.")
 
-    async def _open(self, entry: Entry) -> tuple[Cells, str]:
-        return await self._reader.run(f"open {entry.id}", lambda stop: self._cells(entry), lane="quick")
+    async def _open(self, asked: Asked) -> tuple[Cells, str]:
+        key = f"open {asked.entry.id} {asked.part}"
+        return await self._reader.run(key, lambda stop: self._cells(asked.entry, asked.part), lane="quick")
 
-    def _make(self, entry: Entry, cells: Cells, tag: str, wanted: Wanted, query: dict[str, str], stop: Stop) -> Body:
+    def _make(self, asked: Asked, cells: Cells, tag: str, query: dict[str, str], stop: Stop) -> Body:
+        wanted = asked.wanted
         if wanted.kind not in ARRAYS:
-            return text_body(to_json(self._document(entry, cells, wanted, query, stop)), "application/json", tag)
+            return text_body(to_json(self._document(asked, cells, query, stop)), "application/json", tag)
         values = ARRAYS[wanted.kind](cells, wanted, query, stop)
         little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
         data = memoryview(little.reshape(-1).view(np.uint8).data)
@@ -154,12 +213,19 @@ class CellsFront:
             return Body(gzip.compress(data, GZIP_FILE_LEVEL, mtime=0), "application/gzip", f"{tag}-gz")
         return Body(data, "application/octet-stream", tag)
 
-    def _document(self, entry: Entry, cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> Any:
+    def _document(self, asked: Asked, cells: Cells, query: dict[str, str], stop: Stop) -> Any:
+        entry, wanted = asked.entry, asked.wanted
         match wanted.kind:
             case "identity":
-                modified_s = entry.source().modified_s
-                told = manifests.identity(cells, entry.id, entry.name, entry.kind, entry.file_name, modified_s, stop)
-                return {**told, "tissue": self._tissue(entry)}
+                source = entry.source()
+                told = manifests.identity(
+                    cells, asked.id, asked.name, entry.kind, entry.file_name, source.modified_s, stop
+                )
+                return {
+                    **told,
+                    **manifests.own_identity(source.root),
+                    "tissue": [] if asked.part else self._tissue(entry),
+                }
             case "obs_manifest":
                 return manifests.obs_manifest(cells, stop)
             case "var_manifest":
@@ -204,13 +270,42 @@ class CellsFront:
 
     def _list(self) -> dict[str, Any]:
         rows = self._data_sets()
-        return {"datasets": [self._listed(row, alone=len(rows) == 1) for row in rows]}
+        return {"datasets": [one for row in rows for one in self._listed(row, alone=len(rows) == 1)]}
 
-    def _listed(self, row: Row, alone: bool) -> dict[str, str]:
-        listed = {"id": row.id, "path": "/" if alone else f"/{row.id}/", "name": row.name, "status": "ok"}
+    def _listed(self, row: Row, alone: bool) -> Iterator[dict[str, Any]]:
+        """A source's data sets: one, or the whole and its parts; what is missing of it, or why it cannot be read."""
+        listed: dict[str, Any] = {
+            "id": row.id, "path": "/" if alone else f"/{row.id}/", "name": row.name, "status": "ok",
+        }  # fmt: skip
         if row.error is not None:
-            listed |= {"status": "error", "message": row.error["message"], "hint": row.error["hint"]}
-        return listed
+            status = INCOMPLETE if row.error["code"] == INCOMPLETE else "error"
+            yield {**listed, "status": status, "message": row.error["message"], "hint": row.error["hint"]}
+            return
+        told = self._told(row)
+        if told.get("missing"):
+            missing = [str(name) for name in told["missing"]]
+            listed |= {"status": INCOMPLETE, "missing": missing, "message": manifests.missing_words(missing)}
+            listed["hint"] = "What is there can be looked at; write the export again."
+        yield {**listed, "name": str(told.get("name") or row.name)}
+        for part in told.get("data_sets", ()):
+            quoted = quote(part, safe="/")
+            yield {
+                "id": f"{row.id}/{part}",
+                "path": f"/{row.id}/{quoted}/",
+                "name": part_name(row.name, part),
+                "status": "ok",
+            }
+
+    def _told(self, row: Row) -> dict[str, Any]:
+        """What the catalog keeps of a source, of another version than was kept before."""
+        known = self._kept.get(row.id)
+        if known is None or known[0] != row.version:
+            try:
+                found = json.loads(self._catalog.metadata(row.id) or "null")
+            except (NotFound, ValueError):
+                found = None
+            known = self._kept[row.id] = (row.version, found if isinstance(found, dict) else {})
+        return known[1]
 
     def _about_first(self, name: str) -> dict[str, Any]:
         row = next(iter(self._data_sets()), None)

@@ -6,6 +6,7 @@ Source: cellucid's ``dataset_identity.json`` version 2 and ``compact_v1`` manife
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from coverslip.core.errors import BadRequest, NotFound
+from coverslip.core.node import Group
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Expression, as_category, code_dtype
 from coverslip.domains.columns import Column, Continuous
@@ -66,6 +68,24 @@ def identity(cells: Cells, id: str, name: str, kind: str, file_name: str, modifi
         "source": {"type": "anndata_adapter", "format": kind, "path": file_name, "is_backed": kind != "in-memory"},
         "_anndata_adapter": True,
     }
+
+
+def own_identity(root: Group) -> Json:
+    """What an export says of itself (name, description, source), and files of it that are missing."""
+    own = root.attrs.get("coverslip")
+    own = own if isinstance(own, Mapping) else {}
+    raw = own.get("raw")
+    raw = raw if isinstance(raw, Mapping) else {}
+    told = {
+        key: raw[key] for key in ("name", "description", "created_at") if isinstance(raw.get(key), str) and raw[key]
+    }
+    return {**told, "incomplete": list(own.get("missing", ()))}
+
+
+def missing_words(missing: Sequence[str]) -> str:
+    """A sentence about files that are missing."""
+    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+    return f"Missing: {', '.join(missing[:3])}{more}"
 
 
 def _field_entry(index: int, field: Column) -> Json:

@@ -91,6 +91,12 @@ def parse(path: str) -> Wanted:
     raise NotFound(f"Not found: {unquote(path)[:200]}", "dataset_identity.json lists what there is.")
 
 
+def part_of(path: str) -> tuple[str, str]:
+    """Which data set of several in a source a path begins with (``mod/rna``, empty for the first), and the rest."""
+    found = re.fullmatch(r"(mod|tables|table)/([^/]+)/(.+)", path)
+    return (f"{found[1]}/{unquote(found[2])}", found[3]) if found else ("", path)
+
+
 def safe_name(name: str) -> str:
     """The form in which cellucid's clients write a name into a path."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "field"

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -275,6 +277,56 @@ def test_the_question_loads_little(server: Server) -> None:
         )
         loaded = set(done.stderr.split())
         assert loaded.isdisjoint({"dask", "xarray", "h5py", "tensorstore", "starlette", "uvicorn", *unwanted})
+
+
+class Stalling(BaseHTTPRequestHandler):
+    """A server that describes a large image, sends a little of it, and then nothing."""
+
+    protocol_version = "HTTP/1.1"
+    asked = threading.Event()
+
+    def do_GET(self) -> None:
+        axes = [{"name": name, "type": "space", "unit": None, "scale": 1} for name in "zyx"]
+        shape = [64, 2048, 2048]
+        told = {"service": "coverslip", "ready": True, "array_id": "x", "name": "x", "version": "1", "dtype": "uint16",
+                "axes": axes, "chunk_shape": [1, 2048, 2048], "rgb": False, "is_label": False, "labels": [],
+                "channels": [], "levels": [{"shape": shape, "downsample": [1, 1, 1]}]}  # fmt: skip
+        body = json.dumps(told).encode()
+        stalls = self.path.startswith("/api/block")
+        self.send_response(200)
+        self.send_header("Content-Length", str(2 * 2048 * 2048 * 2 if stalls else len(body)))
+        self.end_headers()
+        if stalls:
+            self.wfile.write(bytes(1000))
+            self.asked.set()
+            self.rfile.read(1)
+        else:
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("arguments", [("stats", "x"), ("get", "x", "-f", "npy", "-o", "x.npy")])
+def test_ctrl_c_in_the_middle(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stalling) as stalling:
+        stalling.daemon_threads = True
+        thread = threading.Thread(target=stalling.serve_forever)
+        thread.start()
+        Stalling.asked.clear()
+        code = "from coverslip.cli.main import main; main()"
+        url = f"http://127.0.0.1:{stalling.server_port}"
+        command = [sys.executable, "-c", code, "tensor", *arguments, "-s", url]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+            assert Stalling.asked.wait(30)
+            time.sleep(0.1)
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=20)
+        stalling.shutdown()
+        thread.join()
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ctrl_c_ends_it(server: Server, tmp_path: Path) -> None:

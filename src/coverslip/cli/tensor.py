@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("npy", "tiff", "zarr", "raw", "pb", "pickle")
 REDRAW_S = 0.1
+INTERRUPTED = 130
 CLEAR = "\r\x1b[K"
 Command = Callable[..., None]
 
@@ -278,9 +279,9 @@ def talking(context: str, quiet: bool, **server: Any) -> Iterator[Client]:
         yield client
     except CoverslipError as error:
         fail(f"{context}: {error}")
-    except KeyboardInterrupt:
-        client.transport.cancel()
-        raise
+    except KeyboardInterrupt:  # threads may wait for a server that says nothing; nobody waits for them
+        sys.stdout.flush()
+        os._exit(INTERRUPTED)
     finally:
         client.close()
 

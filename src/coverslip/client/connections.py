@@ -45,6 +45,7 @@ class Connections:
         self._idle: list[HTTPConnection] = []
         self._busy: set[HTTPConnection] = set()
         self._lock = threading.Lock()
+        self._closings = 0
         self._context: ssl.SSLContext | None = None
         self._headers = {"Accept-Encoding": "identity", "User-Agent": f"coverslip/{__version__}"}
         if target.token:
@@ -71,12 +72,15 @@ class Connections:
         CoverslipError
             With the server's reason, or that the answer was cut short.
         """
+        closings = self._closings
         for left in reversed(range(TRIES)):
             try:
                 with self.send(path) as response:
                     _fill(response, out)
                     return
-            except (HTTPException, *GONE) as error:
+            except (HTTPException, ValueError, *GONE) as error:  # ValueError: closed while it is read
+                if closings != self._closings:
+                    raise errors.Stopped("The read was stopped") from error
                 if not left:
                     raise self._broken(error) from error
 
@@ -98,6 +102,7 @@ class Connections:
         with self._lock:
             found = [*self._idle, *self._busy]
             self._idle.clear()
+            self._closings += 1
         for connection in found:
             with suppress(OSError):
                 if connection.sock is not None:

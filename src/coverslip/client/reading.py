@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -73,8 +74,9 @@ def each(transport: Transport, fetch: Callable[[Piece], T], parts: Iterator[Piec
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # whoever asked for it does not wait for a server that may say nothing
+        pool.shutdown(wait=False, cancel_futures=True)
         transport.cancel()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=sys.exc_info()[0] is not KeyboardInterrupt, cancel_futures=True)

@@ -147,7 +147,7 @@ def wrong_certificate(address: Address, certificate: bytes, trust: Trust) -> Can
     else:
         message = f"The certificate of {address} is not signed by an authority that is known here, or not for this name"
         hint = (
-            f"If the server printed the fingerprint {found}, pass it: connect(…, fingerprint=…) "
+            f"If the server printed the fingerprint {found}, name it: connect(…, fingerprint=…), --fingerprint "
             f"or {FINGERPRINT_VARIABLES[0]}."
         )
     return CannotConnect(message, hint, "wrong_certificate")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from coverslip.config import load
-from coverslip.config_file import REDACTED, ConfigFile, Refused, effective, redacted, schema
-from coverslip.core.errors import CoverslipError, NotFound, Unreadable
+from coverslip.config_file import REDACTED, ConfigFile, effective, redacted, schema
+from coverslip.core.errors import CoverslipError, DiskFull, Invalid, NotFound
 from coverslip.settings import Settings, with_config
 
 TEXT = """# our lab
@@ -116,7 +116,7 @@ def test_a_change_is_written_with_the_secrets_the_comments_and_the_rights(file: 
     ],
 )
 def test_what_could_not_be_started_is_refused_key_by_key(file: Path, wanted: dict[str, Any], places: list[str]) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Invalid) as refused:
         ConfigFile(file).save(wanted)
     assert [place for place, _ in refused.value.faults] == places
     assert all(told for _, told in refused.value.faults)
@@ -127,7 +127,7 @@ def test_a_secret_is_not_moved_to_another_name(file: Path) -> None:
     config = ConfigFile(file)
     wanted = config.shown()
     wanted["credentials"]["profiles"][0]["name"] = "else"
-    with pytest.raises(Refused, match="redacted"):
+    with pytest.raises(Invalid, match="redacted"):
         config.save(wanted)
 
 
@@ -139,7 +139,7 @@ def test_what_goes_wrong_with_the_file(file: Path, monkeypatch: pytest.MonkeyPat
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(Unreadable, match="No space left"):
+        with pytest.raises(DiskFull):
             config.save({"server": {"port": 1}})
     assert file.read_text() == TEXT
     assert not list(file.parent.glob(".*"))

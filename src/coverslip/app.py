@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from coverslip import __version__
 from coverslip.config import SourceTable, marked
+from coverslip.config_file import ConfigFile, effective, schema
 from coverslip.core.errors import BadUsage
 from coverslip.core.node import Group, Source
 from coverslip.domains.cells import Cells, Options
@@ -29,6 +31,7 @@ from coverslip.engine.access import Access, choose_token
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import Certificate, load, minted
+from coverslip.engine.diagnostics import Diagnostics
 from coverslip.engine.files import Files
 from coverslip.engine.indexer import Description
 from coverslip.engine.options import CatalogOptions
@@ -48,8 +51,11 @@ from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.http import Body
 from coverslip.fronts.networks.front import NetworksFront
 from coverslip.fronts.systems.front import SystemsFront
+from coverslip.fronts.tensors.admin import AdminFront, note
 from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.front import ImagesFront
+from coverslip.fronts.tensors.sockets import sockets
+from coverslip.fronts.tokens import path_of
 from coverslip.fronts.viewer.front import ViewerFront
 from coverslip.fronts.zarr.front import ZarrFront
 from coverslip.remotes import Remotes, is_remote
@@ -234,18 +240,27 @@ def create_app(
     grove = GroveFront(domains, reader, settings.slice_bytes)
     neural = NetworksFront(catalog, reader, answers, __version__, shelf.sub("networks"))
     systems = SystemsFront(Systems(catalog.roots), reader, taken=catalog.__contains__)
+    diagnostics = Diagnostics()
+    config = ConfigFile(settings.config_file) if settings.config_file is not None else None
+    running = effective(settings, port)
+    admin = AdminFront(catalog, reader, diagnostics, (tiles, answers), config, running, schema, __version__)
     viewer = ViewerFront()
     flight = flight_of(catalog, images.images_of, settings, certificate, uploads)
 
-    async def answer(request: Request) -> Response:
-        path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
-        for front in (neural, images, zarr, hsds, grove, systems, viewer):
+    async def answer(request: Request, path: str) -> Response:
+        for front in (neural, admin, images, zarr, hsds, grove, systems, viewer):
             if front.has(path):
                 return await front(request, path)
         return await cells(request)
 
     async def fronts(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await answer(Request(scope, receive, send))
+        path = path_of(scope)
+        if scope["type"] == "websocket":
+            await sockets(path, scope, receive, send, images.rendered)
+            return
+        started = time.perf_counter()
+        response = await answer(Request(scope, receive, send), path)
+        note(diagnostics, path, time.perf_counter() - started, response)
         await response(scope, receive, send)
 
     @asynccontextmanager
@@ -270,7 +285,11 @@ def create_app(
     access = Access.create(
         settings.host, settings.token, settings.allow_hosts, settings.allow_origins, session_key, proxied
     )
-    gate = [Middleware(Guard, access=access, port=port, public=viewer.has, speaks=hsds.has)]
+    gate = [
+        Middleware(
+            Guard, access=access, port=port, public=viewer.has, speaks=lambda path: hsds.has(path) or admin.takes(path)
+        )
+    ]
     if settings.trusted_proxies:
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
     routes = [Mount("/", fronts)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from coverslip.config import TABLES, Config, decoded, faults, read
-from coverslip.core.errors import BadRequest, CoverslipError, NotFound, Unreadable
+from coverslip.core.errors import BadRequest, CoverslipError, DiskFull, Invalid, NotFound, Unreadable
 from coverslip.settings import Settings, credentials_of
 
 REDACTED = "***REDACTED***"
@@ -27,21 +28,8 @@ IN_ADDRESS = re.compile(r"(?<=://)[^/?#@]+(?=@)|(?<=\?).+")
 """Who asks, and the query: either may hold a key."""
 NAMES = ("name", "url", "path")
 """What tells one table of a list from the others."""
-FULL = "The disk may be full, or the folder may not be written to."
-
-
-class Refused(Exception):
-    """A configuration that cannot be used.
-
-    Attributes
-    ----------
-    faults
-        The keys that are wrong, and what is wrong with each.
-    """
-
-    def __init__(self, faults: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{place}: {told}" for place, told in faults))
-        self.faults = faults
+SEE = "Every key is in docs/reference/configuration.md."
+FULL = "Check who may write to it and its folder."
 
 
 class ConfigFile:
@@ -90,7 +78,7 @@ class ConfigFile:
 
         Raises
         ------
-        Refused
+        Invalid
             When a server could not be started with it.
         CoverslipError
             When it cannot be read or written.
@@ -99,11 +87,11 @@ class ConfigFile:
             text, now = self._text(), self._given()
             wanted = _without_none(_restored(dict(given), now))
             if wrong := [*_still_redacted(wanted), *faults(wanted, self.file)]:
-                raise Refused(wrong)
+                raise Invalid(wrong, SEE)
             try:
                 credentials_of(read(wanted, self.file))
             except BadRequest as error:
-                raise Refused([("", error.message)]) from error
+                raise Invalid([("", error.message)], SEE) from error
             written = self._encoded(text, wanted)
             if decoded(written, self.file) != wanted:
                 raise BadRequest("This configuration cannot be written as a file", "Edit the file by hand.")
@@ -148,6 +136,8 @@ class ConfigFile:
         except OSError as error:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(f"Cannot write {self.name}: the disk is full", "Free some space.") from error
             raise Unreadable(f"Cannot write {self.name}: {error.strerror}", FULL, "not_writable") from error
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048
 GRACE_S = 1
+MOST_MESSAGE_BYTES = 1 << 20
+"""Of a client, on a WebSocket."""
 FILE_LIBRARIES = ("pydicom", "tifffile", "nibabel", "nd2", "liffile", "czifile", "bioio", "zarr", "h5py")
 """What they find odd about a file is no news to who runs a server; what cannot be read is listed with its reason."""
 TOKEN = re.compile(r"([?&#]token=)[^&\s]*")
@@ -171,6 +173,9 @@ class Server:
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
+                ws=_socket_protocol,  # type: ignore[arg-type]  # uvicorn calls it; a class or not
+                ws_max_size=MOST_MESSAGE_BYTES,
+                ws_per_message_deflate=False,  # pictures are compressed already
             )
             self._uvicorn = _announcing(config, self._flight, lambda: self._ready(on_ready))
             self._done.clear()
@@ -285,6 +290,13 @@ def _encryption(certificate: Certificate | None) -> dict[str, Any]:
     if certificate is None:
         return {}
     return {"ssl_certfile": str(certificate.cert_file), "ssl_keyfile": str(certificate.key_file)}
+
+
+def _socket_protocol(**about: Any) -> asyncio.Protocol:
+    """What speaks on one WebSocket; imported for the first of them."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**about)
 
 
 def _announcing(config: uvicorn.Config, front: Any, on_ready: Callable[[], None]) -> uvicorn.Server:

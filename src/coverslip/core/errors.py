@@ -9,6 +9,7 @@
     * Unsupported        a valid file using something coverslip does not read
     * UnsafeLink         a link that leads outside the data that was offered
     * BadRequest         a request that cannot be understood
+        * Invalid        a document of which some keys cannot be used
     * TooLarge           a request for more than one answer may hold
     * TimedOut           work that took longer than it may
     * Forbidden          a request that is not allowed here
@@ -98,6 +99,23 @@ class BadRequest(CoverslipError):
     """A request that cannot be understood."""
 
     code = "bad_request"
+
+
+class Invalid(BadRequest):
+    """A document of which some keys cannot be used.
+
+    Attributes
+    ----------
+    faults
+        Each of the keys, and what is wrong with it.
+    """
+
+    code = "invalid"
+
+    def __init__(self, faults: list[tuple[str, str]], hint: str = "") -> None:
+        told = "; ".join(f"{place}: {what}" if place else what for place, what in faults)
+        super().__init__(told, hint)
+        self.faults = faults
 
 
 class TooLarge(CoverslipError):

@@ -19,6 +19,7 @@ WATCH_AFTER_S = 0.02
 STATUS: dict[type[errors.CoverslipError], int] = {
     errors.NotFound: 404,
     errors.Ambiguous: 409,
+    errors.Invalid: 422,
     errors.BadRequest: 400,
     errors.Forbidden: 403,
     errors.UnsafeLink: 403,
@@ -31,7 +32,14 @@ STATUS: dict[type[errors.CoverslipError], int] = {
     errors.Unreadable: 502,
     errors.Stopped: 503,
 }
-BY_CODE = {"bad_selection": 422, "not_a_picture": 422}
+BY_CODE = {
+    "bad_selection": 422,
+    "not_a_picture": 422,
+    "no_config_file": 409,
+    "not_writable": 403,
+    "changed_meanwhile": 412,
+    "not_json": 415,
+}
 
 
 async def answering(request: Request, work: Awaitable[Response]) -> Response:

@@ -31,15 +31,17 @@ from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
 from coverslip.fronts.http import REVALIDATE, Body, begun, matches, reply, text_body, to_json
 from coverslip.fronts.tensors import answers, slices, sources
 from coverslip.fronts.tensors.answers import Answer, split_id
+from coverslip.fronts.tensors.body import body_of
 from coverslip.fronts.tensors.select import integer, integers, picture_format
 from coverslip.fronts.tensors.streams import AHEAD, FEW, Cut, check_size, cut, stream
 
 FOREVER = "private, max-age=31536000, immutable"
 WHOLE_BYTES = 4 << 20
 """Answers up to this size are made in one piece and kept."""
+MOST_PIECE_BYTES = 64 << 20
+"""Of raw pixels that are not streamed."""
 QUICK_ROWS = 500
 """Longer pages of the list are made beside, so that short questions are answered meanwhile."""
-MOST_BODY_BYTES = 1 << 20
 TRIM_S = 1.0
 """How long after the last large block its memory goes back to the system."""
 PREFIX = "api/"
@@ -105,7 +107,7 @@ class ImagesFront:
         if path in HEALTH:
             return self._health(path)
         try:
-            content = await _body_of(request) if request.method == "POST" else {}
+            content = await body_of(request) if request.method == "POST" else {}
         except (TooLarge, ClientDisconnect) as error:
             return error_response(error) if isinstance(error, TooLarge) else Response(status_code=CLIENT_GONE)
         return await answering(request, self._answer(request, path.removeprefix(PREFIX), content))
@@ -206,7 +208,15 @@ class ImagesFront:
     ) -> Response:
         """An answer from the images of a source, made once for each version of it."""
         expected = request.query_params.get("v")
+        started = time.perf_counter()
+        answer = await self._answer_of(source, key, make, expected)
+        further = {**answer.headers, "Server-Timing": f"app;dur={(time.perf_counter() - started) * 1000:.1f}"}
+        cache_control = FOREVER if expected is not None else REVALIDATE
+        return reply(request.method, request.headers, answer.body, cache_control, further)
 
+    async def _answer_of(
+        self, source: str, key: Key, make: Callable[[Images, str, Stop], Answer], expected: str | None = None
+    ) -> Answer:
         def work(stop: Stop) -> Answer:
             images, version = self._opened(source, expected)
             etag = self._etag(version, key)
@@ -216,11 +226,7 @@ class ImagesFront:
                 self._cache.put(etag, kept)
             return kept
 
-        started = time.perf_counter()
-        answer = await self._reader.run((source, key, expected), work, within_s=SHORT_S)
-        further = {**answer.headers, "Server-Timing": f"app;dur={(time.perf_counter() - started) * 1000:.1f}"}
-        cache_control = FOREVER if expected is not None else REVALIDATE
-        return reply(request.method, request.headers, answer.body, cache_control, further)
+        return await self._reader.run((source, key, expected), work, within_s=SHORT_S)
 
     def _opened(self, source: str, expected: str | None) -> tuple[Images, str]:
         images, version = self._catalog.open(source).view(self.images_of)
@@ -337,29 +343,39 @@ class ImagesFront:
             self._trimming = asyncio.ensure_future(self._reader.run("trim", lambda stop: give_back(), "slow"))
 
     async def _render(self, request: Request, content: dict[str, Any]) -> Response:
-        wanted = slices.Wanted.read(content)
-        rendering = slices.Rendering.read(content)
+        wanted, rendering = slices.Wanted.read(content), slices.Rendering.read(content)
         if rendering.form == "raw":
             return await self._slice(request, content)
+        return await self._made(request, wanted.source, *_rendered(wanted, rendering, content))
+
+    async def rendered(self, content: dict[str, Any]) -> tuple[Answer, slices.Rendering]:
+        """What ``POST /api/render`` answers, and how it was asked to be drawn; raw pixels in one piece.
+
+        Raises
+        ------
+        CoverslipError
+            When it cannot be made, or is too much for one piece.
+        """
+        wanted, rendering = slices.Wanted.read(content), slices.Rendering.read(content)
+        if rendering.form != "raw":
+            return await self._answer_of(wanted.source, *_rendered(wanted, rendering, content)), rendering
 
         def make(images: Images, etag: str, stop: Stop) -> Answer:
-            return rendering.make(wanted.find(answers.image_at(images, wanted.path)), etag, stop)
+            found = wanted.find(answers.image_at(images, wanted.path))
+            check_size(found.cut, min(self._cap, MOST_PIECE_BYTES))
+            raw = answers.raw(found.cut.read(found.cut.box, stop), etag, found.image.dims)
+            return Answer(raw.body, {**raw.headers, **slices.region_header(found)})
 
-        return await self._made(request, wanted.source, ("render", msgspec.json.encode(content)), make)
+        return await self._answer_of(wanted.source, ("raw", msgspec.json.encode(content)), make), rendering
 
 
-async def _body_of(request: Request) -> dict[str, Any]:
-    """The JSON object of a request, or an empty one where it is none (told as what is missing in it)."""
-    data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > MOST_BODY_BYTES:
-            raise TooLarge(f"The body is over {MOST_BODY_BYTES:,} bytes", "A request is a few lines of JSON.")
-    try:
-        content = msgspec.json.decode(bytes(data))
-    except msgspec.DecodeError:
-        return {}
-    return content if isinstance(content, dict) else {}
+def _rendered(
+    wanted: slices.Wanted, rendering: slices.Rendering, content: dict[str, Any]
+) -> tuple[Key, Callable[[Images, str, Stop], Answer]]:
+    def make(images: Images, etag: str, stop: Stop) -> Answer:
+        return rendering.make(wanted.find(answers.image_at(images, wanted.path)), etag, stop)
+
+    return ("render", msgspec.json.encode(content)), make
 
 
 def _canonical(query: QueryParams) -> Key:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from coverslip.core.errors import BadRequest, TooLarge
+from coverslip.core.spec import Box
 from coverslip.core.stop import Stop
 from coverslip.domains.images import Image
 from coverslip.domains.planes import bad_selection, is_picture
@@ -31,6 +32,7 @@ REDUCTIONS = {
     "precompute": "mean",
 }
 AUTO = "auto"
+REGION = "X-Loaded-Region"
 MOST_PICTURE_PIXELS = 1 << 24
 """Of one picture: the largest tile."""
 
@@ -45,10 +47,26 @@ def reduction(name: str) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """A box of an image."""
+    """A box of an image.
+
+    Attributes
+    ----------
+    image, cut
+        The image, and what is read of it.
+    region
+        The same box in elements of level 0; None where nobody asks.
+    """
 
     image: Image
     cut: Cut
+    region: Box | None = None
+
+
+def region_header(found: Found) -> dict[str, str]:
+    """Which box of the whole image an answer shows: ``start:stop``, each with commas between its axes."""
+    if found.region is None:
+        return {}
+    return {REGION: ":".join(",".join(map(str, corner)) for corner in (found.region.start, found.region.stop))}
 
 
 @dataclass(frozen=True)
@@ -104,7 +122,7 @@ class Wanted:
             while math.prod(part.shape[-2:]) > self.pixels:
                 factors[-2:] = [f * 2 for f in factors[-2:]]
                 part = cut(image, self.start, self.stop, factors, self.how)
-        return Found(image, part)
+        return Found(image, part, cut(image, self.start, self.stop).box)
 
 
 @dataclass(frozen=True)
@@ -178,6 +196,7 @@ class Rendering:
             "X-Image-Height": str(picture.shape[0]),
             "X-Percentile-Lo-Value": f"{low:g}",
             "X-Percentile-Hi-Value": f"{high:g}",
+            **region_header(found),
         }
         return Answer(Body(encode(picture, self.form), FORMATS[self.form], etag), headers)
 

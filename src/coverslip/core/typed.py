@@ -253,6 +253,9 @@ class TypedFile(Protocol):
     def attributes(self, address: int, names: Sequence[str] | None = None) -> Sequence[Attribute]:
         """Attributes of an object, all or some, in the file's order; one that cannot be read is left out."""
 
+    def ordered(self, address: int) -> bool:
+        """Whether an object keeps the order in which its links and attributes were made."""
+
     def info(self, address: int) -> DatasetInfo:
         """What a data set is."""
 

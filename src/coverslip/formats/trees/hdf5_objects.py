@@ -196,6 +196,14 @@ class H5Objects:
         attribute.read(raw, mtype=memory)
         return Attribute(text(name), kind, shape, plain_values(raw, kind, self.pointed), named)
 
+    def ordered(self, address: int) -> bool:
+        """Whether an object keeps the order in which its links and attributes were made."""
+        with self._lock, reading():
+            item = self._item(address)
+            if isinstance(item, h5g.GroupID):
+                return bool(item.get_create_plist().get_link_creation_order() & h5p.CRT_ORDER_INDEXED)
+            return _attribute_index(item) == BY_CREATION
+
     def info(self, address: int) -> DatasetInfo:
         """What a data set is."""
         with self._lock, reading():

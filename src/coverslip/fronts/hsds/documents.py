@@ -83,14 +83,17 @@ class Documents(Objects):
         found: JSON
         if target.kind == "group":
             found = {"links": self.links(target)} if links else {}
-            found["creationProperties"] = {}
+            found["creationProperties"] = self._order(target)
         elif target.kind == "dataset":
             found = self._dataset(target)
         else:
-            found = {"type": self._named_type(target), "creationProperties": {}}
+            found = {"type": self._named_type(target), "creationProperties": self._order(target)}
         if attributes:
             found["attributes"] = self.attributes(target)
         return found
+
+    def _order(self, target: Target) -> JSON:
+        return {"CreateOrder": 1} if self.file.ordered(target.address) else {}
 
     def _named_type(self, target: Target) -> JSON:
         return {**type_json(self.file.datatype(target.address)), "id": self.ids.of(target)}
@@ -98,7 +101,11 @@ class Documents(Objects):
     def _dataset(self, target: Target) -> JSON:
         info = self.info(target)
         shape = shape_json(info.shape, info.limits)
-        return {"shape": shape, "type": self.type_of(info), "creationProperties": self._creation(info)}
+        return {
+            "shape": shape,
+            "type": self.type_of(info),
+            "creationProperties": {**self._creation(info), **self._order(target)},
+        }
 
     def type_of(self, info: DatasetInfo) -> JSON:
         """The type of a data set, with the id of its named type."""

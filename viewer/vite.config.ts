@@ -30,6 +30,8 @@ export default defineConfig({
   resolve: {
     alias: {
       wgsl_reflect: fileURLToPath(new URL("src/gpu/no-wgsl.ts", import.meta.url)),
+      "ndarray-ops": fileURLToPath(new URL("src/views/h5web/ndarray.ts", import.meta.url)),
+      ndarray: fileURLToPath(new URL("src/views/h5web/ndarray.ts", import.meta.url)),
       "@vivjs/loaders": fileURLToPath(new URL("src/gpu/no-loaders.ts", import.meta.url)),
     },
   },

@@ -6,6 +6,9 @@ export type Route =
   | { page: "home" }
   | { page: "cells"; dataset: string | null }
   | { page: "image"; image: string }
+  | { page: "network"; network: string }
+  /** What is inside an HDF5 file. */
+  | { page: "inside"; source: string }
   /** No page is named: what the server offers decides. */
   | { page: "door" };
 
@@ -40,6 +43,10 @@ export function readRoute(search: string): Route {
   const query = new URLSearchParams(search);
   const image = query.get("image");
   if (image) return { page: "image", image };
+  const network = query.get("network");
+  if (network) return { page: "network", network };
+  const source = query.get("inside");
+  if (source) return { page: "inside", source };
   if (query.get("page") === "home") return { page: "home" };
   const dataset = query.get("dataset");
   // Links from before there was a home page name a view of the cells and nothing else.
@@ -58,6 +65,8 @@ export function hrefOf(route: Route, search: string = location.search): string {
   if (route.page === "home") query.set("page", "home");
   if (route.page === "cells" && route.dataset !== null) query.set("dataset", route.dataset);
   if (route.page === "image") query.set("image", route.image);
+  if (route.page === "network") query.set("network", route.network);
+  if (route.page === "inside") query.set("inside", route.source);
   const now = new URLSearchParams(search);
   for (const name of KEPT) {
     const value = now.get(name);
@@ -89,6 +98,8 @@ export function settle(route: Route): void {
   amendUrl({
     ...(route.page === "home" ? { page: "home" } : {}),
     ...(route.page === "image" ? { image: route.image } : {}),
+    ...(route.page === "network" ? { network: route.network } : {}),
+    ...(route.page === "inside" ? { inside: route.source } : {}),
     ...(route.page === "cells" ? { dataset: route.dataset } : {}),
   });
   arrive(route);

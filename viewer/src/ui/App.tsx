@@ -13,6 +13,7 @@ import { Unlock } from "./Unlock";
 
 const CellsPage = lazy(() => import("./CellsPage"));
 const HomePage = lazy(() => import("../views/catalog/HomePage"));
+const InsidePage = lazy(() => import("../views/h5web/InsidePage"));
 
 export function App() {
   const visit = useRoute((s) => s.visit);
@@ -39,6 +40,7 @@ function CurrentPage() {
   const { route, visit } = useRoute();
   if (route.page === "cells") return <CellsPage key={visit} />;
   if (route.page === "image") return <ImageFrame key={route.image} image={route.image} />;
+  if (route.page === "inside") return <InsidePage key={route.source} source={route.source} />;
   if (route.page === "home") return <HomePage key={visit} />;
   return <Door key={visit} />;
 }

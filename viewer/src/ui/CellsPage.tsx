@@ -19,13 +19,14 @@ import { TopBar } from "./TopBar";
 const TissueView = lazy(() => import("../views/tissue/View"));
 const ViewChoice = lazy(() => import("../views/cells/ViewChoice"));
 const TissuePanel = lazy(() => import("../views/tissue/Panel"));
+const LookInside = lazy(() => import("./LookInside"));
 
 const LOOK_MS = 5000;
 /** More data sets than this are chosen on the home page, where they can be searched. */
 const MOST_LISTED = 50;
 
 export default function CellsPage() {
-  const { phase, sheet, identity, selection } = useModel();
+  const { phase, sheet, identity, selection, dataset } = useModel();
   useKeysOf(KEYS);
   // Before the plot makes its canvas, which takes long: the data is on its way meanwhile.
   useLayoutEffect(() => {
@@ -91,6 +92,11 @@ export default function CellsPage() {
         </button>
         <Legend />
         <SelectionPanel />
+        {dataset && phase === "ready" ? (
+          <Suspense>
+            <LookInside source={dataset.id} />
+          </Suspense>
+        ) : null}
       </aside>
       <footer className="bottom">
         <ProgressStrip />

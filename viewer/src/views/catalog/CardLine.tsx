@@ -18,7 +18,7 @@ import {
   routeAt,
   tailOf,
 } from "./model";
-import { OpenLink } from "./OpenLink";
+import { InsideLink, OpenLink } from "./OpenLink";
 import { itemId, type LineProps, placed, spotsOf } from "./parts";
 import { StatusBadge } from "./StatusBadge";
 import { Thumbnail } from "./Thumbnail";
@@ -95,7 +95,10 @@ function SourceCard({
       <OpenLink route={routeAt(source, null)} choose={choose} title={whole}>
         <MiddleCut text={source.name} tail={tailOf(source.name)} />
       </OpenLink>
-      <SecondLine source={source} isOpen={isOpen} />
+      <span className="second">
+        <SecondLine source={source} isOpen={isOpen} />
+        <InsideLink source={source} />
+      </span>
     </div>
   );
 }

@@ -103,6 +103,7 @@ function keysOf(search: React.RefObject<HTMLInputElement>): PageKeys {
       ["Enter", "Open, list what is inside, or say why it failed"],
       ["→ and ←", "List what is inside, and close (table)"],
       ["Home and End", "First and last source"],
+      ["I", "Look inside an HDF5 file"],
     ],
     actions: {
       "/": () => {

@@ -27,7 +27,7 @@ import {
   when,
   wholeTime,
 } from "./model";
-import { OpenLink } from "./OpenLink";
+import { InsideLink, OpenLink } from "./OpenLink";
 import { itemId, type LineProps, placed, spotsOf } from "./parts";
 import { StatusBadge } from "./StatusBadge";
 import { Thumbnail } from "./Thumbnail";
@@ -135,14 +135,21 @@ function SourceCells(props: { source: Source; isOpen: boolean; phone: boolean; c
           >
             <MiddleCut text={source.name} tail={tailOf(source.name)} />
           </OpenLink>
-          {phone ? <span className={failed ? "facts warn-text" : "facts"}>{failed ? why : under}</span> : null}
+          {phone ? (
+            <span className="second">
+              <span className={failed ? "facts warn-text" : "facts"}>{failed ? why : under}</span>
+              <InsideLink source={source} />
+            </span>
+          ) : null}
         </span>
         {!phone && folder !== "" ? <span className="folder">{folder}</span> : null}
       </span>
       {phone ? null : (
         <>
           <Cell column="kind">{KIND_NAMES[kindOf(source)]}</Cell>
-          <Cell column="format">{source.source_type}</Cell>
+          <Cell column="format">
+            {source.source_type} <InsideLink source={source} />
+          </Cell>
           <Cell column="size" title={source.size_bytes === null ? undefined : `${source.size_bytes} bytes`}>
             {bytes(source.size_bytes)}
           </Cell>

@@ -2,6 +2,8 @@
 
 import type { KeyboardEvent } from "react";
 import type { Source } from "../../api/catalog";
+import { canLookInside } from "../../state/inside";
+import { navigate } from "../../state/route";
 import { type Layout, move, type Spot } from "./layout";
 import { sourceAt, toggle, useHome } from "./live";
 import { type Look, opensUp } from "./model";
@@ -36,7 +38,11 @@ export function useKeyboard({ look, layout, screen, first, go, choose }: Walk): 
     const starts = active === null && /^(Arrow|Enter$| $)/.test(key);
     if (starts) go(now);
     else if (key === "Enter" || key === " ") choose(now);
-    else {
+    else if (key === "i" || key === "I") {
+      const source = sourceAt({ pages }, now.index);
+      if (!source || !canLookInside(source)) return false;
+      navigate({ page: "inside", source: source.source_id });
+    } else {
       const source = sourceAt({ pages }, now.index);
       if (look === "table" && source && fold(key, now, source)) return true;
       const to = move(key, now, layout, screen(), look === "cards", total);

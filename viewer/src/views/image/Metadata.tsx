@@ -1,6 +1,6 @@
 /** What the file says about itself, as a tree that folds and can be searched. */
 
-import { useMemo, useState } from "react";
+import { lazy, Suspense, useMemo, useState } from "react";
 import type { Json } from "../../api/images";
 import { loadMetadata } from "./actions";
 import { useImage } from "./state";
@@ -28,6 +28,8 @@ export function filtered(key: string, value: Json, words: string): Json | undefi
   return Object.keys(kept).length > 0 ? kept : undefined;
 }
 
+const LookInside = lazy(() => import("../../ui/LookInside"));
+
 export function Metadata() {
   const { info, metadata } = useImage();
   const [filter, setFilter] = useState("");
@@ -43,6 +45,9 @@ export function Metadata() {
       }}
     >
       <summary>Metadata</summary>
+      <Suspense>
+        <LookInside source={info.source_id} />
+      </Suspense>
       {metadata === undefined ? (
         <p className="note">Reading…</p>
       ) : (

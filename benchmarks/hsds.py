@@ -46,20 +46,20 @@ if kind == "h5grove":
             self.file, self.path = file, path
             self.shape = self.meta()["shape"]
         def meta(self):
-            return session.get(f"{endpoint}/meta/", params={"file": self.file, "path": self.path}).json()
+            return session.get(f"{endpoint}/meta", params={"file": self.file, "path": self.path}).json()
         def __getitem__(self, index):
             text = ",".join(f"{s.start}:{s.stop}" if isinstance(s, slice) else str(s) for s in index)
             query = {"file": self.file, "path": self.path, "format": "bin", "selection": text}
-            return np.frombuffer(session.get(f"{endpoint}/data/", params=query).content, "f4")
+            return np.frombuffer(session.get(f"{endpoint}/data", params=query).content, "f4")
     def dataset(name):
         return Set("vol.h5", f"/{name}")
     def walk():
         names, todo = 0, ["/"]
         while todo:
             path = todo.pop()
-            found = session.get(f"{endpoint}/meta/", params={"file": "many.h5", "path": path}).json()
+            found = session.get(f"{endpoint}/meta", params={"file": "many.h5", "path": path}).json()
             if found["attributes"]:
-                session.get(f"{endpoint}/attr/", params={"file": "many.h5", "path": path}).json()
+                session.get(f"{endpoint}/attr", params={"file": "many.h5", "path": path}).json()
             names += 1
             todo += [f"{path.rstrip('/')}/{c['name']}" for c in found.get("children", [])]
         return names
@@ -95,6 +95,26 @@ elif task in ("z", "plain"):
     def work():
         for i in range(0, 256, 16):
             assert d[i:i + 16, 0:512, 0:512].nbytes == 1 << 24
+    print(json.dumps([(1 << 28) / t / 1e6 for t in until(work)]))
+elif task in ("raw z", "raw plain"):
+    import base64, http.client, urllib.parse
+    name, place = task[4:], urllib.parse.urlsplit(endpoint)
+    link = http.client.HTTPConnection(place.hostname, place.port)
+    login = base64.b64encode(b"admin:admin").decode()
+    headers = {"accept": "application/octet-stream", **({"authorization": f"Basic {login}"} if extra else {})}
+    def get(path):
+        link.request("GET", place.path + path, headers=headers)
+        return link.getresponse().read()
+    if kind == "h5grove":
+        urls = [f"/data?file=vol.h5&path=/{name}&format=bin&selection={i}:{i + 16}" for i in range(0, 256, 16)]
+    else:
+        root = json.loads(get("/?domain=/bench/vol.h5"))["root"]
+        id = json.loads(get(f"/groups/{root}/links/{name}?domain=/bench/vol.h5"))["link"]["id"]
+        at = f"/datasets/{id}/value?domain=/bench/vol.h5&select="
+        urls = [f"{at}[{i}:{i + 16},0:512,0:512]" for i in range(0, 256, 16)]
+    def work():
+        for url in urls:
+            assert len(get(url)) == 1 << 24
     print(json.dumps([(1 << 28) / t / 1e6 for t in until(work)]))
 elif task == "random":
     d = dataset("z"); a_slice(d); print(json.dumps(until(lambda: a_slice(d))))
@@ -221,6 +241,8 @@ TASKS = [
     ("walk of 500 objects with attributes", "walk", "ms", 3.0),
     ("slabs of 16 MB, gzip and shuffle", "z", "MB/s", 4.0),
     ("slabs of 16 MB, not compressed", "plain", "MB/s", 3.0),
+    ("the same by plain HTTP, gzip", "raw z", "MB/s", 3.0),
+    ("the same by plain HTTP, not compressed", "raw plain", "MB/s", 2.0),
     ("random slice of 8 x 256, p50", "random", "ms", 2.0),
     ("the same slice again, p50", "hot", "ms", 1.5),
     ("8 clients, random slices", "many", "1/s", 4.0),

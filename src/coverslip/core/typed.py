@@ -228,7 +228,7 @@ class Selection:
 
 def _length(axis: Axis) -> int:
     if isinstance(axis, slice):
-        return max(0, -(-(axis.stop - axis.start) // axis.step))
+        return len(range(axis.start, axis.stop, axis.step))
     return len(axis)
 
 

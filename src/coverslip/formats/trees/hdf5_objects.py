@@ -30,7 +30,7 @@ MOST_OPEN = 512
 MOST_VALUES = 256
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 NULL = h5s.NULL
-BY_NAME, BY_CREATION = h5py.h5.INDEX_NAME, h5py.h5.INDEX_CRT_ORDER
+BY_NAME, BY_CREATION = int(h5py.h5.INDEX_NAME), int(h5py.h5.INDEX_CRT_ORDER)
 
 
 class H5Objects:
@@ -202,7 +202,7 @@ class H5Objects:
             item = self._item(address)
             if isinstance(item, h5g.GroupID):
                 return bool(item.get_create_plist().get_link_creation_order() & h5p.CRT_ORDER_INDEXED)
-            return _attribute_index(item) == BY_CREATION
+            return bool(_attribute_index(item) == BY_CREATION)
 
     def info(self, address: int) -> DatasetInfo:
         """What a data set is."""

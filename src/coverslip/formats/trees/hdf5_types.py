@@ -127,7 +127,8 @@ def _layout(tid: Any) -> np.dtype[Any] | None:
             return None
         offsets = [tid.get_member_offset(i) for i in range(tid.get_nmembers())]
         described: Any = {"names": names, "formats": parts, "offsets": offsets, "itemsize": tid.get_size()}
-        return np.dtype(described)
+        record: np.dtype[Any] = np.dtype(described)
+        return record
     if isinstance(tid, h5t.TypeArrayID):
         base = _layout(tid.get_super())
         if base is None:

@@ -30,7 +30,17 @@ from coverslip.formats.trees.recent import Recent, new_key
 if TYPE_CHECKING:
     from coverslip.formats.trees.hdf5 import H5Source
 
-KEPT_BYTES = 128 << 20
+
+def _budget() -> int:
+    """A 64th of the machine's memory, 32 to 256 MB."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        memory = 8 << 30
+    return min(256 << 20, max(32 << 20, memory // 64))
+
+
+KEPT_BYTES = _budget()
 """Decoded chunks kept for the next request, of all files together."""
 LARGEST_CHUNK = 1 << 31
 TABLE_CHUNKS = 1 << 17
@@ -187,8 +197,6 @@ class Values:
         if grid > max(TABLE_CHUNKS, 8 * len(jobs)):
             return
         with self._lock:
-            if self._table is not None:
-                return
             table: dict[Index, Place] = {}
 
             def one(info: Any) -> None:
@@ -287,7 +295,8 @@ class Values:
         if span <= 4 * len(distinct):
             axes[axis] = slice(int(distinct[0]), int(distinct[-1]) + 1, 1)
             found = self._by_hdf5(Selection(tuple(axes)), stop)
-            return found.take(wanted - distinct[0], axis)
+            taken: npt.NDArray[Any] = found.take(wanted - distinct[0], axis)
+            return taken
         parts = []
         for i in distinct.tolist():
             stop.check()
@@ -327,7 +336,7 @@ def _together(work: Callable[[], None], threads: int) -> None:
 
 
 def _count(axis: slice) -> int:
-    return max(0, -(-(axis.stop - axis.start) // axis.step))
+    return len(range(axis.start, axis.stop, axis.step))
 
 
 def _job(parts: Sequence[Piece]) -> tuple[Index, Any, Any]:

@@ -7,7 +7,7 @@ Source: h5grove 4.0, "API" (``/meta``, ``/attr``, ``/paths``); HDF5's numbers of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from coverslip.core.typed import (
 from coverslip.domains.objects import Objects
 
 JSON = dict[str, Any]
+Follow = Callable[[Link], tuple[Objects, Target] | None]
 CLASSES = {Integer: 0, Float: 1, Text: 3, Opaque: 5, Compound: 6, Pointer: 7, Enumeration: 8, Ragged: 9, Block: 10}
 PADS = {"null-terminated": 0, "null-padded": 1, "space-padded": 2}
 SIZES = {Ragged: 16, Pointer: 8}
@@ -141,13 +142,13 @@ def _attribute_json(attribute: Attribute) -> JSON:
     return {"name": attribute.name, "shape": attribute.shape, "type": type_json(attribute.type)}
 
 
-def children(objects: Objects, target: Target, followed: Any) -> list[JSON]:
+def children(objects: Objects, target: Target, followed: Follow) -> list[JSON]:
     """What is in a group; ``followed`` gives the object a link leads to, or None when it stays a link."""
     rows = []
     for link in objects.file.links(target.address):
         try:
             there = followed(link)
-            rows.append(link_json(link) if there is None else object_json(*there, link.name))
+            rows.append(link_json(link) if there is None else object_json(there[0], there[1], link.name))
         except CoverslipError as error:  # told as something of another kind, so that the others can be seen
             rows.append({"kind": "other", "name": link.name, "error": error.message})
     return rows

@@ -41,7 +41,8 @@ def parse(text: str, shape: tuple[int, ...]) -> Selection:
 
 
 def _parts(text: str) -> list[str]:
-    found, at = [], 0
+    found: list[str] = []
+    at = 0
     while at < len(text) or not found or text[at - 1 : at] == ",":
         part = PART.match(text, at)
         if part is None:

@@ -232,7 +232,7 @@ def create_app(
     shelf = Shelf(Sidecar(cache_folder() / "levels", settings.disk_bytes))
     tiles: ByteCache[Answer] = ByteCache(settings.cache_bytes)
     answers: ByteCache[Body] = ByteCache(settings.cache_bytes)
-    images = ImagesFront(catalog, reader, tiles, __version__, settings.slice_bytes, shelf, settings.cells)
+    images = ImagesFront(catalog, reader, tiles, __version__, settings.slice_bytes, shelf, settings.cells, settings.dev)
     zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port))
     domains = Files(catalog.roots, has_signature, open_typed)
@@ -246,6 +246,7 @@ def create_app(
     admin = AdminFront(catalog, reader, diagnostics, (tiles, answers), config, running, schema, __version__)
     viewer = ViewerFront()
     flight = flight_of(catalog, images.images_of, settings, certificate, uploads)
+    images.chunk = flight.chunk if flight is not None else None
 
     async def answer(request: Request, path: str) -> Response:
         for front in (neural, admin, images, zarr, hsds, grove, systems, viewer):

@@ -39,6 +39,8 @@ BY_CODE = {
     "not_writable": 403,
     "changed_meanwhile": 412,
     "not_json": 415,
+    "superseded": 404,
+    "unavailable": 503,
 }
 
 

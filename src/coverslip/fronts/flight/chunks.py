@@ -50,14 +50,31 @@ class ChunkReads:
         desk.registry.closers.append(self._budget.close)
         desk.registry.read("chunk_id", self._by_id)
         desk.registry.read("chunk_ref", self._by_ref, "sealed")
+        desk.registry.pixels = self.elements
         desk.registry.tables["decode_rates"] = self._slow.rates
         desk.registry.stats.append(self._slow.stats)
 
+    def elements(self, ticket: TensorTicket, call: Call) -> tuple[str, npt.NDArray[Any]]:
+        """The ``array_id`` and the elements of a chunk."""
+        arm = ticket.WhichOneof("payload")
+        if arm not in ("chunk_id", "chunk_ref"):
+            raise BadRequest("This is no ticket of a chunk", "Plan the read again.", "malformed")
+        region, index = self._of_id(ticket) if arm == "chunk_id" else self._of_ref(ticket, call)
+        tensor, box = self._found(region, index)
+        with self._budget.turn(math.prod(box.shape) * tensor.array.spec.dtype.itemsize, call):
+            return tensor.array_id, self._read(tensor, region, box, call.stop())
+
     def _by_id(self, ticket: TensorTicket, call: Call) -> Any:
-        region, rest = Region.unpack(ticket.chunk_id)
-        return self._stream(region, unpack_index(rest, len(region.grid)), call)
+        return self._stream(*self._of_id(ticket), call)
 
     def _by_ref(self, ticket: TensorTicket, call: Call) -> Any:
+        return self._stream(*self._of_ref(ticket, call), call)
+
+    def _of_id(self, ticket: TensorTicket) -> tuple[Region, Sequence[int]]:
+        region, rest = Region.unpack(ticket.chunk_id)
+        return region, unpack_index(rest, len(region.grid))
+
+    def _of_ref(self, ticket: TensorTicket, call: Call) -> tuple[Region, Sequence[int]]:
         stub, index = ticket.chunk_ref.stub, tuple(ticket.chunk_ref.index)
         grant = stub.grant
         if not call.authorized and not self._desk.seals.covers(
@@ -67,15 +84,18 @@ class ChunkReads:
         region, rest = Region.unpack(stub.identity)
         if rest:
             raise BadRequest("This is no ticket of this server", "Plan the read again.", "malformed")
-        return self._stream(region, index, call)
+        return region, index
 
-    def _stream(self, region: Region, index: Sequence[int], call: Call) -> Any:
+    def _found(self, region: Region, index: Sequence[int]) -> tuple[Tensor, Box]:
         tensor = self._desk.tensors.find(region.array_id)
         if tensor.version != region.version:
             raise Superseded(f"{tensor.array_id} changed since this read was planned", "Plan the read again.")
         for permit in self._desk.registry.permits:
             permit(tensor)
-        box = _checked(region, tensor, index)
+        return tensor, _checked(region, tensor, index)
+
+    def _stream(self, region: Region, index: Sequence[int], call: Call) -> Any:
+        tensor, box = self._found(region, index)
         size = math.prod(box.shape) * tensor.array.spec.dtype.itemsize
         if size <= LIGHT_BYTES:
             row = batch(self._read(tensor, region, box, call.stop()))

@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from coverslip.core.errors import CannotListen, Unsupported
+from coverslip.core.errors import CannotListen, Stopped, Unsupported
 from coverslip.core.node import Source
+from coverslip.core.stop import Stop
 from coverslip.domains.images import Images
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.memory import large_blocks
 from coverslip.fronts.flight.desk import Desk, Part
+from coverslip.fronts.flight.errors import Unavailable, parsed
 from coverslip.fronts.flight.options import FlightOptions
-from coverslip.fronts.flight.registry import Registry
+from coverslip.fronts.flight.registry import Call, Registry
 from coverslip.fronts.flight.seals import Seals
 from coverslip.fronts.flight.sockets import check_free, hang_up
 from coverslip.fronts.flight.tensors import Tensors
@@ -86,6 +88,22 @@ class FlightFront:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{'grpc+tls' if self._tls else 'grpc'}://{host}:{self.port}"
 
+    def chunk(self, ticket: bytes, stop: Stop) -> tuple[str, Any]:
+        """The ``array_id`` and the elements that a ticket of a chunk stands for; for who was let in already.
+
+        Raises
+        ------
+        CoverslipError
+            When it is none of ours, or of a file that changed since.
+        """
+        from biopb.tensor.ticket_pb2 import TensorTicket
+
+        pixels = self.registry.pixels
+        if pixels is None:
+            raise Unavailable("Arrow Flight has not started yet", "Try again in a moment.")
+        message = parsed(TensorTicket, ticket, "TensorTicket")
+        return pixels(message, Call(True, "http", lambda: asked_to_end(stop)))
+
     def start(self) -> None:
         """Listen, and answer in threads of gRPC's own; returns at once.
 
@@ -128,6 +146,15 @@ class FlightFront:
             ending.join(CLOSE_S / 10)
         for closer in self.registry.closers:
             closer()
+
+
+def asked_to_end(stop: Stop) -> bool:
+    """Whether nobody waits any more."""
+    try:
+        stop.check()
+    except Stopped:
+        return True
+    return False
 
 
 def check_installed() -> None:

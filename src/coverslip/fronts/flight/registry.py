@@ -101,6 +101,8 @@ class Registry:
     tables: dict[str, TableRows] = field(default_factory=dict)
     stats: list[Callable[[], dict[str, Any]]] = field(default_factory=list)
     """Keys of ``cache_stats``."""
+    pixels: Callable[[Any, Call], tuple[str, Any]] | None = None
+    """Of a parsed ``TensorTicket`` of a chunk: the ``array_id``, and the elements; for fronts that are not Flight."""
     closers: list[Callable[[], None]] = field(default_factory=list)
     """Called when the server ends."""
 

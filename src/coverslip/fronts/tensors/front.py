@@ -48,6 +48,8 @@ PREFIX = "api/"
 HEALTH = ("livez", "readyz", "healthz")
 NO_PART = ("v", "token")
 """Parameters that change nothing of an answer's bytes."""
+TICKET = "ticket/"
+Chunk = Callable[[bytes, Stop], tuple[str, Any]]
 Key = tuple[Hashable, ...]
 """What an answer is the answer to, beside the source: equal only for what has equal bytes."""
 
@@ -69,6 +71,8 @@ class ImagesFront:
         Where levels that files do not store are kept.
     options
         How data sets of cells are read, for their thumbnails.
+    dev
+        Whether the server runs without a token, for development.
     """
 
     def __init__(
@@ -80,12 +84,16 @@ class ImagesFront:
         slice_bytes: int,
         shelf: Shelf,
         options: Options,
+        dev: bool = False,
     ) -> None:
         self._catalog = catalog
         self._reader = reader
         self._cache = cache
         self._version = version
         self._cap = slice_bytes
+        self._dev = dev
+        self.chunk: Chunk | None = None
+        """What a ticket of Arrow Flight stands for, as ``array_id`` and elements; None where Flight is not spoken."""
         self._streams = 0
         self._trimming: asyncio.Future[None] | None = None
 
@@ -144,7 +152,7 @@ class ImagesFront:
         if path != "livez":
             about |= {
                 "ready": True,
-                "dev_mode": False,
+                "dev_mode": self._dev,
                 "service": "coverslip",
                 "version": self._version,
                 "backend_health": {"status": "SERVING"},
@@ -161,8 +169,12 @@ class ImagesFront:
             listed = await self._reader.run(wanted, lambda stop: self._listed(wanted), lane)
             return reply(request.method, request.headers, listed.body, further=listed.headers)
         id, _, part = rest.partition("/")
+        if part.startswith(TICKET):
+            return await self._ticket(request, id, part.removeprefix(TICKET))
         if part not in ("", "metadata"):
-            raise NotFound(f"Not found: /api/sources/{rest[:100]}", "There is /api/sources/ID and its metadata.")
+            raise NotFound(
+                f"Not found: /api/sources/{rest[:100]}", "There is /api/sources/ID, its metadata and its ticket/HEX."
+            )
         if not part:
             one = await self._reader.run(("source", id), lambda stop: sources.one(self._catalog, id), "quick")
             return _json(request.method, one)
@@ -186,6 +198,24 @@ class ImagesFront:
             kept = Answer(body, sources.counts(total, len(rows)))
             self._cache.put(key, kept)
         return kept
+
+    async def _ticket(self, request: Request, id: str, digits: str) -> Response:
+        chunk = self.chunk
+        if chunk is None:
+            hint = "Start it with --flight, or ask for /api/block."
+            raise NotFound("Tickets are of Arrow Flight, which this server does not speak", hint, "no_flight")
+        try:
+            ticket = bytes.fromhex(digits)
+        except ValueError:
+            raise BadRequest(
+                "A ticket is written in hexadecimal digits", "See docs/reference/http-images.md."
+            ) from None
+        name, elements = await self._reader.run(("ticket", ticket), lambda stop: chunk(ticket, stop))
+        if split_id(name)[0] != id:
+            raise NotFound("This ticket is of another source", "The source's id is part of the address.")
+        told = answers.raw(elements, sha256(ticket).hexdigest()[:32], ())
+        headers = {header: told.headers[header] for header in ("X-Shape", "X-Dtype")}
+        return reply(request.method, request.headers, told.body, FOREVER, headers)
 
     async def _query(self, request: Request, content: dict[str, Any]) -> Response:
         sql = content.get("sql")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -38,12 +39,12 @@ def inflate() -> Callable[[Buffer, int], bytes]:
 @cache
 def _wrong() -> tuple[type[Exception], ...]:
     """What undoing deflate raises when the bytes make no sense."""
-    try:
+    found: list[Any] = [zlib.error, RuntimeError, ValueError, MemoryError, OverflowError]
+    with suppress(ImportError):
         from isal import isal_zlib
-    except ImportError:
-        return (zlib.error,)
-    theirs: Any = isal_zlib.error  # its stub takes the class for an instance
-    return zlib.error, theirs
+
+        found.append(isal_zlib.error)
+    return tuple(found)
 
 
 class Pipeline:
@@ -83,7 +84,7 @@ class Pipeline:
             sums = self._numbers[:place].count(FLETCHER32)  # of 4 bytes each, that earlier filters added
             try:
                 data = self._undo(number, data, size + 4 * sums)
-            except (*_wrong(), RuntimeError, ValueError, MemoryError, OverflowError) as error:
+            except _wrong() as error:
                 raise Damaged(f"A chunk cannot be decoded: {error}", "Copy the file again.") from error
         return data
 

@@ -38,7 +38,7 @@ class FlightOptions:
     seal_s: int = 86_400
     small_bytes: int = 16 << 20
     chunk_bytes: int = 8 << 20
-    inflight_bytes: int = 128 << 20
+    inflight_bytes: int = 96 << 20
     wait_s: float = 60.0
     cache_bytes: int = 64 << 20
     external_location: str = ""

@@ -128,10 +128,13 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link of a group: ``target`` of a hard one, ``path`` of a soft one, ``file`` and ``path`` of an external one."""
+    """A link of a group: ``target`` of a hard one, ``path`` of a soft one, ``file`` and ``path`` of an external one.
+
+    What a ``user`` link leads to only its own library knows; a ``lost`` one leads to what cannot be read.
+    """
 
     name: str
-    kind: Literal["hard", "soft", "external", "user"]
+    kind: Literal["hard", "soft", "external", "user", "lost"]
     target: Target | None = None
     path: str = ""
     file: str = ""

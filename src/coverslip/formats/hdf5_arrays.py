@@ -5,6 +5,7 @@ Files of cells, networks and Imaris are left to their own formats. See `coversli
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from coverslip.core.errors import CoverslipError
@@ -14,6 +15,7 @@ from coverslip.core.ranges import Ranges
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 OTHERS = (".h5ad", ".ims")
+SETTLED_S = 10.0
 
 
 def has_signature(head: bytes) -> bool:
@@ -22,7 +24,7 @@ def has_signature(head: bytes) -> bool:
 
 
 def open_typed(path: Path) -> Source:
-    """Open any HDF5 file for its typed objects (`coverslip.core.typed`), whatever it holds.
+    """Open any HDF5 file for its typed objects (`coverslip.core.typed`), whatever it holds and whatever is left of it.
 
     Raises
     ------
@@ -31,7 +33,14 @@ def open_typed(path: Path) -> Source:
     """
     from coverslip.formats.trees.hdf5 import open_hdf5
 
-    return open_hdf5(path)
+    # One that was changed a moment ago is being written, and will be whole.
+    source = open_hdf5(path, cut=time.time() - path.stat().st_mtime > SETTLED_S)
+    try:
+        _ = source.typed
+    except CoverslipError:
+        source.close()
+        raise
+    return source
 
 
 class Hdf5Arrays:

@@ -1,4 +1,4 @@
-"""10x Genomics' feature-barcode matrices as a folder: ``matrix.mtx``, ``barcodes.tsv`` and ``features.tsv``, or gzip files.
+"""10x Genomics' feature-barcode matrices as folders of ``matrix.mtx``, ``barcodes.tsv``, ``features.tsv`` (or ``.gz``).
 
 The matrix is text, so all of it is read (into memory) when the first gene is asked for.
 

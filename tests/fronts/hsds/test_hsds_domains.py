@@ -270,14 +270,27 @@ def test_a_page_of_another_origin_may_not_ask(serve: Serve, folder: Path) -> Non
     assert "access-control-allow-credentials" not in good.headers
 
 
-def test_a_truncated_file_is_told_apart_from_one_that_is_written(serve: Serve, folder: Path, tmp_path: Path) -> None:
-    data = (folder / "one" / "rich.h5").read_bytes()
-    (tmp_path / "cut.h5").write_bytes(data[: len(data) // 2])
-    client = serve(tmp_path)  # dates it back
-    damaged = ask(client, domain="/cut.h5")
-    assert damaged.status_code == 422
-    assert str(tmp_path) not in damaged.text
-    assert "error" in client.get("/hsds/domains?domain=/").json()["domains"][0]
+def test_what_is_left_of_a_truncated_file_is_served(serve: Serve, tmp_path: Path) -> None:
+    values = np.arange(40_000, dtype="f8")
+    with h5py.File(tmp_path / "whole.h5", "w") as f:
+        f.create_dataset("first", data=values, chunks=(1000,))
+        f["label"] = "kept"
+        f.create_dataset("last", data=values, chunks=(1000,), compression="gzip")
+        place = f["first"].id.get_chunk_info(20).byte_offset
+        f.flush()
+    data = (tmp_path / "whole.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(data[: place + 100])
+    (tmp_path / "stump.h5").write_bytes(data[:60])
+    client = serve(tmp_path)  # dates them back
+    left = ask(client, getobjs=1, domain="/cut.h5").json()
+    first = left["domain_objs"][left["root"]]["links"]["first"]["id"]
+    assert ask(client, f"/datasets/{first}/value", "/cut.h5", select="[0:3]").json()["value"] == [0.0, 1.0, 2.0]
+    missing = ask(client, f"/datasets/{first}/value", "/cut.h5", select="[20000:20003]")
+    assert missing.status_code == 422
+    assert str(tmp_path) not in missing.text
+    assert ask(client, domain="/stump.h5").status_code == 422
+    listed = {item["name"]: item for item in client.get("/hsds/domains?domain=/").json()["domains"]}
+    assert "error" in listed["/stump.h5"]
     os.utime(tmp_path / "cut.h5")
     written = ask(client, domain="/cut.h5")
     assert written.status_code == 503

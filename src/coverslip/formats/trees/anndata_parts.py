@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from coverslip.core.made import MadeArray
 from coverslip.core.node import Array, Attrs, Group, Node
 from coverslip.core.tree import MemoryArray, MemoryGroup
 
@@ -22,7 +25,12 @@ def frame(index: Array, columns: Members) -> Group:
 
 def numbered(count: int, start: str) -> Array:
     """Names where a file gives none."""
-    return MemoryArray([f"{start}{i}" for i in range(count)])
+
+    def make() -> Any:
+        names = np.arange(count).astype(str).astype(object)
+        return start + names if start else names
+
+    return MadeArray((count,), np.dtype(object), make)
 
 
 def categorical(codes: Array, categories: Sequence[str]) -> Group:
@@ -41,7 +49,7 @@ def anndata_tree(
     var: Group | Callable[[], Node],
     x: Node | Callable[[], Node] | None = None,
     own: Attrs | None = None,
-    **others: Members,
+    **others: Members | None,
 ) -> Group:
     """The whole tree; ``others`` are ``obsm``, ``layers``, ``obsp`` and ``uns``, left out where they are empty."""
     members: dict[str, Any] = {"obs": obs, "var": var}

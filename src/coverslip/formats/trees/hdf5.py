@@ -27,7 +27,7 @@ from coverslip.core.ranges import Ranges
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.tree import MemoryGroup
 from coverslip.core.typed import TypedFile
-from coverslip.formats.trees.hdf5_open import SIGNATURE, SWMR_WRITER, WRITER, Bytes, Unmarked, marks
+from coverslip.formats.trees.hdf5_open import SIGNATURE, SWMR_WRITER, WRITER, Bytes, Cut, Unmarked, marks, told_size
 
 if TYPE_CHECKING:
     from coverslip.formats.trees.hdf5_objects import H5Objects
@@ -65,14 +65,14 @@ def damaged(name: str, error: BaseException) -> Damaged:
 class H5Source(Source):
     """One opened HDF5 file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cut: bool = False) -> None:
         self._path = path
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         try:
             stat = os.fstat(self._fd)
             self.etag, self.modified_s = file_etag(stat), stat.st_mtime
             self._place = (stat.st_dev, stat.st_ino)
-            self._file, self.growing = opened(path, self._fd, _others(self._place, self.etag))
+            self._file, self.growing = opened(path, self._fd, _others(self._place, self.etag), cut)
         except BaseException:
             os.close(self._fd)
             self._fd = -1
@@ -92,7 +92,8 @@ class H5Source(Source):
 
             # While it grows, objects stay where they are; else any change may have moved them.
             inode = self.etag.rsplit("-", 1)[-1]
-            self._typed = H5Objects(self, self._file, f"growing-{inode}" if self.growing else self.etag)
+            with damage("The root"):
+                self._typed = H5Objects(self, self._file, f"growing-{inode}" if self.growing else self.etag)
         return self._typed
 
     @property
@@ -162,7 +163,7 @@ def _others(place: tuple[int, int], etag: str) -> bool:
     return any(other != etag for other in _open.get(place, ()))
 
 
-def opened(path: Path, fd: int, others: bool = False) -> tuple[h5py.File, bool]:
+def opened(path: Path, fd: int, others: bool = False, cut: bool = False) -> tuple[h5py.File, bool]:
     """The file without HDF5's lock, and whether a writer that allows readers (SWMR) has it open.
 
     Parameters
@@ -170,6 +171,8 @@ def opened(path: Path, fd: int, others: bool = False) -> tuple[h5py.File, bool]:
     others
         Whether an older version of the file, changed in place, is still open here: HDF5 would take what it read of that
         for what is in this one.
+    cut
+        Whether to open what is left of a file that was cut short.
 
     Raises
     ------
@@ -186,6 +189,9 @@ def opened(path: Path, fd: int, others: bool = False) -> tuple[h5py.File, bool]:
         # and a notebook that serves a file must still be able to read it.
         return h5py.File(path, "r", driver="stdio", locking=False), False
     except (OSError, RuntimeError) as error:
+        size = told_size(fd) if cut and not marked & WRITER else 0
+        if size > os.fstat(fd).st_size:
+            return h5py.File(Cut(fd, size), "r"), False
         if marked & WRITER:
             raise Unreadable(
                 f"{path.name} is being written, or its writer was ended",
@@ -374,8 +380,13 @@ def _plain(value: Any) -> Any:
     return NotImplemented
 
 
-def open_hdf5(path: Path | Ranges) -> H5Source:
+def open_hdf5(path: Path | Ranges, cut: bool = False) -> H5Source:
     """Open an HDF5 file for reading, here or elsewhere.
+
+    Parameters
+    ----------
+    cut
+        Whether to open what is left of a file that was cut short.
 
     Raises
     ------
@@ -389,7 +400,7 @@ def open_hdf5(path: Path | Ranges) -> H5Source:
 
         return open_ranged_hdf5(path)
     try:
-        return H5Source(path)
+        return H5Source(path, cut)
     except PermissionError as error:
         raise Unreadable(f"Cannot read {path}: permission denied", "Check who may read it: ls -l.") from error
     except (OSError, RuntimeError) as error:

@@ -150,7 +150,8 @@ class H5Objects:
     def _link(self, group: Any, address: int, name: bytes, kind: int, there: int) -> Link:
         shown = text(name)
         if kind == h5l.TYPE_HARD:
-            return Link(shown, "hard", self._meet(group, address, name, there))
+            target = self._meet(group, address, name, there)
+            return Link(shown, "hard" if target else "lost", target)
         if kind == h5l.TYPE_SOFT:
             return Link(shown, "soft", path=text(group.links.get_val(name)))
         if kind == h5l.TYPE_EXTERNAL:
@@ -158,10 +159,13 @@ class H5Objects:
             return Link(shown, "external", path=text(path), file=text(file))
         return Link(shown, "user")
 
-    def _meet(self, group: Any, parent: int, name: bytes, address: int) -> Target:
+    def _meet(self, group: Any, parent: int, name: bytes, address: int) -> Target | None:
         met = self._met.get(address)
         if met is None:
-            kind = KINDS[h5o.get_info(group, name).type]
+            try:
+                kind = KINDS[h5o.get_info(group, name).type]
+            except UNREADABLE:  # it lies where the file was cut short, say; the others can be read
+                return None
             met = self._met[address] = (Target(kind, address), parent, name)
         return met[0]
 

@@ -79,6 +79,43 @@ class Unmarked(Bytes):
         return got
 
 
+class Cut(Bytes):
+    """The same as long as it once was, where the file was cut short: what is missing cannot be read.
+
+    Parameters
+    ----------
+    size
+        How long the file says it is.
+    """
+
+    def __init__(self, fd: int, size: int) -> None:
+        super().__init__(fd)
+        self._size = size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position."""
+        if whence == os.SEEK_END:
+            self._at = self._size + offset
+            return self._at
+        return super().seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        """Read on into a buffer, all of it or nothing."""
+        if super().readinto(buffer) < memoryview(buffer).nbytes:
+            raise OSError("The file was cut short, and this is missing")
+        return memoryview(buffer).nbytes
+
+
+def told_size(fd: int) -> int:
+    """How long a file says it is; 0 when it does not."""
+    head = os.pread(fd, HEAD_BYTES, 0)
+    if len(head) < HEAD_BYTES or head[:8] != SIGNATURE:
+        return 0
+    at = 40 if head[8] < 2 else EOF_AT
+    sizes = head[13:15] if head[8] < 2 else head[9:11]
+    return int.from_bytes(head[at : at + 8], "little") if sizes == b"\x08\x08" else 0
+
+
 def marks(fd: int) -> int:
     """The consistency flags of a superblock of version 3."""
     head = os.pread(fd, HEAD_BYTES, 0)

@@ -123,6 +123,14 @@ class FolderStore(Store):
             raise _unreadable(path or "The folder", error) from error
         return found
 
+    def files(self, path: str) -> list[str]:
+        """Names of files in a folder; none where there is no such folder."""
+        path = safe_path(path)
+        if path and self._state(path) is None:
+            return []
+        with os.scandir(f"{self._root}/{path}") as entries:
+            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+
     def kvstore(self, path: str) -> dict[str, Any]:
         """The folder as TensorStore names it."""
         return {"driver": "file", "path": f"{self._root}/{path}/" if path else f"{self._root}/"}

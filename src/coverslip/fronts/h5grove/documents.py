@@ -119,6 +119,8 @@ def type_json(kind: Datatype) -> JSON:
 
 def link_json(link: Link) -> JSON:
     """A link that is not followed."""
+    if link.kind in ("user", "lost"):
+        return {"kind": "other", "name": link.name}
     if link.kind == "external":
         return {"kind": "external_link", "name": link.name, "target_file": link.file, "target_path": link.path}
     return {"kind": "soft_link", "name": link.name, "target_path": link.path}

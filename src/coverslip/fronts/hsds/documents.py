@@ -40,6 +40,8 @@ INLINE_ALL_BYTES = 1 << 20
 GATHER_S = 1.5
 """How long descriptions of objects are gathered for one answer; a client asks for the others one by one."""
 GATHER_OBJECTS = 20_000
+UNTOLD = ("user", "lost")
+"""Kinds of links that clients know no word for."""
 
 
 class Gone(NotFound):
@@ -144,7 +146,7 @@ class Documents(Objects):
         return {
             link.name: {**self.link_json(link), "created": made + 1e-6 * number}
             for number, link in enumerate(self.file.links(target.address))
-            if link.kind != "user"
+            if link.kind not in UNTOLD
         }
 
     def link_json(self, link: Link) -> JSON:

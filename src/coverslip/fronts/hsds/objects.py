@@ -12,7 +12,7 @@ from coverslip.core.errors import BadRequest, NotFound
 from coverslip.core.stop import Stop
 from coverslip.core.typed import Target
 from coverslip.fronts.hsds.answers import Domains, body_of, etag_of
-from coverslip.fronts.hsds.documents import Documents, paged, truth
+from coverslip.fronts.hsds.documents import UNTOLD, Documents, paged, truth
 from coverslip.fronts.hsds.ids import KINDS
 from coverslip.fronts.hsds.read import matching, wanted
 from coverslip.fronts.hsds.requests import OCTETS, Asked, is_single, wishes
@@ -78,12 +78,12 @@ class Answers(Domains):
         hrefs = self.hrefs(asked, self=f"groups/{id}/links", home="", owner=f"groups/{id}")
         if title is not None:
             link = documents.file.link(target.address, title)
-            if link is None or link.kind == "user":
+            if link is None or link.kind in UNTOLD:
                 raise NotFound(f"There is no link {title[:200]!r}")
             listed = documents.listed_link(link, asked.base, id, asked.suffix)
             listed = {k: v for k, v in listed.items() if k not in ("href", "target", "created")}
             return body_of({"link": listed, **documents.times, "hrefs": hrefs})
-        every = [link for link in documents.file.links(target.address) if link.kind != "user"]
+        every = [link for link in documents.file.links(target.address) if link.kind not in UNTOLD]
         if asked.body:
             return self._links_of(asked, documents, target)
         shown = paged(every, lambda link: str(link.name), asked.query)
@@ -99,7 +99,7 @@ class Answers(Domains):
             rows = [
                 documents.listed_link(link, asked.base, id, asked.suffix)
                 for link in documents.file.links(group.address)
-                if link.kind != "user" and (titles is None or link.name in titles)
+                if link.kind not in UNTOLD and (titles is None or link.name in titles)
             ]
             missing = set(titles or ()) - {row["title"] for row in rows}
             if missing:

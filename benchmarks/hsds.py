@@ -287,6 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="", help="coverslip alone: a quick look")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # the servers are ended, too
     rounds, only = parser.parse_args().rounds, parser.parse_args().only
     folder = ROOT / ".cache" / "data" / "hdf5"
     data(folder)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import TOKEN, running, url_of
+from conftest import TOKEN, running, settle, url_of
 
 import coverslip
 from coverslip.client import Client, NotAnswering
@@ -99,3 +100,22 @@ def test_the_query_of_the_how_to(client: Client) -> None:
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "notebook.md").read_text()
     (query,) = re.findall(r'client\.sql\("(.*)"\)', page)
     assert [row["shape"] for row in client.sql(query)] == [[2, 3, 2, 620, 530]]
+
+
+NAMES = ["Lebër 100% #1 日本?&+.npy", "a%2Fb c.npy", "日本.npy", "it's.npy"]
+
+
+def test_names_that_addresses_encode(tmp_path: Path) -> None:
+    for n, name in enumerate(NAMES):
+        np.save(tmp_path / name, np.full((2, 3, 4), n, np.uint8))
+    np.save(tmp_path / "cells.npy", np.zeros((9, 2)))
+    settle(tmp_path)
+    server = running(tmp_path)
+    for protocol in ("http", "flight"):
+        with coverslip.connect(url_of(server, protocol)) as client:
+            assert [int(client[name][0, 0, 0]) for name in NAMES] == [0, 1, 2, 3]
+            assert {source.name for source in client.search("日本").values()} == {NAMES[0], NAMES[2]}
+            assert {source.name for source in client.search("a%2Fb").values()} == {NAMES[1]}
+            with pytest.raises(NotFound, match=r"(?i)no image|no array"):
+                _ = client["cells.npy"]
+    server.stop()

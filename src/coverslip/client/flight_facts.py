@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote as percent_encoded
 
 from coverslip.client.metadata import Told
 from coverslip.client.model import Description, Entry, Level, Listed
@@ -37,13 +38,22 @@ def quoted(text: str) -> str:
 
 
 def where(search: str) -> str:
-    """The condition that every word is in a source's id, address, format or metadata; nothing for no words."""
+    """The condition that every word is in a source's id, address, format or metadata; nothing for no words.
+
+    Addresses are percent-encoded, so that a word is looked for both as it is and as it stands in an address.
+    """
     found = []
     for word in search.split():
-        escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        text = "concat_ws(' ', source_id, source_url, source_type, metadata_json)"
-        found.append(f"{text} ILIKE {quoted(f'%{escaped}%')} ESCAPE '\\'")
+        text = like("concat_ws(' ', source_id, source_url, source_type, metadata_json)", word)
+        encoded = percent_encoded(word)
+        found.append(text if encoded == word else f"({text} OR {like('source_url', encoded)})")
     return f" WHERE {' AND '.join(found)}" if found else ""
+
+
+def like(column: str, word: str) -> str:
+    """The condition that a word is somewhere in a column, whatever its case."""
+    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"{column} ILIKE {quoted(f'%{escaped}%')} ESCAPE '\\'"
 
 
 def decoded(text: Any) -> Any:

@@ -153,7 +153,8 @@ class Images:
             return _plain(path, node, shelf)
         if "multiscales" in ome_of(node):
             return _multiscale(path, node, shelf)
-        raise NotFound(f"{path!r} is a group, not an image", "GET /api/sources lists the images.", "array_not_found")
+        what = f"{path!r} is a group, not an image" if path else "This source itself is no image"
+        raise NotFound(what, "GET /api/sources lists the images.", "array_not_found")
 
     def _tissue(self, path: str, array: Array, shelf: Shelf) -> Image:
         picture = tissue_array(array)

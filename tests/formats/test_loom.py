@@ -21,6 +21,7 @@ from coverslip.testing.cells import CellsTests
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import loompy
+    from loompy.normalize import materialize_attr_values
 
 N, GENES = 40, 11
 
@@ -30,7 +31,7 @@ def write(path: Path, n: int = N, genes: int = GENES) -> Path:
     x = np.where(rng.random((genes, n)) < 0.4, rng.exponential(2, (genes, n)), 0).astype(np.float32)
     columns = {
         "CellID": np.array([f"cell {i}" for i in range(n)]),
-        "Cluster": rng.choice(["α", "β"], n),
+        "Cluster": rng.choice(["T & B", "NK"], n),
         "Depth": rng.integers(0, 1000, n),
         "X_umap": rng.random((n, 2)),
         "_tSNE1": rng.random(n),
@@ -51,7 +52,6 @@ def read(path: Path) -> anndata.AnnData:
         adata = anndata.io.read_loom(path, sparse=False, X_name="")
         with loompy.connect(str(path), "r") as file:
             adata.obs = adata.obs[[k for k in h5py.File(path)["col_attrs"] if k in adata.obs]]
-            adata.obs["Cluster"] = file.ca["Cluster"]  # anndata leaves XML's character references as they are
             adata.obsm["X_umap"] = file.ca["X_umap"]
             adata.obsm["X_tsne"] = np.stack([file.ca["_tSNE1"], file.ca["_tSNE2"]], 1)
     return adata
@@ -111,3 +111,18 @@ def test_no_loom(tmp_path: Path) -> None:
         file["matrix"] = np.zeros((2, 2))
     with pytest.raises(Damaged, match="row_attrs"):
         open_source(tmp_path / "a.loom")
+
+
+def test_character_references(tmp_path: Path) -> None:
+    """What loompy wrote before version 3."""
+    path = write(tmp_path / "a.loom")
+    with h5py.File(path, "r+") as file:
+        del file["col_attrs/Cluster"]
+        file["col_attrs/Cluster"] = np.array([b"&#945;-cell", b"T"] * (N // 2)).astype("S")
+    with h5py.File(path) as file:
+        wanted = [str(v) for v in materialize_attr_values(file["col_attrs/Cluster"][:])]
+    source = open_source(path)
+    cells = Cells(source.root)
+    assert cells.fields[cells.find_field("Cluster")].names() == wanted
+    assert wanted[0] == "α-cell"
+    source.close()

@@ -21,6 +21,7 @@ from coverslip.domains.columns import Category, Column, Float32, Text
 from coverslip.domains.embedding import Embedding, best, umap_by_dimension
 from coverslip.domains.genes import Genes
 from coverslip.domains.matrix import Csr, Matrix, Scattered, read_matrix
+from coverslip.domains.vectors import VectorField, vector_fields
 
 LATENT_KEYS = ("scanvi", "scvi", "X_scvi", "X_pca", "harmony", "X_harmony")
 
@@ -95,7 +96,10 @@ class Cells:
         self._uns = root.group("uns")
         self._obs = Frame(root["obs"], self._uns, "obs") if "obs" in root else None
         self._var = Frame(root["var"], self._uns, "var") if "var" in root else None
-        self.embeddings = list(self._find_embeddings())
+        arrays = list(self._find_embeddings())
+        self.vector_fields = vector_fields(arrays)
+        arrows = {pair[0] for made in self.vector_fields.values() for pair in made.arrows.values()}
+        self.embeddings = [e for e in arrays if e not in arrows]
         self.expressions = {e.id: e for e in self._find_expressions()}
         self.n_cells = self._count_cells()
         self._check()
@@ -182,7 +186,44 @@ class Cells:
     @cached_property
     def points(self) -> dict[int, Embedding]:
         """Which embedding is shown in 1, 2 and 3 dimensions to clients that know one embedding."""
-        return umap_by_dimension(self.embeddings)
+        named = {e.key: e for e in self.embeddings}
+        wanted = {d: self._said("defaults", f"embedding{d}d") for d in (1, 2, 3)}
+        chosen = {d: named[key.partition(":")[0]] for d, key in wanted.items() if key.partition(":")[0] in named}
+        chosen = {d: e for d, e in chosen.items() if e.width >= d}
+        return chosen or umap_by_dimension(self.embeddings)
+
+    def vector_field(self, id: str) -> VectorField:
+        """The vector field of this name."""
+        if id not in self.vector_fields:
+            there = ", ".join(self.vector_fields) or "none"
+            raise NotFound(f"Vector field {id!r} not available", f"There is {there}.", "vectors_not_found")
+        return self.vector_fields[id]
+
+    def stored_outliers(self, key: str) -> Float32 | None:
+        """How far out each cell lies in its category of a column, where the file holds that, else None."""
+        held = self._own("outlierQuantiles")
+        fields = held.group("fields") if held is not None else None
+        if fields is None or key not in fields:
+            return None
+        values = fields.array(key).read_all().astype(np.float32)
+        return values if values.shape == (self.n_cells,) else None
+
+    @property
+    def latent_key(self) -> str | None:
+        """Where outliers are measured, or were."""
+        return self._said("outlierQuantiles", "latentKey") or (self.latent.key if self.latent is not None else None)
+
+    def _own(self, name: str) -> Group | None:
+        """A part of ``uns['cellucid']``, which cellucid's third generation writes."""
+        own = self._uns.group("cellucid") if self._uns is not None else None
+        return own.group(name) if own is not None else None
+
+    def _said(self, part: str, name: str) -> str:
+        held = self._own(part)
+        node = held[name] if held is not None and name in held else None
+        if not isinstance(node, Array) or not node.spec.text:
+            return ""
+        return "".join(as_text(np.asarray(node.read_all(), object).reshape(-1)[:1]))
 
     @cached_property
     def latent(self) -> Embedding | None:

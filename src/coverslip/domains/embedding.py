@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from coverslip.core.errors import NotFound
-from coverslip.core.node import Array
+from coverslip.core.node import Array, Attrs
 from coverslip.domains.columns import Float32, to_float32
 
 TIERS = (
@@ -38,6 +38,8 @@ LABELS = {
     "scvi": "scVI",
 }
 SMALLEST_RANGE = 1e-8
+NORMALISED = "coverslip-normalised"
+"""Attribute of coordinates that were centred and scaled for drawing when they were written."""
 BLOCK_ROWS = 1 << 17
 
 
@@ -51,6 +53,11 @@ class Embedding:
         self.n_cells = shape[0]
         self.width = shape[1] if len(shape) == 2 else 1
         self.label = _label(key)
+
+    @staticmethod
+    def named(key: str) -> str:
+        """What a person calls an embedding of this key."""
+        return _label(key)
 
     @property
     def dimensions(self) -> list[int]:
@@ -83,11 +90,36 @@ class Embedding:
 
     def points(self, columns: Sequence[int]) -> Float32:
         """Coordinates for drawing: centred, scaled so that the longest axis fills [-1, 1], the aspect kept."""
-        return normalise(self.coordinates(columns))
+        coordinates = self.coordinates(columns)
+        return coordinates if self.normalised else normalise(coordinates)
+
+    @property
+    def attrs(self) -> Attrs:
+        """The array's attributes."""
+        return self._values.attrs
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the file holds coordinates for drawing already."""
+        return bool(self._values.attrs.get(NORMALISED))
+
+    def scale(self, columns: Sequence[int]) -> float:
+        """What `points` multiplies these columns by."""
+        return 1.0 if self.normalised else _extent(self.coordinates(columns))[1]
 
 
 def normalise(coordinates: Float32) -> Float32:
     """Centre and scale in place; cells without finite coordinates become NaN and move no other cell."""
+    centre, scale = _extent(coordinates)
+    if centre is None:
+        return coordinates
+    coordinates -= centre
+    coordinates *= np.float32(scale)
+    return coordinates
+
+
+def _extent(coordinates: Float32) -> tuple[Float32 | None, float]:
+    """Centre (None when no cell has one) and scale; cells without finite coordinates become NaN in place."""
     if np.isfinite(coordinates).all():  # the common case, and several times faster
         known = coordinates
     else:
@@ -95,13 +127,11 @@ def normalise(coordinates: Float32) -> Float32:
         coordinates[~complete] = np.nan
         known = coordinates[complete]
     if not known.size:
-        return coordinates
+        return None, 1.0
     low, high = known.min(axis=0), known.max(axis=0)
     span = float((high.astype(np.float64) - low).max())
-    scale = 2.0 / (span if span >= SMALLEST_RANGE else 2.0)
-    coordinates -= ((low.astype(np.float64) + high) / 2.0).astype(np.float32)
-    coordinates *= np.float32(scale)
-    return coordinates
+    centre = ((low.astype(np.float64) + high) / 2.0).astype(np.float32)
+    return centre, 2.0 / (span if span >= SMALLEST_RANGE else 2.0)
 
 
 def best(embeddings: Sequence[Embedding]) -> Embedding | None:
@@ -128,4 +158,7 @@ def umap_by_dimension(embeddings: Sequence[Embedding]) -> dict[int, Embedding]:
 
 def _label(key: str) -> str:
     name = re.sub(r"^X_", "", key)
+    sized = re.fullmatch(r"(.+)_([123])d", name)
+    if sized is not None and sized[1].lower() in LABELS:
+        return f"{LABELS[sized[1].lower()]} {sized[2]}D"
     return LABELS.get(name.lower(), name.replace("_", " ") or key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,10 +40,9 @@ def undirected_edges(graph: Csr, stop: Stop = NEVER) -> Edges:
     """Pairs of a graph, whichever of its two directions is stored; loops are left out."""
     n = graph.shape[0]
     keys = []
-    rows_per_block = max(1, int(n * BLOCK_ITEMS / max(graph.n_stored, 1)))
-    for first in range(0, n, rows_per_block):
+    for first, last in _blocks(graph):
         stop.check()
-        a, b = graph.entries(first, min(first + rows_per_block, n))
+        a, b = graph.entries(first, last)
         low, high = np.minimum(a, b), np.maximum(a, b)
         keys.append(np.unique((low * n + high)[low != high]))
     key = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
@@ -50,3 +50,24 @@ def undirected_edges(graph: Csr, stop: Stop = NEVER) -> Edges:
     degree = np.bincount(sources, minlength=n) + np.bincount(targets, minlength=n)
     dtype = np.min_scalar_type(max(n, 1)) if n > 255 else np.dtype(np.uint16)
     return Edges(sources.astype(dtype), targets.astype(dtype), int(degree.max(initial=0)))
+
+
+def weights(graph: Csr, edges: Edges, stop: Stop = NEVER) -> npt.NDArray[np.float32]:
+    """The weight of each pair, float32 ``(n_edges,)``: the larger one where both directions are stored."""
+    n = graph.shape[0]
+    keys = edges.sources.astype(np.int64) * n + edges.targets
+    found = np.full(keys.size, -np.inf)
+    for first, last in _blocks(graph):
+        stop.check()
+        a, b = graph.entries(first, last)
+        key = np.minimum(a, b) * n + np.maximum(a, b)
+        kept = a != b
+        np.maximum.at(found, np.searchsorted(keys, key[kept]), graph.values(first, last)[kept])
+    return found.astype(np.float32)
+
+
+def _blocks(graph: Csr) -> Iterator[tuple[int, int]]:
+    """Ranges of rows that hold about `BLOCK_ITEMS` values each."""
+    n = graph.shape[0]
+    step = max(1, int(n * BLOCK_ITEMS / max(graph.n_stored, 1)))
+    return ((first, min(first + step, n)) for first in range(0, n, step))

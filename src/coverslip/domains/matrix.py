@@ -115,6 +115,10 @@ class Csr(Sparse):
                 np.add.at(result, rows, to_float32(self._data.read_rows(start, end)[hits]))
         return result
 
+    def values(self, first: int, last: int) -> npt.NDArray[Any]:
+        """The values stored in rows ``first`` to ``last``, in the order of `entries`."""
+        return self._data.read_rows(int(self.indptr[first]), int(self.indptr[last]))
+
     def entries(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Row and column numbers of the values stored in rows ``first`` to ``last``."""
         indptr = self.indptr[first : last + 1]

@@ -14,7 +14,7 @@ from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Expression, as_category, code_dtype, unique_match
 from coverslip.domains.columns import Column, Continuous
 from coverslip.domains.genes import Genes
-from coverslip.domains.graph import undirected_edges
+from coverslip.domains.graph import undirected_edges, weights
 from coverslip.domains.groups import outlier_quantiles
 from coverslip.fronts.cellucid.manifests import CODE_NAMES
 from coverslip.fronts.cellucid.paths import Wanted, safe_name
@@ -89,6 +89,9 @@ def _column_part(cells: Cells, column: Column, part: str) -> AnyArray:
         narrow = codes.astype(dtype)
         narrow[codes < 0] = np.iinfo(dtype).max
         return narrow
+    stored = cells.stored_outliers(column.key)
+    if stored is not None:
+        return stored
     if cells.latent is None:
         return np.full(cells.n_cells, np.nan, np.float32)
     latent = cells.latent.coordinates()
@@ -133,8 +136,16 @@ def _by_name(name: str, find: Callable[[str], int], sanitised: Callable[[], Sani
 
 
 def edges(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
-    """One end of every edge of the kNN graph."""
+    """One end of every edge of the kNN graph, or its weight."""
     if cells.graph is None:
         raise NotFound("No connectivity data", "scanpy.pp.neighbors makes a graph.", "no_connectivity")
     pairs = undirected_edges(cells.graph, stop)
+    if wanted.part == "weights":
+        return weights(cells.graph, pairs, stop)
     return pairs.sources if wanted.part == "src" else pairs.targets
+
+
+def vectors(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
+    """A vector field in the units of the drawn points; ``columns`` picks its axes."""
+    columns = _columns(query.get("columns"), wanted.dimensions)
+    return cells.vector_field(wanted.name).vectors(wanted.dimensions, columns)

@@ -47,6 +47,7 @@ ARRAYS: dict[str, Callable[[Cells, Wanted, dict[str, str], Stop], Any]] = {
     "obs": arrays.obs,
     "gene": arrays.gene,
     "edges": arrays.edges,
+    "vectors": arrays.vectors,
 }
 
 

@@ -67,7 +67,25 @@ def identity(cells: Cells, id: str, name: str, kind: str, file_name: str, modifi
         },
         "source": {"type": "anndata_adapter", "format": kind, "path": file_name, "is_backed": kind != "in-memory"},
         "_anndata_adapter": True,
+        **_vector_fields(cells),
     }
+
+
+def _vector_fields(cells: Cells) -> Json:
+    """The vector fields, when there are some."""
+    fields: Json = {}
+    for id, made in cells.vector_fields.items():
+        there = sorted(made.arrows)
+        fields[id] = {
+            "label": made.label,
+            "available_dimensions": there,
+            "default_dimension": max(there),
+            "files": {f"{d}d": f"vectors/{quote(id, safe='')}_{d}d.bin" for d in there},
+            "basis": made.basis,
+            "obsm_keys": {f"{d}d": made.arrows[d][0].key for d in there},
+            "embeddings": {f"{d}d": made.arrows[d][1].key for d in there},
+        }
+    return {"vector_fields": {"default_field": next(iter(fields)), "fields": fields}} if fields else {}
 
 
 def own_identity(root: Group) -> Json:
@@ -174,7 +192,7 @@ def obs_manifest(cells: Cells, stop: Stop) -> Json:
         "_format": "compact_v1",
         "n_points": cells.n_cells,
         "centroid_outlier_quantile": cells.options.centroid_outlier_quantile,
-        "latent_key": cells.latent.key if cells.latent else None,
+        "latent_key": cells.latent_key,
         "compression": None,
         "_obsSchemas": schemas,
         "_continuousFields": continuous,
@@ -272,6 +290,9 @@ def connectivity_manifest(cells: Cells, stop: Stop) -> Json:
         "index_dtype": edges.dtype.name,
         "sourcesPath": "connectivity/edges.src.bin",
         "destinationsPath": "connectivity/edges.dst.bin",
+        "weightsPath": "connectivity/edges.weights.f32.bin",
+        "weight_dtype": "float32",
+        "weight_bytes": 4,
         "compression": None,
     }
 

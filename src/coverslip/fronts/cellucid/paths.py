@@ -23,7 +23,7 @@ class Wanted:
     number
         A field's, gene's, cell's or embedding's number, or the number of dimensions; -1 when there is none.
     part
-        ``values``, ``codes``, ``outliers``, ``src`` or ``dst``.
+        ``values``, ``codes``, ``outliers``, ``src``, ``dst`` or ``weights``.
     extension
         ``f32``, ``u8`` …
     gzip
@@ -72,6 +72,11 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Wanted]]] = [
         (rf"genes/{_NUMBER}\.values\.f32{_GZ}", lambda m: Wanted("gene", number=int(m[1]), gzip=bool(m[2]))),
         (rf"var/(.+)\.values\.f32{_GZ}", lambda m: Wanted("gene", name=unquote(m[1]), gzip=bool(m[2]))),
         (rf"connectivity/edges\.(src|dst)\.bin{_GZ}", lambda m: Wanted("edges", part=m[1], gzip=bool(m[2]))),
+        (rf"connectivity/edges\.(weights)\.f32\.bin{_GZ}", lambda m: Wanted("edges", part=m[1], gzip=bool(m[2]))),
+        (
+            rf"vectors/(.+)_([123])d\.bin{_GZ}",
+            lambda m: Wanted("vectors", name=unquote(m[1]), dimensions=int(m[2]), gzip=bool(m[3])),
+        ),
     ]
 ]
 

@@ -36,6 +36,7 @@ export async function decide(signal: AbortSignal): Promise<Route> {
 async function pageOf(only: Source, until: number, signal: AbortSignal): Promise<Route> {
   if (only.status === "failed") return HOME;
   if (only.kind === "cells") return { page: "cells", dataset: null };
+  if (only.kind === "network") return { page: "network", network: only.source_id };
   let { source_id: id, tensors } = only;
   while (tensors === null && performance.now() < until) {
     await pause(AGAIN_MS, signal);

@@ -13,6 +13,7 @@ import { Unlock } from "./Unlock";
 
 const CellsPage = lazy(() => import("./CellsPage"));
 const HomePage = lazy(() => import("../views/catalog/HomePage"));
+const NetworkPage = lazy(() => import("../views/network/NetworkPage"));
 const InsidePage = lazy(() => import("../views/h5web/InsidePage"));
 
 export function App() {
@@ -40,6 +41,7 @@ function CurrentPage() {
   const { route, visit } = useRoute();
   if (route.page === "cells") return <CellsPage key={visit} />;
   if (route.page === "image") return <ImageFrame key={route.image} image={route.image} />;
+  if (route.page === "network") return <NetworkPage key={route.network} network={route.network} />;
   if (route.page === "inside") return <InsidePage key={route.source} source={route.source} />;
   if (route.page === "home") return <HomePage key={visit} />;
   return <Door key={visit} />;

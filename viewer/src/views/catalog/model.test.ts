@@ -119,7 +119,11 @@ describe("what opens", () => {
     expect(routeOf(source())).toEqual({ page: "image", image: "s" });
     expect(routeOf(source({ tensors: null }))).toEqual({ page: "image", image: "s" });
     const network = source({ kind: "network", tensors: [] });
-    expect([routeOf(network), pictureOf(network), opensUp(network)]).toEqual([null, null, false]);
+    expect([routeOf(network), pictureOf(network), opensUp(network)]).toEqual([
+      { page: "network", network: "s" },
+      null,
+      false,
+    ]);
     expect(pictureOf(source({ kind: "network", tensors: null }))).toBeNull();
     expect(routeOf(source({ tensors: scenes }))).toEqual({ page: "image", image: "s/a" });
     expect(routeAt(source({ tensors: scenes }), 1)).toEqual({ page: "image", image: "s/b" });

@@ -212,7 +212,7 @@ export function opensUp(source: Source): boolean {
 export function routeOf(source: Source): Route | null {
   if (source.status === "failed") return null;
   if (kindOf(source) === "cells") return { page: "cells", dataset: source.source_id };
-  if (kindOf(source) === "network") return null;
+  if (kindOf(source) === "network") return { page: "network", network: source.source_id };
   const parts = partsOf(source);
   if (parts.length > 0 && kindOf(source) !== "images") return null;
   return { page: "image", image: (source.tensors ?? [])[0]?.array_id ?? source.source_id };

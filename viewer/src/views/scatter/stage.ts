@@ -1,6 +1,6 @@
 /** deck.gl behind one small class: a canvas, a camera, a layer. React tells it what to show and nothing else. */
 
-import { Deck, OrbitView, OrthographicView } from "@deck.gl/core";
+import { Deck, type Layer, OrbitView, OrthographicView } from "@deck.gl/core";
 import { PointsLayer, type PointsLayerProps } from "./layer";
 import { type Camera, MAX_ZOOM, MIN_ZOOM, MOVING_POINTS, moveByKey } from "./model";
 
@@ -8,6 +8,8 @@ export interface Scene extends Pick<PointsLayerProps, "positions" | "values" | "
   dim: number;
   /** Diameter in CSS pixels. */
   pointSize: number;
+  /** Layers below and above the points, for the time being or while the camera moves. */
+  around?: (moving: boolean) => { under: Layer[]; over: Layer[] };
 }
 
 interface StageEvents {
@@ -137,8 +139,10 @@ export class Stage {
     this.counted = count;
     const ratio = window.devicePixelRatio || 1;
     const size = Math.max(1, scene.pointSize * ratio * this.growth());
-    const layer = new PointsLayer({ id: "points", ...scene, count, size, depth: scene.dim === 3, pickable: false });
-    this.deck.setProps({ layers: [layer], viewState: this.viewState() });
+    const { around, ...own } = scene;
+    const layer = new PointsLayer({ id: "points", ...own, count, size, depth: scene.dim === 3, pickable: false });
+    const { under, over } = around?.(this.moving) ?? { under: [], over: [] };
+    this.deck.setProps({ layers: [...under, layer, ...over], viewState: this.viewState() });
   }
 
   /** Points grow a little as one looks closer. */

@@ -1,0 +1,143 @@
+/** The page of one network: what to show, the network in space, legend and the picked neuron, and its figures. */
+
+import { useEffect, useState } from "react";
+import { counted } from "../../data/format";
+import { amendUrl, setPlace } from "../../state/route";
+import { set, useModel } from "../../state/store";
+import { ErrorCurtain } from "../../ui/ErrorCurtain";
+import { type PageKeys, useKeysOf } from "../../ui/keys";
+import { Legend } from "../../ui/Legend";
+import { TopBar } from "../../ui/TopBar";
+import { Charts } from "./Charts";
+import { readLinked, writeLinked } from "./model";
+import { NeuronCard } from "./Neuron";
+import { NetworkPanel } from "./Panel";
+import { change, drawEdges, leaveNetwork, now, openNetwork, paintBy, unpick, useNetwork } from "./state";
+import { NetworkView } from "./View";
+import "./network.css";
+
+const LINK_MS = 250;
+const AGAIN_MS = 2000;
+
+/** Keeps the address bar up to date, a little behind so that dragging does not flood it. */
+function useLink(): void {
+  const cmap = useModel((s) => s.cmap);
+  const { color, picked, edges, camera, without, weight, phase } = useNetwork();
+  const gid = picked?.gid ?? null;
+  useEffect(() => {
+    if (phase !== "ready") return;
+    const shown = { color: color === "population" ? null : color, gid, edges, camera, without, cmap };
+    const timer = setTimeout(() => amendUrl(writeLinked({ ...shown, weight: gid === null ? null : weight })), LINK_MS);
+    return () => clearTimeout(timer);
+  }, [phase, color, gid, edges, camera, without, weight, cmap]);
+}
+
+export default function NetworkPage({ network }: { network: string }) {
+  const { phase, about, error, notice, work } = useNetwork();
+  const sheet = useModel((s) => s.sheet);
+  const [asked, setAsked] = useState(0);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: opened again on demand.
+  useEffect(() => {
+    void openNetwork(network, readLinked(location.search));
+    return leaveNetwork;
+  }, [network, asked]);
+  useEffect(() => {
+    if (!error?.offline) return;
+    const timer = setTimeout(() => setAsked((n) => n + 1), AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [error]);
+  useEffect(() => {
+    if (about) setPlace(about.name, counted(about.neurons, "neuron"));
+    else setPlace(network);
+  }, [network, about]);
+  useLink();
+  useKeysOf(KEYS);
+  const close = () => set({ sheet: "none" });
+  return (
+    <main data-testid="app" data-page="network" data-state={phase} className={`app network sheet-${sheet}`}>
+      <TopBar />
+      <nav className="panel left" aria-label="What to show">
+        <button type="button" className="sheet-close" onClick={close}>
+          Done
+        </button>
+        <NetworkPanel source={network} />
+      </nav>
+      <div className="centre">
+        <NetworkView />
+        {phase === "loading" ? (
+          <p className="waiting" role="status">
+            Opening the network…
+          </p>
+        ) : null}
+        {phase === "error" && error ? <ErrorCurtain error={error} retry={() => setAsked((n) => n + 1)} /> : null}
+        {phase === "empty" ? (
+          <div className="curtain" data-testid="empty" role="status">
+            <div>
+              <strong>
+                {about?.neurons === 0 ? "There is no neuron in this network" : "Nobody knows where its neurons are"}
+              </strong>
+              <p>Look inside its files, or at its figures on the right.</p>
+            </div>
+          </div>
+        ) : null}
+        {notice ? (
+          <div className="banner warn" data-testid="notice" role="alert">
+            <p>{notice}</p>
+            <button type="button" onClick={() => change({ notice: null })}>
+              Close
+            </button>
+          </div>
+        ) : null}
+      </div>
+      <aside className="panel right" aria-label="Legend and figures">
+        <button type="button" className="sheet-close" onClick={close}>
+          Done
+        </button>
+        {phase === "ready" ? <Legend /> : null}
+        <NeuronCard />
+        <Charts />
+      </aside>
+      <footer className="bottom">
+        <div className="strip" data-testid="progress" role="status">
+          {work}
+        </div>
+        <div className="sheet-buttons">
+          <button type="button" data-testid="panel-open" onClick={() => set({ sheet: "panel" })}>
+            What to show
+          </button>
+          <button type="button" data-testid="legend-open" onClick={() => set({ sheet: "legend" })}>
+            Legend and figures
+          </button>
+        </div>
+      </footer>
+    </main>
+  );
+}
+
+function step(by: number): void {
+  const { about, color } = now();
+  if (!about) return;
+  const at = about.columns.findIndex((c) => c.key === color);
+  const next = about.columns[(at + by + about.columns.length) % Math.max(1, about.columns.length)];
+  if (next) void paintBy(next);
+}
+
+const KEYS: PageKeys = {
+  lines: [
+    ["Click", "Choose a neuron"],
+    ["Esc", "Clear the neuron"],
+    ["[ and ]", "Previous and next colour"],
+    ["E", "Connections on and off"],
+    ["R", "Show everything"],
+    ["Drag", "Turn; with Shift or the right button, move"],
+    ["Wheel, + and −", "Zoom (network focused)"],
+    ["Arrows", "Turn (network focused)"],
+  ],
+  actions: {
+    escape: unpick,
+    r: () => change({ camera: null }),
+    e: () => void drawEdges(now().edges === 0 ? 2_000 : 0),
+    "[": () => step(-1),
+    "]": () => step(1),
+  },
+};

@@ -22,15 +22,15 @@ CHROMIUM_FLAGS = [
 ]
 
 
-def environment(requirement: str) -> Path:
-    """The Python of an environment of its own that holds a PyPI release, installed once."""
-    name = requirement.replace("==", "-").replace("[", "-").replace("]", "")
+def environment(*requirements: str) -> Path:
+    """The Python of an environment of its own that holds PyPI releases, installed once."""
+    name = "+".join(requirements).replace("==", "-").replace("[", "-").replace("]", "")
     folder = CACHE / "peers" / f"{name}-py{sys.version_info[0]}{sys.version_info[1]}"
     done = folder / "installed"
     if not done.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", requirement], check=True)
+        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements], check=True)
         done.touch()
     return folder / "bin" / "python"
 

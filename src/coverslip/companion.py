@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,6 +33,9 @@ from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.systems.front import SystemsFront
 from coverslip.fronts.tokens import problem
 from coverslip.settings import SLICE_BYTES
+
+if TYPE_CHECKING:
+    import uvicorn
 
 DEFAULT_PORT = 5101
 DEFAULT_ROOT = Path("systems") / "graphs"
@@ -60,6 +63,10 @@ class Launch:
         Further names the servers answer to, and further web origins whose pages may read.
     engine
         Who serves the HDF5 files; see `ENGINES`.
+    store
+        Where the engine `hsds` keeps its copies; None = a hidden folder in ``root_dir``.
+    nodes, cache_mb
+        Data nodes of the engine `hsds`, and the chunks that each of them keeps, in MB.
     """
 
     root_dir: Path = DEFAULT_ROOT
@@ -69,6 +76,9 @@ class Launch:
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     engine: str = "native"
+    store: Path | None = None
+    nodes: int = 4
+    cache_mb: int = 128
 
     def told(self) -> dict[str, str]:
         """The configuration in words."""
@@ -79,11 +89,18 @@ class Launch:
             "files_port": str(self.port + 1) if self.port else "0",
             "root_dir": str(self.root_dir.absolute()),
         }
+        if self.engine != "native":
+            shown |= {"store": str(self.store_dir), "nodes": str(self.nodes), "cache_mb": str(self.cache_mb)}
         if self.root_dir.is_dir():
             shown["systems"] = ", ".join(self.names()) or "none"
         else:
             shown["systems"] = "root_dir does not exist"
         return shown
+
+    @property
+    def store_dir(self) -> Path:
+        """Where copies are kept, by engines that make some."""
+        return (self.store or self.root_dir / ".hsds").absolute()
 
     def names(self) -> list[str]:
         """The names of its systems."""
@@ -142,12 +159,38 @@ def create_pair(launch: Launch, ports: tuple[int, int]) -> Starlette:
     files = Files([root], has_signature, open_typed)
     hsds = HsdsFront(files, reader, ByteCache(METADATA_BYTES), SLICE_BYTES, prefix="")
     systems = SystemsFront(Systems([root]), reader)
+
+    async def close() -> None:
+        reader.close()
+        await asyncio.to_thread(files.close)
+
+    return behind_ports(launch, ports, (only(hsds), hsds.has), only(systems), close)
+
+
+def behind_ports(
+    launch: Launch,
+    ports: tuple[int, int],
+    hdf5: tuple[ASGIApp, Callable[[str], bool]],
+    systems: ASGIApp,
+    close: Callable[[], Awaitable[None]],
+) -> Starlette:
+    """One application that is another one on each port, behind its rules.
+
+    Parameters
+    ----------
+    hdf5
+        The application of the first port, and whether a path is of its protocol.
+    systems
+        That of the second one.
+    close
+        Called at the end.
+    """
     # Pages of either port may read from the other one.
     own = [f"http://{name}:{port}" for port in ports for name in ("localhost", "127.0.0.1")]
     access = Access.create(launch.host, launch.token, launch.allow_hosts, (*own, *launch.allow_origins))
     gates: dict[int, ASGIApp] = {
-        ports[0]: Guard(_only(hsds), access, ports[0], speaks=hsds.has),
-        ports[1]: Guard(_only(systems), access, ports[1]),
+        ports[0]: Guard(hdf5[0], access, ports[0], speaks=hdf5[1]),
+        ports[1]: Guard(systems, access, ports[1]),
     }
 
     async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
@@ -157,13 +200,12 @@ def create_pair(launch: Launch, ports: tuple[int, int]) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        reader.close()
-        await asyncio.to_thread(files.close)
+        await close()
 
     return Starlette(routes=[Mount("/", by_port)], lifespan=lifespan)
 
 
-def _only(front: Any) -> ASGIApp:
+def only(front: Any) -> ASGIApp:
     """An application of one front."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,21 +234,39 @@ def serve_native(launch: Launch, announce: Callable[[Launch], None], verbose: bo
     CoverslipError
         When the folder or the ports cannot be had.
     """
-    import uvicorn
-
-    from coverslip.server import _announcing, listen, without_token
+    from coverslip.server import listen
 
     launch.check()
     sockets = two_ports(listen, launch.host, launch.port)
+    ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
+    settled = replace(launch, port=ports[0], token=choose_token(launch.token, [launch.host]))
+    run_pair(create_pair(settled, ports), sockets, lambda: announce(settled), verbose)
+
+
+def run_pair(
+    app: ASGIApp,
+    sockets: list[socket.socket],
+    on_ready: Callable[[], None],
+    verbose: bool,
+    hold: Callable[[uvicorn.Server], None] = lambda _: None,
+) -> None:
+    """Serve on two sockets until interrupted, and close them.
+
+    Parameters
+    ----------
+    on_ready
+        Called once both answer.
+    hold
+        Is given the server, to end it.
+    """
+    import uvicorn
+
+    from coverslip.server import _announcing, without_token
+
     try:
-        ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
-        token = choose_token(launch.token, [launch.host])
-        settled = Launch(
-            launch.root_dir, launch.host, ports[0], token, launch.allow_hosts, launch.allow_origins, launch.engine
-        )
         logging.getLogger("uvicorn.access").addFilter(without_token)
         config = uvicorn.Config(
-            create_pair(settled, ports),
+            app,
             log_level="info" if verbose else "critical",
             access_log=verbose,
             proxy_headers=False,
@@ -214,7 +274,8 @@ def serve_native(launch: Launch, announce: Callable[[Launch], None], verbose: bo
             timeout_graceful_shutdown=GRACE_S,
             timeout_keep_alive=75,
         )
-        server = _announcing(config, None, lambda: announce(settled))
+        server = _announcing(config, None, on_ready)
+        hold(server)
         with suppress(KeyboardInterrupt):
             server.run(sockets=sockets)
         if getattr(server, "interrupted", False):
@@ -224,5 +285,15 @@ def serve_native(launch: Launch, announce: Callable[[Launch], None], verbose: bo
             sock.close()
 
 
-ENGINES: dict[str, Callable[[Launch, Callable[[Launch], None], bool], None]] = {"native": serve_native}
+def serve_hsds(launch: Launch, announce: Callable[[Launch], None], verbose: bool = False) -> None:
+    """Serve what was imported into HSDS; see `coverslip.hsds.serving.serve`."""
+    from coverslip.hsds.serving import serve
+
+    serve(launch, announce, verbose)
+
+
+ENGINES: dict[str, Callable[[Launch, Callable[[Launch], None], bool], None]] = {
+    "native": serve_native,
+    "hsds": serve_hsds,
+}
 """Who may serve the HDF5 files, by name; each is given what to serve, whom to tell, and whether to be talkative."""

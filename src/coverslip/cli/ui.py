@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,9 @@ import click
 
 if TYPE_CHECKING:
     from coverslip.companion import Launch
+    from coverslip.hsds.environment import Found
 
-WORDS = ("port", "root_dir", "host", "engine")
+WORDS = ("port", "root_dir", "host", "engine", "store")
 DEFAULT_PORT = 5101
 DEFAULT_ROOT = "systems/graphs"
 
@@ -45,7 +48,24 @@ def split_words(ctx: click.Context, param: click.Parameter, words: tuple[str, ..
     help=f"Folder of systems. [{DEFAULT_ROOT}]",
 )
 @click.option("--host", help="Address to listen on. [127.0.0.1]")
-@click.option("--engine", help="Who serves the HDF5 files. [native]")
+@click.option("--engine", help="Who serves the HDF5 files: native, or hsds for what was imported into it. [native]")
+@click.option(
+    "--store",
+    envvar="COVERSLIP_HSDS_STORE",
+    type=click.Path(path_type=Path),
+    help="Where HSDS keeps its copies. [root_dir/.hsds]",
+)
+@click.option(
+    "--nodes", envvar="COVERSLIP_HSDS_NODES", type=click.IntRange(1, 64), default=4, help="Data nodes of HSDS. [4]"
+)
+@click.option(
+    "--cache-mb",
+    envvar="COVERSLIP_HSDS_CACHE_MB",
+    type=click.IntRange(8),
+    default=128,
+    help="Chunks that each of them keeps. [128]",
+)
+@click.option("-y", "--yes", is_flag=True, help="Install HSDS without asking where it is missing.")
 @click.option("--token", envvar="COVERSLIP_TOKEN", help="Ask every visitor for this token. Made up off loopback.")
 @click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST", help="Answer to this host name too.")
 @click.option(
@@ -59,6 +79,10 @@ def server(
     root_dir: Path | None,
     host: str | None,
     engine: str | None,
+    store: Path | None,
+    nodes: int,
+    cache_mb: int,
+    yes: bool,
     token: str | None,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
@@ -66,7 +90,8 @@ def server(
 ) -> None:
     """Serve a folder of neural systems: HDF5 on one port, their JSON files on the next.
 
-    HDF5 files are served as they are: nothing is imported. Words like port=5102 do the same as flags, and come first.
+    HDF5 files are served as they are: nothing is imported. With --engine hsds a real HSDS serves what coverslip ui
+    import put into it. Words like port=5102 do the same as flags, and come first.
     """
     from coverslip.companion import ENGINES, Launch
 
@@ -78,6 +103,9 @@ def server(
         allow_hosts=allow_host,
         allow_origins=allow_origin,
         engine=words.get("engine") or engine or "native",
+        store=_store(words.get("store"), store),
+        nodes=nodes,
+        cache_mb=cache_mb,
     )
     if asked.engine not in ENGINES:
         raise click.UsageError(f"There is no engine {asked.engine!r}; there is {', '.join(ENGINES)}.")
@@ -86,7 +114,68 @@ def server(
             click.echo(f"{name + ':':<12}{value}")
         click.echo("\nStart it with --launch.")
         return
+    if asked.engine == "hsds":
+        asked.check()
+        _environment(yes)
     ENGINES[asked.engine](asked, announce, verbose)
+
+
+@ui.command("import")
+@click.argument("systems", metavar="[SYSTEM…]", nargs=-1)
+@click.option(
+    "--root-dir",
+    envvar="COVERSLIP_UI_ROOT",
+    type=click.Path(path_type=Path),
+    help=f"Folder of systems. [{DEFAULT_ROOT}]",
+)
+@click.option(
+    "--store",
+    envvar="COVERSLIP_HSDS_STORE",
+    type=click.Path(path_type=Path),
+    help="Where HSDS keeps its copies. [root_dir/.hsds]",
+)
+@click.option("--endpoint", help="Import into this HSDS, wherever it runs.")
+@click.option("--username", envvar="HS_USERNAME", help="Of the endpoint; its password is read from HS_PASSWORD.")
+@click.option("--bucket", envvar="HS_BUCKET", help="Of the endpoint, where it has several.")
+@click.option("--replace", is_flag=True, help="Replace what is there and differs.")
+@click.option("-y", "--yes", is_flag=True, help="Install HSDS without asking where it is missing.")
+def import_(
+    systems: tuple[str, ...],
+    root_dir: Path | None,
+    store: Path | None,
+    endpoint: str | None,
+    username: str | None,
+    bucket: str | None,
+    replace: bool,
+    yes: bool,
+) -> None:
+    """Copy systems into HSDS, all of the folder or those named, each whole or not at all.
+
+    Values are compared with the files' afterwards. What is there already is left alone, so that an import that was
+    interrupted is continued by doing it again.
+    """
+    from coverslip.companion import Launch
+    from coverslip.hsds.importing import Import, Target
+
+    launch = Launch(root_dir=Path(root_dir or DEFAULT_ROOT).expanduser(), store=_store(None, store))
+    launch.check()
+    found = _environment(yes, importing=True)
+    target = Target(endpoint, username, os.environ.get("HS_PASSWORD"), bucket)
+    Import(launch, found, target, click.echo).run(systems, replace)
+
+
+def _environment(yes: bool, importing: bool = False) -> Found:
+    """Where HSDS is installed; a person is asked before it is."""
+    from coverslip.hsds.environment import require
+
+    def ask(question: str) -> bool:
+        return sys.stdin.isatty() and click.confirm(question, err=True)
+
+    return require(yes, ask, lambda line: click.echo(line, err=True), importing)
+
+
+def _store(word: str | None, flag: Path | None) -> Path | None:
+    return Path(word).expanduser() if word is not None else flag.expanduser() if flag is not None else None
 
 
 def _port(word: str | None, flag: int | None) -> int:
@@ -108,5 +197,8 @@ def announce(launch: Launch) -> None:
     click.echo(f"Systems: {', '.join(names) or 'none yet'}")
     click.echo(f"HDF5:    http://{shown}:{launch.port}")
     click.echo(f"Files:   http://{shown}:{launch.port + 1}")
+    if launch.engine == "hsds":
+        click.echo("Import:  coverslip ui import")
+        click.echo(f"Writing: user admin, password in {launch.store_dir / 'password'}")
     click.echo(f"\n  export LIVN_HSDS='{json.dumps(connection)}'\n")
     click.echo("Press Ctrl+C to stop.")

@@ -1,0 +1,1 @@
+"""The real HSDS, run beside coverslip from an environment of its own."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from coverslip.core.node import Array
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkLayout:
@@ -53,3 +55,16 @@ class RawChunks(Protocol):
 def raw_chunks(node: object) -> RawChunks | None:
     """``node`` when it hands out stored chunks, else None."""
     return node if isinstance(node, RawChunks) and node.layout is not None else None
+
+
+@runtime_checkable
+class Unlocked(Protocol):
+    """An array of a library that lets one thread in at a time, and that can be read beside it."""
+
+    def unlocked(self) -> Array:
+        """The same array, read by any number of threads at once where that is possible."""
+
+
+def beside_locks(array: Array) -> Array:
+    """``array`` as it is read fastest by several threads."""
+    return array.unlocked() if isinstance(array, Unlocked) else array

@@ -6,17 +6,20 @@ Source: AnnData's ``csr_matrix`` and ``csc_matrix`` encodings (``h5sparse`` in f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.ability import beside_locks
 from coverslip.core.errors import Damaged, Unsupported
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.spec import Box
 from coverslip.core.stop import NEVER, Stop
 from coverslip.domains.columns import Float32, to_float32
+from coverslip.domains.gene_index import GeneIndex
 
 BLOCK_ITEMS = 1 << 21
 """Stored values looked at between two looks at ``stop``: 16 MB at most."""
@@ -27,10 +30,42 @@ class Matrix(ABC):
 
     shape: tuple[int, int]
     layout: str
+    index: GeneIndex | None = None
+    """Where a gene is read from instead, once somebody has made it."""
 
-    @abstractmethod
     def column(self, gene: int, stop: Stop = NEVER) -> Float32:
         """One gene in every cell, float32 ``(n_cells,)``."""
+        index = self.index
+        if index is not None:
+            try:
+                return index.column(gene)
+            except (Damaged, OSError):
+                self.index = None
+        return self.scanned([gene], stop)[0]
+
+    def columns(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
+        """Several genes, float32 ``(len(genes), n_cells)``; what is not indexed is looked through once for all."""
+        if self.bulk is not None and self.bulk.index is None:
+            return self.scanned(genes, stop)
+        result = np.empty((len(genes), self.shape[0]), np.float32)
+        for row, gene in zip(result, genes, strict=True):
+            stop.check()
+            row[:] = self.column(gene, stop)
+        return result
+
+    @abstractmethod
+    def scanned(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
+        """Several genes as the file has them, without the index; float32 ``(len(genes), n_cells)``."""
+
+    @property
+    def bulk(self) -> Matrix | None:
+        """The matrix that a gene index is made of; None when genes are read at once as they are stored."""
+        return None
+
+    @property
+    def scan_items(self) -> int:
+        """Stored values that are looked at for one gene."""
+        return self.shape[0]
 
 
 class Dense(Matrix):
@@ -41,19 +76,41 @@ class Dense(Matrix):
     def __init__(self, values: Array) -> None:
         if len(values.spec.shape) != 2 or values.spec.dtype.kind not in "iufb":
             raise Unsupported(f"A matrix of shape {values.spec.shape} and type {values.spec.dtype} holds no expression")
-        self._values = values
+        self._values = values = beside_locks(values)
         self.shape = (values.spec.shape[0], values.spec.shape[1])
 
-    def column(self, gene: int, stop: Stop = NEVER) -> Float32:
-        """One gene in every cell, read in blocks of rows."""
+    @property
+    def chunk_rows(self) -> int:
+        """Cells of a stored chunk."""
+        chunk = self._values.spec.chunks
+        return chunk[0] if chunk else 1
+
+    @property
+    def bulk(self) -> Matrix | None:
+        """This one, when many genes lie together."""
+        return self if self.scan_items > 8 * self.shape[0] else None
+
+    @property
+    def scan_items(self) -> int:
+        """Values of all genes that are stored together."""
+        chunk = self._values.spec.chunks
+        return self.shape[0] * min(chunk[1] if chunk else self.shape[1], self.shape[1])
+
+    def rows(self, first: int, last: int) -> Float32:
+        """Every gene in the cells from ``first`` to before ``last``; float32 ``(last - first, n_genes)``."""
+        return to_float32(self._values.read_rows(first, last))
+
+    def scanned(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
+        """Several genes in every cell, read in blocks of rows."""
         cells, _ = self.shape
         chunk = self._values.spec.chunks
         step = max(BLOCK_ITEMS // (chunk[1] if chunk else 16), chunk[0] if chunk else 1)
-        result = np.empty(cells, np.float32)
+        result = np.empty((len(genes), cells), np.float32)
         for start in range(0, cells, step):
-            stop.check()
             last = min(start + step, cells)
-            result[start:last] = to_float32(self._values.read(Box((start, gene), (last, gene + 1)))[:, 0])
+            for row, gene in zip(result, genes, strict=True):
+                stop.check()
+                row[start:last] = to_float32(self._values.read(Box((start, gene), (last, gene + 1)))[:, 0])
         return result
 
 
@@ -62,7 +119,7 @@ class Sparse(Matrix):
 
     def __init__(self, parts: Group, shape: tuple[int, int], major: int) -> None:
         self.shape = shape
-        self._data, self._indices, self._indptr = (parts.array(n) for n in ("data", "indices", "indptr"))
+        self._data, self._indices, self._indptr = (beside_locks(parts.array(n)) for n in ("data", "indices", "indptr"))
         expected = shape[major] + 1
         if self._indptr.spec.shape != (expected,) or self._data.spec.shape != self._indices.spec.shape:
             raise Damaged(
@@ -88,12 +145,14 @@ class Csc(Sparse):
 
     layout = "csc"
 
-    def column(self, gene: int, stop: Stop = NEVER) -> Float32:
-        """One gene in every cell."""
-        start, last = int(self.indptr[gene]), int(self.indptr[gene + 1])
-        result = np.zeros(self.shape[0], np.float32)
-        rows = _checked(self._indices.read_rows(start, last), self.shape[0])
-        np.add.at(result, rows, to_float32(self._data.read_rows(start, last)))
+    def scanned(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
+        """Several genes in every cell."""
+        result = np.zeros((len(genes), self.shape[0]), np.float32)
+        for row, gene in zip(result, genes, strict=True):
+            stop.check()
+            start, last = int(self.indptr[gene]), int(self.indptr[gene + 1])
+            places = _checked(self._indices.read_rows(start, last), self.shape[0])
+            np.add.at(row, places, to_float32(self._data.read_rows(start, last)))
         return result
 
 
@@ -102,22 +161,43 @@ class Csr(Sparse):
 
     layout = "csr"
 
-    def column(self, gene: int, stop: Stop = NEVER) -> Float32:
-        """One gene in every cell; looks at all stored values, in blocks."""
-        result = np.zeros(self.shape[0], np.float32)
+    @property
+    def bulk(self) -> Matrix | None:
+        """This one."""
+        return self
+
+    @property
+    def scan_items(self) -> int:
+        """All of them."""
+        return self.n_stored
+
+    def scanned(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
+        """Several genes in every cell; looks at all stored values once, in blocks."""
+        result = np.zeros((len(genes), self.shape[0]), np.float32)
         last = int(self.indptr[-1])
         for start in range(0, last, BLOCK_ITEMS):
             stop.check()
             end = min(start + BLOCK_ITEMS, last)
-            hits = np.flatnonzero(self._indices.read_rows(start, end) == gene)
-            if hits.size:
-                rows = np.searchsorted(self.indptr, hits + start, "right") - 1
-                np.add.at(result, rows, to_float32(self._data.read_rows(start, end)[hits]))
+            columns, values = self._indices.read_rows(start, end), None
+            for row, gene in zip(result, genes, strict=True):
+                hits = np.flatnonzero(columns == gene)
+                if hits.size:
+                    values = self._data.read_rows(start, end) if values is None else values
+                    cells = np.searchsorted(self.indptr, hits + start, "right") - 1
+                    np.add.at(row, cells, to_float32(values[hits]))
         return result
 
     def values(self, first: int, last: int) -> npt.NDArray[Any]:
         """The values stored in rows ``first`` to ``last``, in the order of `entries`."""
         return self._data.read_rows(int(self.indptr[first]), int(self.indptr[last]))
+
+    def genes_of(self, first: int, last: int) -> npt.NDArray[Any]:
+        """The genes of the stored values from number ``first`` to before ``last``; checked to be genes."""
+        return _checked(self._indices.read_rows(first, last), self.shape[1])
+
+    def values_of(self, first: int, last: int) -> Float32:
+        """The stored values from number ``first`` to before ``last``."""
+        return to_float32(self._data.read_rows(first, last))
 
     def entries(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Row and column numbers of the values stored in rows ``first`` to ``last``."""
@@ -143,15 +223,31 @@ class Scattered(Matrix):
         self.layout = matrix.layout
         self.shape = (at.spec.shape[0], matrix.shape[1])
 
+    @property
+    def bulk(self) -> Matrix | None:
+        """What the cells that were measured have."""
+        return self._matrix.bulk
+
+    @property
+    def scan_items(self) -> int:
+        """As of the cells that were measured."""
+        return self._matrix.scan_items
+
     def column(self, gene: int, stop: Stop = NEVER) -> Float32:
         """One gene in every cell of the whole."""
+        return self._spread(self._matrix.column(gene, stop)[None])[0]
+
+    def scanned(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
+        """Several genes in every cell of the whole."""
+        return self._spread(self._matrix.scanned(genes, stop))
+
+    def _spread(self, measured: Float32) -> Float32:
         rows = self._at.read_all()
-        measured = self._matrix.column(gene, stop)
-        if rows.size and rows.max() >= measured.size:
+        if rows.size and rows.max() >= measured.shape[1]:
             raise Damaged("obsmap points outside of its modality", "Write the file again.")
-        result = np.full(rows.size, np.nan, np.float32)
+        result = np.full((len(measured), rows.size), np.nan, np.float32)
         there = rows >= 0
-        result[there] = measured[rows[there]]
+        result[:, there] = measured[:, rows[there]]
         return result
 
 

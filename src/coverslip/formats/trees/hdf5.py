@@ -328,6 +328,12 @@ class H5Array(Array):
                 return np.asarray(self._dataset.asstr(errors="replace")[box.slices], dtype=object)
             return np.asarray(self._dataset[box.slices])
 
+    def unlocked(self) -> Array:
+        """The array decoded beside HDF5's lock, where its filters are known."""
+        from coverslip.formats.trees.hdf5_chunks import lazily  # which knows this class
+
+        return lazily(self)
+
     def _plain_offset(self) -> int | None:
         """Where the elements start in the file, when they lie there in one piece as numpy holds them."""
         dataset = self._dataset

@@ -1,0 +1,144 @@
+"""A gene-major copy of a matrix: one gene is a few short reads, however the matrix is stored.
+
+A file of runs. A run holds some cells in a row (65,536 at most), sorted by gene; a gene is read by one piece of each
+run. Every piece has its checksum, so a flipped bit is seen when it is read, and nothing else has to be looked at.
+
+Layout, little-endian: a header of 64 bytes; the runs; then ``n_runs`` × (first cell u64, where its rows begin u64, where
+its values begin u64, cells u32, type of values u32); then for each gene ``n_runs`` × (first item u32, items u32, CRC-32
+of its rows and values u32) and the CRC-32 of these. The header is written last: a file that was cut short has none.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from coverslip.core.errors import Damaged
+
+try:
+    from isal.isal_zlib import crc32 as _crc32
+except ImportError:  # machines that isal has no code for
+    from zlib import crc32 as _crc32
+
+checksum: Callable[..., int] = _crc32
+"""CRC-32 as zlib's; several times as fast where isal is installed."""
+
+MAGIC = b"CSGENE01"
+HEADER = struct.Struct("<8sQQIIQ16s")
+HEADER_BYTES = 64
+RUN = np.dtype([("first", "<u8"), ("rows_at", "<u8"), ("values_at", "<u8"), ("n_rows", "<u4"), ("kind", "<u4")])
+PIECE = np.dtype([("start", "<u4"), ("count", "<u4"), ("crc", "<u4")])
+VALUES = {0: np.dtype("<f4"), 1: np.dtype("<u1"), 2: np.dtype("<u2")}
+DENSE = 0x100
+"""Added to the type of a run's values when every cell has one and no rows are kept."""
+MOST_ROWS = 1 << 16
+"""Cells of a run: their numbers in it take two bytes."""
+AGAIN = "It is made again."
+
+
+class GeneIndex:
+    """An index that was made, open for reading from any thread.
+
+    Parameters
+    ----------
+    path
+        The file.
+    shape
+        Cells and genes that it must hold.
+    key
+        What it must have been made of.
+
+    Raises
+    ------
+    Damaged
+        When the file is cut short, damaged, or of another matrix.
+    OSError
+        When it cannot be read.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int], key: bytes) -> None:
+        self.shape = shape
+        self._lock = threading.Lock()
+        self._file: BinaryIO = path.open("rb", buffering=0)
+        try:
+            self._runs, self._records_at = self._read_head(shape, key)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_head(self, shape: tuple[int, int], key: bytes) -> tuple[npt.NDArray[Any], int]:
+        head = self._read(0, HEADER_BYTES)
+        magic, n_cells, n_genes, n_runs, _, at, told = HEADER.unpack_from(head)
+        if magic != MAGIC or (n_cells, n_genes) != shape or told != key[:16]:
+            raise Damaged("A gene index is of another matrix", AGAIN)
+        records_at = at + n_runs * RUN.itemsize
+        size = os.fstat(self._file.fileno()).st_size
+        if size != records_at + n_genes * (n_runs * PIECE.itemsize + 4):
+            raise Damaged("A gene index was cut short", AGAIN)
+        runs = self._read(at, n_runs * RUN.itemsize)
+        if zlib.crc32(runs, zlib.crc32(head[: HEADER.size])) != struct.unpack_from("<I", head, HEADER.size)[0]:
+            raise Damaged("A gene index is damaged", AGAIN)
+        return np.frombuffer(runs, RUN), records_at
+
+    def column(self, gene: int) -> npt.NDArray[np.float32]:
+        """One gene in every cell, float32 ``(n_cells,)``.
+
+        Raises
+        ------
+        Damaged
+            When what is read is not what was written.
+        """
+        n_runs = len(self._runs)
+        record = self._read(self._records_at + gene * (n_runs * PIECE.itemsize + 4), n_runs * PIECE.itemsize + 4)
+        if struct.pack("<I", checksum(record[:-4])) != record[-4:]:
+            raise Damaged("A gene index is damaged", AGAIN)
+        result = np.zeros(self.shape[0], np.float32)
+        for run, piece in zip(self._runs, np.frombuffer(record, PIECE, n_runs), strict=True):
+            if piece["count"]:
+                self._add(result, run, int(piece["start"]), int(piece["count"]), int(piece["crc"]))
+        return result
+
+    def _add(self, result: npt.NDArray[np.float32], run: Any, start: int, count: int, crc: int) -> None:
+        dtype, dense = VALUES[int(run["kind"]) & 0xFF], int(run["kind"]) & DENSE
+        rows = b"" if dense else self._read(int(run["rows_at"]) + 2 * start, 2 * count)
+        values = self._read(int(run["values_at"]) + dtype.itemsize * start, dtype.itemsize * count)
+        if checksum(values, checksum(rows)) != crc:
+            raise Damaged("A gene index is damaged", AGAIN)
+        part = result[int(run["first"]) : int(run["first"]) + int(run["n_rows"])]
+        numbers = np.frombuffer(values, dtype)
+        if dense:
+            part[:] = numbers
+            return
+        places = np.frombuffer(rows, "<u2")
+        if np.all(places[1:] > places[:-1]):
+            part[places] += numbers
+        else:  # a file may store one cell's value in parts
+            np.add.at(part, places, numbers.astype(np.float32))
+
+    def _read(self, at: int, size: int) -> bytes:
+        if hasattr(os, "pread"):
+            data = os.pread(self._file.fileno(), size, at)
+        else:
+            with self._lock:
+                self._file.seek(at)
+                data = self._file.read(size)
+        if len(data) != size:
+            raise Damaged("A gene index was cut short", AGAIN)
+        return data
+
+    def close(self) -> None:
+        """Close the file; nothing can be read afterwards. Done by itself when nobody holds the index."""
+        self._file.close()
+
+    def __del__(self) -> None:
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()

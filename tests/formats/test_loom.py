@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from coverslip.domains.graph import undirected_edges
 from coverslip.formats import open_source
 from coverslip.testing.cells import CellsTests
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import loompy
-    from loompy.normalize import materialize_attr_values
+
+def loompy() -> Any:
+    """Imported when first needed, for it takes seconds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("loompy")
+
 
 N, GENES = 40, 11
 
@@ -40,8 +44,8 @@ def write(path: Path, n: int = N, genes: int = GENES) -> Path:
     rows = {"Gene": np.array([f"G{i}" for i in range(genes)]), "Chromosome": rng.choice(["1", "X"], genes)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loompy.create(str(path), {"": x, "spliced": np.round(x)}, rows, columns)
-        with loompy.connect(str(path)) as file:
+        loompy().create(str(path), {"": x, "spliced": np.round(x)}, rows, columns)
+        with loompy().connect(str(path)) as file:
             file.col_graphs["KNN"] = sparse.random(n, n, 0.1, "coo", random_state=5)
     return path
 
@@ -50,7 +54,7 @@ def read(path: Path) -> anndata.AnnData:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         adata = anndata.io.read_loom(path, sparse=False, X_name="")
-        with loompy.connect(str(path), "r") as file:
+        with loompy().connect(str(path), "r") as file:
             adata.obs = adata.obs[[k for k in h5py.File(path)["col_attrs"] if k in adata.obs]]
             adata.obsm["X_umap"] = file.ca["X_umap"]
             adata.obsm["X_tsne"] = np.stack([file.ca["_tSNE1"], file.ca["_tSNE2"]], 1)
@@ -77,7 +81,7 @@ def test_layers_and_graph(tmp_path: Path) -> None:
     cells = Cells(source.root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with loompy.connect(str(path), "r") as file:
+        with loompy().connect(str(path), "r") as file:
             wanted, graph = file.layers["spliced"][:, :], sparse.csr_matrix(file.col_graphs["KNN"])
     layer = cells.expression("layer:spliced")
     for i in range(GENES):
@@ -120,7 +124,7 @@ def test_character_references(tmp_path: Path) -> None:
         del file["col_attrs/Cluster"]
         file["col_attrs/Cluster"] = np.array([b"&#945;-cell", b"T"] * (N // 2)).astype("S")
     with h5py.File(path) as file:
-        wanted = [str(v) for v in materialize_attr_values(file["col_attrs/Cluster"][:])]
+        wanted = [str(v) for v in loompy().normalize.materialize_attr_values(file["col_attrs/Cluster"][:])]
     source = open_source(path)
     cells = Cells(source.root)
     assert cells.fields[cells.find_field("Cluster")].names() == wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from coverslip.domains.modalities import data_sets
 from coverslip.formats import open_source
 from coverslip.testing.cells import CellsTests
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import mudata
 
-mudata.set_options(pull_on_update=False)
+def mudata() -> Any:
+    """Imported when first needed, for it takes seconds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = importlib.import_module("mudata")
+    found.set_options(pull_on_update=False)
+    return found
 
 
 def multi() -> Any:
@@ -41,7 +45,7 @@ def multi() -> Any:
     prot.obs["text"] = rng.choice(["x", "y"], 20)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = mudata.MuData({"rna": rna, "prot": prot})
+        made = mudata().MuData({"rna": rna, "prot": prot})
     made.obs["weight"] = rng.random(40)
     made.obsm["X_wnn"] = rng.random((40, 3))
     return made
@@ -62,7 +66,7 @@ class MuDataTests(CellsTests):
     def golden(self, sample: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = mudata.read_zarr(sample) if sample.is_dir() else mudata.read_h5mu(sample)
+            made = mudata().read_zarr(sample) if sample.is_dir() else mudata().read_h5mu(sample)
             made.pull_obs()
         rna, prot = made["rna"], made["prot"]
         columns = ["weight", "rna:type", "rna:flag", "prot:depth", "prot:text"]

@@ -20,10 +20,6 @@ from coverslip.formats import open_source, recognise
 from coverslip.formats.tenx_folder import MatrixText
 from coverslip.testing.cells import CellsTests
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import scanpy
-
 N, GENES = 30, 8
 SYMBOLS = ["ACTB", "CD3E", "HLA-A", "MATR3", "MATR3", "B2M", "MT-CO1", "CD19_TotalC"]
 """Two genes of one symbol, as in every real file."""
@@ -72,10 +68,13 @@ def version2(path: Path, genomes: tuple[str, ...]) -> Path:
     return path
 
 
-def quiet(read: Any, *arguments: Any, **named: Any) -> Any:
+def scanpys(function: str, *arguments: Any, **named: Any) -> Any:
+    """What scanpy reads; imported when first needed, for it takes seconds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return read(*arguments, **named)
+        import scanpy
+
+        return getattr(scanpy, function)(*arguments, **named)
 
 
 class TestVersion3(CellsTests):
@@ -85,7 +84,7 @@ class TestVersion3(CellsTests):
         return version3(folder / "filtered_feature_bc_matrix.h5", counts(), SYMBOLS)
 
     def golden(self, sample: Path) -> dict[str, Any]:
-        return {"": quiet(scanpy.read_10x_h5, sample, gex_only=False)}
+        return {"": scanpys("read_10x_h5", sample, gex_only=False)}
 
 
 class TestVersion2(CellsTests):
@@ -95,7 +94,7 @@ class TestVersion2(CellsTests):
         return version2(folder / "filtered_gene_bc_matrices_h5.h5", ("hg19", "mm10"))
 
     def golden(self, sample: Path) -> dict[str, Any]:
-        human, mouse = (quiet(scanpy.read_10x_h5, sample, genome=g) for g in ("hg19", "mm10"))
+        human, mouse = (scanpys("read_10x_h5", sample, genome=g) for g in ("hg19", "mm10"))
         return {"": human, "tables/hg19": human, "tables/mm10": mouse}
 
 
@@ -118,7 +117,7 @@ class FolderTests(CellsTests):
         return path
 
     def golden(self, sample: Path) -> dict[str, Any]:
-        return {"": quiet(scanpy.read_10x_mtx, sample, make_unique=False, gex_only=False)}
+        return {"": scanpys("read_10x_mtx", sample, make_unique=False, gex_only=False)}
 
 
 class TestFolder(FolderTests):
@@ -132,7 +131,7 @@ class TestOldFolder(FolderTests):
 def test_symbols_ids_and_kinds(tmp_path: Path) -> None:
     source = open_source(version3(tmp_path / "a.h5", counts(), SYMBOLS))
     cells = Cells(source.root)
-    var = quiet(scanpy.read_10x_h5, tmp_path / "a.h5", gex_only=False).var
+    var = scanpys("read_10x_h5", tmp_path / "a.h5", gex_only=False).var
     assert cells.expression().genes.find("CD3E") == 1
     with pytest.raises(CoverslipError, match="2 genes are called"):
         cells.expression().genes.find("MATR3")

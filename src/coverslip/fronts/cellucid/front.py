@@ -279,8 +279,10 @@ class CellsFront:
             "id": row.id, "path": "/" if alone else f"/{row.id}/", "name": row.name, "status": "ok",
         }  # fmt: skip
         if row.error is not None:
-            status = INCOMPLETE if row.error["code"] == INCOMPLETE else "error"
-            yield {**listed, "status": status, "message": row.error["message"], "hint": row.error["hint"]}
+            told = {"status": "error", "message": row.error["message"], "hint": row.error["hint"]}
+            if row.error["code"] == INCOMPLETE:
+                told |= {"status": INCOMPLETE, "missing": manifests.named_missing(row.error["message"])}
+            yield {**listed, **told}
             return
         told = self._told(row)
         if told.get("missing"):

@@ -6,6 +6,7 @@ Source: cellucid's ``dataset_identity.json`` version 2 and ``compact_v1`` manife
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -104,6 +105,11 @@ def missing_words(missing: Sequence[str]) -> str:
     """A sentence about files that are missing."""
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
     return f"Missing: {', '.join(missing[:3])}{more}"
+
+
+def named_missing(message: str) -> list[str]:
+    """The file that an error says is missing."""
+    return [found[1]] if (found := re.search(r"(\S+) is missing", message)) else []
 
 
 def _field_entry(index: int, field: Column) -> Json:

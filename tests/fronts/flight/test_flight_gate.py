@@ -72,6 +72,17 @@ def test_everything_but_health_asks_for_the_token(guarded: Reader, token: str | 
             call()
 
 
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_what_nothing_uses_is_refused_without_a_traceback(guarded: Reader, token: str | None) -> None:
+    other = stranger(guarded, token)
+    writer, reader = other.connection.do_exchange(flight.FlightDescriptor.for_path("x"), other.options)
+    with pytest.raises(flight.FlightServerError, match="DoExchange is not answered here") as caught:
+        reader.read_chunk()
+    assert "Traceback" not in str(caught.value)
+    with pytest.raises(flight.FlightServerError):
+        writer.close()
+
+
 def test_health_tells_what_clients_look_for(guarded: Reader) -> None:
     told = json.loads(guarded.action("health")[0])
     assert told | {"protocol": 3, "ticket_stubs": True, "source_count": 1, "writable": False} == told
@@ -175,7 +186,7 @@ from flight_reading import serving, tickets
 np.save("{folder}/large.npy", np.zeros((40, 1 << 20), np.uint8))
 with serving(Path("{folder}")) as reader:
     started = []
-    for _ in range(3):  # enough to fill every buffer on the way
+    for _ in range(2):  # enough to fill every buffer on the way
         other = flight.connect(reader.front.url)
         started.append(other.do_get(flight.Ticket(tickets(reader.plan(reader.id("large")))[0])))
     time.sleep(0.3)
@@ -229,6 +240,19 @@ def test_bytes_in_flight_are_bounded_and_given_back() -> None:
         _ = 1 / 0
     assert budget.held == 200
     budget.close()
+
+
+def test_a_client_that_takes_nothing_is_hung_up_on_when_others_wait(folder: Path) -> None:
+    np.save(folder / "large.npy", np.ones((40, 1 << 20), np.uint8))
+    narrow = FlightOptions(small_bytes=64 << 20, inflight_bytes=50 << 20, wait_s=4.0)
+    with serving(folder, options=narrow) as reader:
+        ticket = tickets(reader.plan(reader.id("large")))[0]
+        with flight.connect(reader.front.url) as other:
+            stuck = other.do_get(flight.Ticket(ticket))
+            assert reader.chunk(ticket).shape == (40, 1 << 20)
+            with pytest.raises(flight.FlightError):
+                stuck.read_all()
+    (folder / "large.npy").unlink()
 
 
 def test_a_client_that_went_away_waits_no_more() -> None:

@@ -306,11 +306,12 @@ def test_a_source_nobody_looked_at_is_opened_and_a_damaged_one_says_why(tmp_path
         assert row["tensors"] is None
 
 
-def test_decoded_chunks_of_slow_arrays_are_kept(data: Path) -> None:
+def test_decoded_chunks_of_slow_arrays_are_kept(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from coverslip.core.spec import Box
     from coverslip.core.stop import NEVER
     from coverslip.fronts.flight import slow
 
+    monkeypatch.setattr(slow, "SLOW_MBPS", float("inf"))
     with serving(data) as reader:
         tensor = reader.front._desk.tensors.find(reader.id("cells"))
         kept = slow.SlowArrays(1 << 20)

@@ -45,7 +45,7 @@ class ChunkReads:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._budget = Budget(desk.options.inflight_bytes, desk.options.wait_s)
+        self._budget = Budget(desk.options.inflight_bytes, desk.options.wait_s, desk.registry.hang_up)
         self._slow = SlowArrays(desk.options.cache_bytes)
         desk.registry.closers.append(self._budget.close)
         desk.registry.read("chunk_id", self._by_id)

@@ -119,6 +119,7 @@ class FlightFront:
         from coverslip.fronts.flight.service import Service
 
         check_free(self._host, self.port)
+        self.registry.hang_up = lambda peer: hang_up(self.port, peer)
         large_blocks()
         plans = Plans(self._desk)
         for part in (*PARTS, *self._further):

@@ -103,6 +103,8 @@ class Registry:
     """Keys of ``cache_stats``."""
     pixels: Callable[[Any, Call], tuple[str, Any]] | None = None
     """Of a parsed ``TensorTicket`` of a chunk: the ``array_id``, and the elements; for fronts that are not Flight."""
+    hang_up: Callable[[str], None] = lambda peer: None
+    """Ends the connection of a peer (`Call.peer`)."""
     closers: list[Callable[[], None]] = field(default_factory=list)
     """Called when the server ends."""
 

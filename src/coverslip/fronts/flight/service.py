@@ -11,7 +11,7 @@ from biopb.tensor.descriptor_pb2 import FlightRequest
 from biopb.tensor.ticket_pb2 import PutCommand, TensorTicket
 from pyarrow import flight
 
-from coverslip.core.errors import BadRequest, Stopped
+from coverslip.core.errors import BadRequest, Stopped, Unsupported
 from coverslip.fronts.flight.errors import Unauthenticated, parsed, telling, told
 from coverslip.fronts.flight.registry import Call, Gate, Registry
 
@@ -85,7 +85,7 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
     def _call(self, context: Any) -> Call:
         if self.closing:
             raise Stopped("The server is ending")
-        return Call(context.get_middleware("token").authorized, context.peer, lambda: self._gone(context))
+        return Call(context.get_middleware("token").authorized, context.peer(), lambda: self._gone(context))
 
     def _gone(self, context: Any) -> bool:
         return self.closing or context.is_cancelled()
@@ -152,6 +152,11 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
             gate, work = self._registry.puts[arm]
             self._pass(gate, call)
             work(message, reader, writer, call)
+
+    def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
+        """Nothing of the protocol uses it; pyarrow's own refusal would show a traceback."""
+        with told():
+            raise Unsupported("DoExchange is not answered here", "Read by DoGet, write by DoPut.")
 
     def do_action(self, context: Any, action: Any) -> Iterable[bytes]:
         """Everything else; the first result is made before this returns, so that errors of the gate come at once."""

@@ -18,12 +18,12 @@ from coverslip.domains.pyramid import read
 from coverslip.engine.cache import ByteCache
 from coverslip.fronts.flight.tensors import Tensor
 
-SLOW_MBPS = 400.0
+SLOW_MBPS = 150.0
 """An array that is decoded faster than this is not worth memory: the system keeps its file in memory anyway."""
 FEW = 3
 """Reads after which the rate counts."""
-WEIGHT = 0.2
-"""Of the newest read in the rate."""
+FASTER, SLOWER = 0.5, 0.05
+"""Weight of the newest read in the rate: one beside many others looks slower than the array is."""
 MOST_ARRAYS = 4096
 MOST_TILE = 16 << 20
 MOST_TILES = 16
@@ -42,7 +42,9 @@ class Rate:
     def add(self, size: int, seconds: float) -> None:
         """One more read."""
         mbps = size / 1e6 / max(seconds, 1e-6)
-        self.mbps = mbps if not self.samples else self.mbps + WEIGHT * (mbps - self.mbps)
+        self.mbps = (
+            mbps if not self.samples else self.mbps + (FASTER if mbps > self.mbps else SLOWER) * (mbps - self.mbps)
+        )
         self.samples += 1
         self.updated_s = time.time()
 

@@ -28,23 +28,24 @@ def check_free(host: str, port: int) -> None:
         ) from error
 
 
-def hang_up(port: int) -> None:
-    """End every connection that this process accepted on ``port``.
+def hang_up(port: int, peer: str = "") -> None:
+    """End the connections that this process accepted on ``port``: all, or that of one peer, as gRPC writes it.
 
     A server of gRPC that is shut down waits for its calls, and pyarrow gives it no deadline: one client that reads
     nothing would keep it from ending for ever.
     """
     for number in _open_files():
         with suppress(OSError, ValueError):
-            _hang_up(number, port)
+            _hang_up(number, port, peer)
 
 
-def _hang_up(number: int, port: int) -> None:
+def _hang_up(number: int, port: int, peer: str) -> None:
     with socket.socket(fileno=os.dup(number)) as connection:
         if connection.family not in (socket.AF_INET, socket.AF_INET6) or connection.getsockname()[1] != port:
             return
-        connection.getpeername()  # one that listens has none
-        connection.shutdown(socket.SHUT_RDWR)
+        other = connection.getpeername()  # one that listens has none
+        if not peer or peer.rpartition(":")[2] == str(other[1]):
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _open_files() -> list[int]:

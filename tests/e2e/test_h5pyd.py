@@ -154,3 +154,19 @@ def test_real_h5grove_and_ours_say_the_same(folder: Path, start: Start, tmp_path
     for path, line in zip(paths, theirs, strict=True):
         ours = fetch(f"{server.url.rstrip('/')}/h5grove/meta?file=rich.h5&path={path}")
         assert json.loads(ours) == json.loads(line), path
+
+
+TABLE = """
+import sys, h5pyd
+table = h5pyd.File("/rich/rich.h5", "r", endpoint=sys.argv[1])["g/comp"]
+rows = [tuple(row) for row in table.read_where("x > 1.0")]
+print([int(row[-4]) for row in rows])  # the older client puts the number of the row in front
+print(list(h5pyd.Folder("/rich/", endpoint=sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("version", CLIENTS)
+def test_rows_are_chosen_by_a_condition(version: str, folder: Path, start: Start) -> None:
+    server = start(folder)
+    said = run(environment(f"h5pyd=={version}"), "-c", TABLE, f"{server.url.rstrip('/')}/hsds").stdout.splitlines()
+    assert said == ["[3, 4, 5]", "['mini.h5', 'rich.h5']"]

@@ -181,21 +181,19 @@ def _run(command: list[str], tell: Tell) -> None:
     environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
     environ.pop("PYTHONPATH", None)
     said: list[str] = []
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, env=environ
-    )
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line.strip())
-            if (shown := _progress(line)) is not None:
-                tell(shown)
-        if process.wait():
-            raise _failed("\n".join(said))
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said.append(line.strip())
+                if (shown := _progress(line)) is not None:
+                    tell(shown)
+            if process.wait():
+                raise _failed("\n".join(said))
+        finally:
+            process.kill()  # nothing, once it ended
 
 
 def _progress(line: str) -> str | None:

@@ -194,7 +194,7 @@ def digests(file: Any) -> dict[str, str]:
     seen: dict[Any, str] = {}
     while todo:
         path, group = todo.pop()
-        for name in group:
+        for name in sorted(group):
             full = f"{path}/{name}"
             link = group.get(name, getlink=True)
             if link.__class__.__name__ != "HardLink":

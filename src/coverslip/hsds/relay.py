@@ -53,7 +53,7 @@ class Connection:
         """Expect a new answer."""
         self._parser = httptools.HttpResponseParser(self)
         self.headers: list[tuple[bytes, bytes]] = []
-        self.started = self.ended = False
+        self.started = self.ended = self._kept = False
         self.pieces: deque[bytes] = deque()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -63,6 +63,7 @@ class Connection:
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         self.started = True
+        self._kept = bool(self._parser.should_keep_alive())  # it knows now, and not at the end
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
@@ -81,7 +82,7 @@ class Connection:
     @property
     def reusable(self) -> bool:
         """Whether another request may follow."""
-        return self.ended and bool(self._parser.should_keep_alive())
+        return self.ended and self._kept
 
     async def more(self) -> None:
         """Read on.

@@ -12,7 +12,7 @@ import pytest
 
 from coverslip.core.errors import CoverslipError
 from coverslip.daemon import reading
-from coverslip.daemon.journal import Journal, Lines, open_log
+from coverslip.daemon.journal import QUIETER, Journal, Lines, begin, open_log
 from coverslip.daemon.launch import last_line
 
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
@@ -174,3 +174,53 @@ def test_lines_are_followed_through_rotation(journal: Journal) -> None:
     assert not reader.is_alive()
     assert seen == [*map(str, range(200)), "end"]
     assert Path(f"{file}.2").exists(), "it was rotated more than once"
+
+
+def test_lines_are_followed_though_several_files_were_begun_between_two_looks(journal: Journal) -> None:
+    file = Path(journal.baseFilename)
+    write(journal, "before")
+    coming = reading.coming(file, None, reading.size(file))
+    write(journal, "line 0")
+    seen = [next(coming).split()[-1]]
+    journal.maxBytes = 500
+    for i in range(1, 30):
+        write(journal, f"line {i}")
+    assert Path(f"{file}.3").exists()
+    seen += [next(coming).split()[-1] for _ in range(1, 30)]
+    coming.close()
+    assert seen == [*map(str, range(30))]
+
+
+def test_a_follower_survives_that_older_files_are_gone(journal: Journal) -> None:
+    file = Path(journal.baseFilename)
+    write(journal, "line 0")
+    coming = reading.coming(file, None, 0)
+    assert next(coming).endswith("line 0")
+    journal.maxBytes = 500
+    for i in range(1, 200):  # many times more than what is kept
+        write(journal, f"line {i}")
+    got = [int(next(coming).split()[-1])]
+    while got[-1] != 199:
+        got.append(int(next(coming).split()[-1]))
+    coming.close()
+    assert got == sorted(set(got)), "nothing twice, nothing out of order"
+    assert got[-40:] == [*range(160, 200)], "all that was kept"
+
+
+def test_news_of_libraries_are_left_out(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
+    monkeypatch.setattr(root, "level", root.level)
+    begin(journal, "INFO", None)
+    try:
+        for name in ("watchfiles.main", "botocore", "coverslip.server"):
+            logging.getLogger(name).info("news of %s", name)
+            logging.getLogger(name).warning("warning of %s", name)
+    finally:
+        for name in QUIETER:
+            logging.getLogger(name).setLevel(logging.NOTSET)
+    text = Path(journal.baseFilename).read_text()
+    assert text.count("warning of") == 3
+    assert [line.split()[-1] for line in text.splitlines() if "news of" in line] == ["coverslip.server"]

@@ -20,7 +20,7 @@ from coverslip.daemon.places import cannot_write
 MOST_BYTES = 10 << 20
 BACKUPS = 5
 CHECK_S = 10.0
-QUIETER = ("asyncio", "botocore", "urllib3")
+QUIETER = ("asyncio", "botocore", "urllib3", "watchfiles")
 """Their news is none to who runs a server; their warnings are."""
 SECRET = re.compile(r"((?:[?&#]|\b)token=|\bBearer )[^&\s\"']+", re.IGNORECASE)
 LIBRARY = re.compile(r'File "[^"]*/(?:site-packages|python3\.\d+)/')

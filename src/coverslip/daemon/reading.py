@@ -64,12 +64,12 @@ def coming(log: Path, least: str | None, place: int) -> Generator[str, None, Non
         file.seek(place)
     try:
         while True:
-            newer = None if file is not None and not _replaced(file, log) else _opened(log)
+            newer = [] if file is not None and not _replaced(file, log) else _newer(file, log)
             data = file.read() if file is not None else b""  # before it was rotated, too
-            if newer is not None:
+            for one in newer:
                 if file is not None:
                     file.close()
-                data, file = data + newer.read(), newer
+                data, file = data + one.read(), one
             *lines, rest = (rest + data).split(b"\n")
             yield from filter(level.lets, (line.decode(errors="replace") for line in lines))
             if not data:
@@ -97,6 +97,29 @@ def _opened(file: Path) -> BinaryIO | None:
         return file.open("rb")
     except OSError:
         return None
+
+
+def _newer(file: BinaryIO | None, log: Path) -> list[BinaryIO]:
+    """The files begun since ``file``, oldest first: on a busy machine there can be several between two looks."""
+    newest = _opened(log)
+    if newest is None:
+        return []
+    found = [newest]
+    for older in _rotated(log) if file is not None else ():
+        one = _opened(older)
+        if one is None or (file is not None and _same(one, file)):
+            if one is not None:
+                one.close()
+            break
+        if _same(one, found[-1]):  # rotated while we look
+            one.close()
+        else:
+            found.append(one)
+    return found[::-1]
+
+
+def _same(one: BinaryIO, other: BinaryIO) -> bool:
+    return os.path.samestat(os.fstat(one.fileno()), os.fstat(other.fileno()))
 
 
 def _replaced(file: BinaryIO, log: Path) -> bool:

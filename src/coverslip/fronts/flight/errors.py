@@ -61,7 +61,7 @@ def flight_error(error: Exception) -> Exception:
         return cast(Exception, error)
     if not isinstance(error, errors.CoverslipError):
         LOG.error("unforeseen error", exc_info=error)
-        told = "Something went wrong in the server. Run it with --verbose and report what it prints."
+        told = "Something went wrong in the server. Its log says what; please report it."
         return _made(flight.FlightInternalError, told, "INTERNAL", "internal")
     code = next((CODES[c] for c in type(error).__mro__ if c in CODES), "FAILED_PRECONDITION")
     if isinstance(error, Unauthenticated):

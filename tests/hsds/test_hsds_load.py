@@ -12,7 +12,6 @@ import pytest
 from coverslip.hsds.load import differences, digests, fitting, sum_of, unfit
 from coverslip.systems import predefined
 
-
 SWAPPED = h5py.enum_dtype({"EXC": 11, "INH": 10}, "u2")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,15 @@ def test_something_must_be_served(tmp_path: Path) -> None:
     assert [str(getattr(item, "path", item)) for item in offered(Flags(paths=("/b", "s3://c/d")), config)] == [
         "/b", "s3://c/d", str(tmp_path / "a")
     ]  # fmt: skip
+
+
+def test_two_protocols_need_two_ports() -> None:
+    one = Flags(paths=("/data",), port=8899, web_port=8899)
+    with pytest.raises(BadRequest, match="cannot both listen on port 8899"):
+        settings_of(one, Config())
+    settings_of(replace(one, flight=False), Config())
+    settings_of(replace(one, host="127.0.0.2"), Config())
+    settings_of(replace(one, port=0, web_port=0), Config())
 
 
 def test_a_restart_finds_out_first(tmp_path: Path) -> None:

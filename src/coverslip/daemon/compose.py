@@ -52,7 +52,7 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
     Raises
     ------
     CoverslipError
-        When nothing is to be served, or the token cannot be used.
+        When nothing is to be served, the token cannot be used, or both protocols were given one port.
     """
     from coverslip.app import with_token
     from coverslip.settings import FLIGHT_PORT, Settings, with_config
@@ -77,7 +77,11 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
         tls_names=flags.san or given.san,
         trusted_proxies=flags.trusted_proxy or given.trusted_proxies,
         dev=bool(flags.dev),
+        gene_index=not flags.no_index,
     )
+    if settings.port and (settings.host, settings.port) == (settings.flight_host, settings.flight_port):
+        hint = "Give each its own: --web-port for HTTP, --port for Arrow Flight."
+        raise BadRequest(f"HTTP and Arrow Flight cannot both listen on port {settings.port}", hint, "one_port")
     configured = flags.token is None and given.token is not None
     flags = replace(flags, token=settings.token, token_kept=not configured)
     return with_token(with_config(settings, config)), flags

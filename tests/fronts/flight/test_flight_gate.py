@@ -154,9 +154,12 @@ def test_a_busy_port_and_a_foreign_address_are_told(folder: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        for host, port in (("127.0.0.1", other.getsockname()[1]), ("192.0.2.7", 0), ("no.such.host.invalid", 0)):
+        busy, none = "Choose another port", "Name an address of this machine"
+        for host, port, hint in (
+            ("127.0.0.1", other.getsockname()[1], busy), ("192.0.2.7", 0, none), ("no.such.host.invalid", 0, none)
+        ):  # fmt: skip
             front = FlightFront(catalog, images_of, "1", host, port, None)
-            with pytest.raises(CannotListen, match=f"cannot listen on {host}"):
+            with pytest.raises(CannotListen, match=f"cannot listen on {host}.*{hint}"):
                 front.start()
             front.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from contextlib import suppress
@@ -22,10 +23,9 @@ def check_free(host: str, port: int) -> None:
             probe.bind(address)
             probe.listen(1)
     except OSError as error:
-        raise CannotListen(
-            f"Arrow Flight cannot listen on {host}:{port}: {error.strerror or error}",
-            "Choose another port; 0 takes any free one.",
-        ) from error
+        busy = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        hint = "Choose another port; 0 takes any free one." if busy else "Name an address of this machine: 127.0.0.1."
+        raise CannotListen(f"Arrow Flight cannot listen on {host}:{port}: {error.strerror or error}", hint) from error
 
 
 def hang_up(port: int, peer: str = "") -> None:

@@ -27,6 +27,8 @@ class Column(ABC):
     def __init__(self, key: str, values: Array, mask: Array | None = None) -> None:
         if len(values.spec.shape) != 1:
             raise Damaged(f"The column {key!r} has the shape {values.spec.shape}", "Columns are one-dimensional.")
+        if mask is not None and mask.spec.shape != values.spec.shape:
+            raise Damaged(f"The column {key!r} and its mask differ in length", "Write the file again.")
         self.key = key
         self._values = values
         self._mask = mask

@@ -7,6 +7,8 @@ export interface Dataset {
   status?: string;
   message?: string;
   hint?: string;
+  /** Files of an export that are not there. */
+  missing?: string[];
 }
 
 export interface EmbeddingInfo {
@@ -56,6 +58,8 @@ export interface Identity {
   obs_fields: FieldEntry[];
   /** Columns of obs that the server could not read. */
   unreadable_fields?: { key: string; message: string }[];
+  /** Files of an export that are not there. */
+  incomplete?: string[];
   expression: { default: string | null; items: ExpressionInfo[] };
   tissue?: TissueInfo[];
 }

@@ -106,7 +106,8 @@ export async function start(): Promise<void> {
       }
       set({ notice: `${words}; this is the only one.` });
     }
-    const first = wanted ?? datasets.find((d) => d.status !== "error") ?? datasets[0];
+    const best = datasets.find((d) => d.status === "ok") ?? datasets.find((d) => d.status !== "error");
+    const first = wanted ?? best ?? datasets[0];
     if (!first) throw new ApiError("no_datasets", "The server offers no data", "Start it with a file to serve.", 0);
     await open(first, linked, signal);
   });

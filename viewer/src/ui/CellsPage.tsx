@@ -133,7 +133,7 @@ function CellsBar() {
       {datasets.map((d) => (
         <option key={d.id} value={d.id}>
           {d.name}
-          {d.status === "error" ? " (cannot be read)" : ""}
+          {d.status === "error" ? " (cannot be read)" : d.status === "incomplete" ? " (incomplete)" : ""}
         </option>
       ))}
     </select>

@@ -129,6 +129,12 @@ function ColorChoice() {
           </optgroup>
         </select>
       </label>
+      {identity?.incomplete && identity.incomplete.length > 0 ? (
+        <p className="facts warn-text" data-testid="incomplete" title={identity.incomplete.join("\n")}>
+          This export is incomplete. Missing: {identity.incomplete.slice(0, 3).join(", ")}
+          {identity.incomplete.length > 3 ? ` and ${identity.incomplete.length - 3} more` : ""}
+        </p>
+      ) : null}
       {identity?.unreadable_fields?.map(({ key, message }) => (
         <p key={key} className="note">
           {key} is left out: {message}

@@ -1,0 +1,151 @@
+"""Exports that cellucid writes now, served by cellucid 0.0.9 itself and by coverslip: the same values."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from surroundings import environment, free_port, peer_command
+
+from coverslip.formats.trees.export import safe_name
+
+pytestmark = pytest.mark.e2e
+PREPARE = Path(__file__).parent / "clients" / "cellucid_prepare.py"
+PATIENCE_S = 90
+OVERWRITTEN = "HLA/A"
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return bytes(answer.read())
+
+
+@contextmanager
+def serving(*command: str | Path) -> Iterator[str]:
+    """A server in a process of its own, until the end of the block."""
+    port = free_port()
+    with subprocess.Popen(
+        [*map(str, command), "--no-browser", "--port", str(port)], stdout=subprocess.DEVNULL
+    ) as server:
+        try:
+            url = f"http://127.0.0.1:{port}/"
+            deadline = time.monotonic() + PATIENCE_S
+            while True:
+                try:
+                    if json.loads(get(f"{url}_cellucid/datasets"))["datasets"]:
+                        break
+                except (urllib.error.URLError, OSError):
+                    pass
+                assert time.monotonic() < deadline, "the server did not start"
+                time.sleep(0.1)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def written(release: str, folder: Path, bits: int, level: int) -> Path:
+    python = environment(f"cellucid=={release}")
+    command = [python, PREPARE, folder / "demo", folder / "input.npz", str(bits), str(level)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "demo"
+
+
+def values(url: str, dtype: str, low: float | None, high: float | None) -> np.ndarray[Any, Any]:
+    """A stored array as cellucid's viewer understands it."""
+    data = get(url)
+    codes = np.frombuffer(gzip.decompress(data) if url.endswith(".gz") else data, dtype)
+    if low is None or high is None or codes.dtype.kind != "u":
+        return codes
+    most = np.iinfo(codes.dtype).max
+    decoded = low + codes * ((high - low) / (most - 1))
+    return np.where(codes == most, np.nan, decoded).astype(np.float32)
+
+
+@pytest.mark.parametrize(("bits", "level"), [(8, 6), (16, 1), (0, 0)])
+def test_the_first_generation_reads_equal(tmp_path: Path, command: Path, bits: int, level: int) -> None:
+    """What its own server gives of its own export."""
+    folder = written("0.0.9", tmp_path, bits, level)
+    with serving(peer_command(), "serve", folder) as theirs, serving(command, "serve", folder) as ours:
+        told, mine = (json.loads(get(f"{url}dataset_identity.json")) for url in (theirs, ours))
+        for key in ("n_cells", "n_genes", "n_obs_fields", "n_categorical_fields", "n_continuous_fields", "n_edges"):
+            assert mine["stats"][key] == told["stats"][key]
+        assert (mine["name"], mine["version"]) == (told["name"], told["version"])
+        assert mine["embeddings"]["available_dimensions"] == told["embeddings"]["available_dimensions"]
+        assert set(mine["vector_fields"]["fields"]) == set(told["vector_fields"]["fields"])
+        for d, file in told["embeddings"]["files"].items():
+            wanted = values(theirs + file, "<f4", None, None)
+            np.testing.assert_array_equal(np.frombuffer(get(f"{ours}points_{d}.bin"), "<f4"), wanted)
+            vector = told["vector_fields"]["fields"]["velocity_umap"]["files"][d]
+            found = np.frombuffer(get(f"{ours}vectors/velocity_umap_{d}.bin"), "<f4")
+            np.testing.assert_array_equal(found, values(theirs + vector, "<f4", None, None))
+        same_columns(theirs, ours)
+        same_genes(theirs, ours)
+        graph = json.loads(get(f"{theirs}connectivity_manifest.json"))
+        for part, key in (("src", "sourcesPath"), ("dst", "destinationsPath")):
+            wanted = values(theirs + graph[key], graph["index_dtype"], None, None)
+            np.testing.assert_array_equal(np.frombuffer(get(f"{ours}connectivity/edges.{part}.bin"), "<u2"), wanted)
+
+
+def same_columns(theirs: str, ours: str) -> None:
+    manifest, mine = (json.loads(get(f"{url}obs_manifest.json")) for url in (theirs, ours))
+    schema = manifest["_obsSchemas"]
+    for key, *span in manifest["_continuousFields"]:
+        path = schema["continuous"]["pathPattern"].replace("{key}", safe_name(key))
+        wanted = values(theirs + path, schema["continuous"]["dtype"], *(span or [None, None]))
+        found = np.frombuffer(get(f"{ours}obs/{safe_name(key)}.values.f32"), "<f4")
+        np.testing.assert_array_equal(found, wanted)
+    for theirs_entry, ours_entry in zip(manifest["_categoricalFields"], mine["_categoricalFields"], strict=True):
+        key, names, dtype, missing, centres, *span = theirs_entry
+        assert ours_entry[:4] == [key, names, dtype, missing]
+        for d, wanted in centres.items():
+            found = ours_entry[4][d]
+            assert [(c["category"], c["n_points"]) for c in found] == [(c["category"], c["n_points"]) for c in wanted]
+            np.testing.assert_allclose([c["position"] for c in found], [c["position"] for c in wanted], atol=1e-6)
+        path = schema["categorical"]["codesPathPattern"].replace("{key}", safe_name(key)).replace("{ext}", "u8")
+        assert get(f"{ours}obs/{safe_name(key)}.codes.u8") == values(theirs + path, "u1", None, None).tobytes()
+        path = schema["categorical"]["outlierPathPattern"].replace("{key}", safe_name(key))
+        wanted = values(theirs + path, schema["categorical"]["outlierDtype"], *(span or [None, None]))
+        np.testing.assert_array_equal(np.frombuffer(get(f"{ours}obs/{safe_name(key)}.outliers.f32"), "<f4"), wanted)
+
+
+def same_genes(theirs: str, ours: str) -> None:
+    manifest = json.loads(get(f"{theirs}var_manifest.json"))
+    schema = manifest["_varSchema"]
+    mine = json.loads(get(f"{ours}var_manifest.json"))
+    assert [g[0] for g in mine["fields"]] == [g[0] for g in manifest["fields"]]
+    for i, (name, *span) in enumerate(manifest["fields"]):
+        if name == OVERWRITTEN:
+            with pytest.raises(urllib.error.HTTPError):
+                get(f"{ours}genes/{i}.values.f32")
+            continue
+        path = schema["pathPattern"].replace("{key}", safe_name(name))
+        wanted = values(theirs + path, schema["dtype"], *(span or [None, None]))
+        np.testing.assert_array_equal(np.frombuffer(get(f"{ours}genes/{i}.values.f32"), "<f4"), wanted)
+
+
+@pytest.mark.parametrize(("bits", "level"), [(16, 6), (0, 0)])
+def test_the_second_generation_is_what_it_was_made_of(tmp_path: Path, command: Path, bits: int, level: int) -> None:
+    """cellucid 0.0.9 refuses it."""
+    folder = written("0.9.4", tmp_path, bits, level)
+    was = np.load(tmp_path / "input.npz")
+    with serving(command, "serve", folder) as ours:
+        names = json.loads(get(f"{ours}genes.json"))["names"]
+        assert names == was["genes"].tolist()
+        for i in range(len(names)):
+            found = np.frombuffer(get(f"{ours}genes/{i}.values.f32"), "<f4")
+            np.testing.assert_allclose(found, was["x"][:, i], atol=was["x"].max() / 65534)
+        a, b = np.nonzero(np.triu(was["graph"], 1))
+        np.testing.assert_array_equal(np.frombuffer(get(f"{ours}connectivity/edges.src.bin"), "<u2"), a)
+        weights = np.frombuffer(get(f"{ours}connectivity/edges.weights.f32.bin"), "<f4")
+        np.testing.assert_allclose(weights, was["graph"][a, b], rtol=1e-6)

@@ -24,6 +24,7 @@ from coverslip.config_file import ConfigFile, effective, schema
 from coverslip.core.errors import BadUsage
 from coverslip.core.node import Group, Source
 from coverslip.domains.cells import Cells, Options
+from coverslip.domains.gene_indexes import GeneIndexes
 from coverslip.domains.images import Images, ome_of
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.networks import Network, is_network
@@ -234,7 +235,8 @@ def create_app(
     answers: ByteCache[Body] = ByteCache(settings.cache_bytes)
     images = ImagesFront(catalog, reader, tiles, __version__, settings.slice_bytes, shelf, settings.cells, settings.dev)
     zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
-    cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port))
+    genes = GeneIndexes(cache_folder() / "genes", settings.disk_bytes, settings.gene_index)
+    cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port), genes)
     domains = Files(catalog.roots, has_signature, open_typed)
     hsds = HsdsFront(domains, reader, ByteCache(METADATA_BYTES), settings.slice_bytes)
     grove = GroveFront(domains, reader, settings.slice_bytes)
@@ -273,6 +275,7 @@ def create_app(
             recall(catalog, uploads)
         yield
         neural.close()
+        await asyncio.to_thread(genes.close)
         reader.close()
         if remotes is not None:
             await asyncio.to_thread(remotes.close)
@@ -295,5 +298,6 @@ def create_app(
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
     routes = [Mount("/", fronts)]
     app = Starlette(routes=routes, middleware=gate, lifespan=lifespan)
+    app.state.genes = genes
     app.state.flight = flight  # started once HTTP answers, and closed before it
     return app

@@ -82,6 +82,7 @@ class CacheTable(msgspec.Struct, frozen=True):
     max_bytes: int | None = None
     file_max_total_gb: float | None = None
     persist: bool = True
+    gene_index: bool | None = None
 
 
 class QueryTable(msgspec.Struct, frozen=True):

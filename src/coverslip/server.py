@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from coverslip.domains.cells import Options
+    from coverslip.domains.gene_indexes import GeneIndexes
     from coverslip.engine.catalog import Catalog
     from coverslip.engine.certificate import Certificate
 
@@ -113,6 +114,7 @@ class Server:
         self._open_browser = open_browser
         self._port = settings.port
         self._flight: Any = None
+        self._genes: GeneIndexes | None = None
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._done = threading.Event()
@@ -146,6 +148,14 @@ class Server:
         except CoverslipError:  # it ended this very moment
             return None
 
+    def indexing(self) -> tuple[str, float] | None:
+        """Of which data set a gene index is being made, and how much of it is done, 0 to 1."""
+        return self._genes.at_work if self._genes is not None else None
+
+    def index_error(self) -> str | None:
+        """Why the gene index that was tried last is not there; None when it is."""
+        return self._genes.last_error if self._genes is not None else None
+
     def run(self, on_ready: Callable[[], None] | None = None, verbose: bool = False) -> None:
         """Serve until interrupted or stopped.
 
@@ -165,6 +175,7 @@ class Server:
             remotes = remotes_of(self._data, self._settings, catalog)
             app = create_app(catalog, self._settings, self._port, remotes, self.certificate)
             self._flight = app.state.flight
+            self._genes = app.state.genes
             config = uvicorn.Config(
                 app,
                 **_logging(self._settings.log_level, verbose),
@@ -185,7 +196,7 @@ class Server:
             if getattr(self._uvicorn, "interrupted", False):  # also where SIGINT was ignored when we were started
                 raise KeyboardInterrupt
         finally:
-            self._uvicorn = self._serving = self._flight = None
+            self._uvicorn = self._serving = self._flight = self._genes = None
             self._done.set()
             sock.close()
 

@@ -74,6 +74,8 @@ class Settings:
         Whether who has the token may offer further files and folders of this machine.
     log_level
         Least level of what the server logs (``INFO``); None = it prints what a person at a terminal needs.
+    gene_index
+        Whether gene indexes are made and used (``COVERSLIP_NO_INDEX`` turns them off).
     config_file
         The configuration file that it was started with, or None.
     """
@@ -102,6 +104,7 @@ class Settings:
     tls_names: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     dev: bool = False
+    gene_index: bool = True
     config_file: Path | None = None
 
     @property
@@ -132,6 +135,7 @@ def with_config(settings: Settings, config: Config) -> Settings:
         "upload_ttl_s": config.server.upload_ttl,
         "add_source": config.server.add_source or None,
         "catalog": config.catalog,
+        "gene_index": config.cache.gene_index if settings.gene_index else None,
         "credentials": credentials_of(config),
         "config_file": Path(config.file) if config.file is not None else None,
     }

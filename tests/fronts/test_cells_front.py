@@ -18,6 +18,7 @@ from scipy import sparse
 from starlette.testclient import TestClient
 
 import make
+from coverslip.domains import gene_indexes
 from coverslip.settings import Settings
 
 Serve = Callable[..., TestClient]
@@ -406,3 +407,41 @@ def test_names_of_some_cells(serve: Serve, path: Path) -> None:
     assert client.get("/cells/names.json?start=5&stop=2").json()["names"] == []
     for odd in ("start=-1", "start=1.5", "stop=x", "stop=99999999999"):
         assert client.get(f"/cells/names.json?{odd}").status_code == 400
+
+
+def test_many_genes_at_once(serve: Serve, path: Path) -> None:
+    """In the order asked for, one gene as often as it is named; what is no number is refused."""
+    client = serve(path)
+    n_cells = client.get("/_cellucid/health").json()["n_cells"]
+    several = floats(client, "/genes/values.f32?genes=2,0,2").reshape(3, n_cells)
+    for row, number in zip(several, (2, 0, 2), strict=True):
+        np.testing.assert_array_equal(row, floats(client, f"/genes/{number}.values.f32"))
+    packed = client.get("/genes/values.f32.gz?genes=1")
+    assert gzip.decompress(packed.content) == floats(client, "/genes/1.values.f32").tobytes()
+    for text in ("", "x", "1,,2", "-1", "1e3", "9" * 40):
+        assert client.get(f"/genes/values.f32?genes={text}").status_code == 400, text
+    assert client.get("/genes/values.f32").status_code == 400
+    assert client.get("/genes/values.f32?genes=0,99999").json()["error"]["code"] == "gene_not_found"
+    assert client.get(f"/genes/values.f32?genes={',0' * 9000}").status_code in (400, 414)
+
+
+def test_a_gene_index_is_made_and_told(serve: Serve, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Genes are the same before and after; a file written anew is answered anew."""
+    assert serve(path).get("/gene_index.json").json()["state"] == "none"
+    monkeypatch.setattr(gene_indexes.GeneIndexes.__init__, "__defaults__", (1 << 30, True, 1 << 28, 1))
+    client = serve(path)
+    before = floats(client, "/genes/values.f32?genes=0,1,2")
+    end = time.monotonic() + 60
+    while (told := client.get("/gene_index.json?expression=X").json())["state"] != "ready":
+        assert told["state"] in ("building", "waiting"), told
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert told == {"expression": "X", "state": "ready", "share": 1.0, "message": None}
+    assert client.get("/gene_index.json").headers["cache-control"] == "no-store"
+    np.testing.assert_array_equal(floats(client, "/genes/values.f32?genes=2,1,0"), before.reshape(3, -1)[::-1].ravel())
+    assert client.get("/gene_index.json?expression=nope").status_code == 404
+    with h5py.File(path, "r+") as file:
+        file["X/data"][...] = file["X/data"][...] * 2
+    np.testing.assert_array_equal(floats(client, "/genes/values.f32?genes=0,1,2"), before * 2)
+    off = serve(path, Settings(gene_index=False))
+    assert off.get("/gene_index.json").json()["state"] == "off"

@@ -34,3 +34,9 @@ def access_options(command: Callable[..., None]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def index_option(command: Callable[..., None]) -> Callable[..., Any]:
+    """Give a command ``--no-index``; None where it is not given."""
+    return click.option("--no-index", is_flag=True, default=None, envvar="COVERSLIP_NO_INDEX",
+                        help="Make and use no gene indexes.")(command)  # fmt: skip

@@ -15,6 +15,7 @@ from coverslip.core.errors import CoverslipError
 
 INTERRUPTED = 130
 COMMANDS = {
+    "cache": "Show or remove what was computed once and kept.",
     "serve": "Serve data to a browser tab.",
     "server": "Run a server in the background.",
     "tensor": "List, inspect and download what a server has.",

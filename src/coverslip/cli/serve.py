@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coverslip.cli.access import access_options
+from coverslip.cli.access import access_options, index_option
 from coverslip.settings import DEFAULT_PORT, FLIGHT_PORT
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ CLEAR = "\r\x1b[K"
 @click.option("-q", "--quiet", is_flag=True, help="Print the URL only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print timings, every request, and errors in full.")
 @access_options
+@index_option
 @click.option("--latent-key", help="obsm array in which outliers are measured.")
 @click.option("--gene-id-column", default="index", show_default=True, help="var column that names genes.")
 def serve(
@@ -72,6 +73,7 @@ def serve(
     san: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
     dev: bool | None,
+    no_index: bool | None,
     latent_key: str | None,
     gene_id_column: str,
 ) -> None:
@@ -95,6 +97,7 @@ def serve(
         host, port, token or None, allow_host, allow_origin,
         cells=cells, flight_port=flight_port, flight_host=flight_host,
         tls=bool(tls), tls_cert=tls_cert, tls_key=tls_key, tls_names=san, trusted_proxies=trusted_proxy, dev=bool(dev),
+        gene_index=not no_index,
     )  # fmt: skip
     offered: list[Any] = [path if is_url(path) else Path(path) for path in paths]
     if config is not None:
@@ -121,6 +124,8 @@ def serve(
         click.echo("Press Ctrl+C to stop.")
         if len(offered) > 1 or not (isinstance(offered[0], Path) and offered[0].is_file()):
             threading.Thread(target=tell_found, args=(server,), daemon=True).start()
+        if sys.stdout.isatty():
+            threading.Thread(target=tell_indexing, args=(server,), daemon=True).start()
         if verbose:
             click.echo(f"Ready after {time.perf_counter() - started:.2f} s.")
 
@@ -175,6 +180,20 @@ def tell_found(server: Server) -> None:
             return
         if terminal:
             click.echo(f"{CLEAR}Looking: {counts['sources']:,} found, {waiting:,} to be opened", nl=False)
+        time.sleep(LOOK_S)
+
+
+def tell_indexing(server: Server) -> None:
+    """On a terminal: how far the gene index is that is being made."""
+    name: str | None = None
+    while server.is_running():
+        at_work = server.indexing()
+        if at_work is None and name is not None:
+            click.echo(f"{CLEAR}{name}: {server.index_error() or 'the gene index is ready'}")
+            name = None
+        elif at_work is not None:
+            name, share = at_work
+            click.echo(f"{CLEAR}{name}: gene index {share:.0%}", nl=False)
         time.sleep(LOOK_S)
 
 

@@ -35,6 +35,8 @@ class Flags:
         Proxies whose word on addresses is taken.
     dev
         No token.
+    no_index
+        No gene indexes.
     token
         What every request must show.
     token_kept
@@ -57,6 +59,7 @@ class Flags:
     san: tuple[str, ...] = ()
     trusted_proxy: tuple[str, ...] = ()
     dev: bool | None = None
+    no_index: bool | None = None
     token: str | None = None
     token_kept: bool = True
 

@@ -6,7 +6,7 @@ embeddings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,6 +73,15 @@ class Expression:
             )
         return self.matrix.column(index, stop)
 
+    def several(self, numbers: Sequence[int], stop: Stop = NEVER) -> Float32:
+        """Several genes in every cell, float32 ``(len(numbers), n_cells)``."""
+        for index in numbers:
+            if not 0 <= index < self.matrix.shape[1]:
+                raise NotFound(
+                    f"Gene not found: number {index}", f"{self.label} has {self.matrix.shape[1]:,}.", "gene_not_found"
+                )
+        return self.matrix.columns(numbers, stop)
+
 
 class Cells:
     """A data set of cells; constructing one reads no matrix, no coordinates and no column.
@@ -83,6 +92,8 @@ class Cells:
         A tree in AnnData's encoding.
     options
         How to read it.
+    etag
+        Of the source it is in.
 
     Raises
     ------
@@ -90,8 +101,9 @@ class Cells:
         When its parts do not fit together.
     """
 
-    def __init__(self, root: Group, options: Options | None = None) -> None:
+    def __init__(self, root: Group, options: Options | None = None, etag: str = "") -> None:
         self.options = options or Options()
+        self.etag = etag
         self._root = root
         self._uns = root.group("uns")
         self._obs = Frame(root["obs"], self._uns, "obs") if "obs" in root else None

@@ -3,9 +3,10 @@
 A file of runs. A run holds some cells in a row (65,536 at most), sorted by gene; a gene is read by one piece of each
 run. Every piece has its checksum, so a flipped bit is seen when it is read, and nothing else has to be looked at.
 
-Layout, little-endian: a header of 64 bytes; the runs; then ``n_runs`` × (first cell u64, where its rows begin u64, where
-its values begin u64, cells u32, type of values u32); then for each gene ``n_runs`` × (first item u32, items u32, CRC-32
-of its rows and values u32) and the CRC-32 of these. The header is written last: a file that was cut short has none.
+Layout, little-endian: a header of 64 bytes; the runs; then ``n_runs`` × (first cell u64, where its rows begin u64,
+where its values begin u64, cells u32, type of values u32); then for each gene ``n_runs`` × (first item u32, items u32,
+CRC-32 of its rows and values u32) and the CRC-32 of these. The header is written last: a file that was cut short has
+none.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ HEADER = struct.Struct("<8sQQIIQ16s")
 HEADER_BYTES = 64
 RUN = np.dtype([("first", "<u8"), ("rows_at", "<u8"), ("values_at", "<u8"), ("n_rows", "<u4"), ("kind", "<u4")])
 PIECE = np.dtype([("start", "<u4"), ("count", "<u4"), ("crc", "<u4")])
-VALUES = {0: np.dtype("<f4"), 1: np.dtype("<u1"), 2: np.dtype("<u2")}
+VALUES: dict[int, np.dtype[Any]] = {0: np.dtype("<f4"), 1: np.dtype("<u1"), 2: np.dtype("<u2")}
 DENSE = 0x100
 """Added to the type of a run's values when every cell has one and no rows are kept."""
 MOST_ROWS = 1 << 16

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,7 @@ class _Writer:
         edges = run.starts.tolist()
         two = 0 if run.rows is None else 2
         pieces["crc"] = [
-            checksum(values[a * width : b * width], checksum(rows[a * two : b * two]))
-            for a, b in zip(edges, edges[1:], strict=False)
+            checksum(values[a * width : b * width], checksum(rows[a * two : b * two])) for a, b in pairwise(edges)
         ]
         with self._lock:
             rows_at = self._end

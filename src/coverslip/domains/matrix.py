@@ -41,7 +41,8 @@ class Matrix(ABC):
                 return index.column(gene)
             except (Damaged, OSError):
                 self.index = None
-        return self.scanned([gene], stop)[0]
+        found: Float32 = self.scanned([gene], stop)[0]
+        return found
 
     def columns(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
         """Several genes, float32 ``(len(genes), n_cells)``; what is not indexed is looked through once for all."""
@@ -235,7 +236,8 @@ class Scattered(Matrix):
 
     def column(self, gene: int, stop: Stop = NEVER) -> Float32:
         """One gene in every cell of the whole."""
-        return self._spread(self._matrix.column(gene, stop)[None])[0]
+        found: Float32 = self._spread(self._matrix.column(gene, stop)[None])[0]
+        return found
 
     def scanned(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
         """Several genes in every cell of the whole."""

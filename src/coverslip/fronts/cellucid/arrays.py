@@ -22,6 +22,8 @@ from coverslip.fronts.cellucid.paths import Wanted, safe_name
 AnyArray = npt.NDArray[Any]
 Sanitised = dict[str, list[str]]
 MAX_COLUMNS_TEXT = 64
+MOST_GENES_TEXT = 16384
+MOST_SEVERAL_BYTES = 256 << 20
 
 
 def points(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
@@ -103,6 +105,20 @@ def gene(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> Any
     expression = cells.expression(query.get("expression"))
     number = find_gene(expression, wanted.name) if wanted.name else wanted.number
     return expression.gene(number, stop)
+
+
+def several(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:
+    """Many genes at once, one after the other in the order asked for: float32 ``(n_genes, n_cells)``."""
+    expression = cells.expression(query.get("expression"))
+    text = query.get("genes", "")
+    parts = text.split(",")
+    if len(text) > MOST_GENES_TEXT or not all(p.isascii() and p.isdigit() and len(p) < 11 for p in parts):
+        raise BadRequest("genes names no genes by number", "Write genes=0,17,4.")
+    size = 4 * len(parts) * expression.matrix.shape[0]
+    if size > MOST_SEVERAL_BYTES:
+        most = MOST_SEVERAL_BYTES // max(4 * expression.matrix.shape[0], 1)
+        raise BadRequest(f"{len(parts):,} genes of this data set are too many at once", f"Ask for {most:,} at most.")
+    return expression.several([int(p) for p in parts], stop)
 
 
 def find_gene(expression: Expression, name: str) -> int:

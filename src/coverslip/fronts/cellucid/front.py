@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from coverslip.core.errors import CoverslipError, NotFound, Unreadable
 from coverslip.core.node import Source
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Options
+from coverslip.domains.gene_indexes import GeneIndexes, Kept, Progress
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.tissue import tissues
 from coverslip.engine.cache import ByteCache
@@ -38,7 +39,7 @@ GZIP_FILE_LEVEL = 1
 TRIES = 3
 CELLS = "cells"
 INCOMPLETE = "incomplete"
-PARAMETERS = ("columns", "coordinates", "expression", "start", "stop")
+PARAMETERS = ("columns", "coordinates", "expression", "start", "stop", "genes")
 """What a query may say; the rest of it changes nothing and is no part of a key."""
 
 ARRAYS: dict[str, Callable[[Cells, Wanted, dict[str, str], Stop], Any]] = {
@@ -46,6 +47,7 @@ ARRAYS: dict[str, Callable[[Cells, Wanted, dict[str, str], Stop], Any]] = {
     "embedding": arrays.embedding,
     "obs": arrays.obs,
     "gene": arrays.gene,
+    "several": arrays.several,
     "edges": arrays.edges,
     "vectors": arrays.vectors,
 }
@@ -79,6 +81,14 @@ class Asked:
         return part_name(self.entry.name, self.part)
 
 
+def unstored(request: Request, data: bytes) -> Response:
+    """A document that is another one the next time."""
+    response = Response(data, headers={"Cache-Control": "no-store"}, media_type="application/json")
+    if request.method == "HEAD":
+        response.body = b""
+    return response
+
+
 def part_name(name: str, part: str) -> str:
     """What a person calls one data set of several in a source."""
     return f"{name}, {part.partition('/')[2]}" if part else name
@@ -97,7 +107,7 @@ class Recognise:
         if self.part not in found:
             hint = "/_cellucid/datasets lists the data sets."
             raise NotFound(f"There is no {self.part!r} in this source", hint, "dataset_not_found")
-        return Cells(found[self.part](), self.options)
+        return Cells(found[self.part](), self.options, source.etag)
 
 
 class CellsFront:
@@ -115,6 +125,8 @@ class CellsFront:
         Ours, part of every ETag: another version may write the same data differently.
     address
         Host and port, as ``_cellucid/info`` tells them.
+    indexes
+        Gene indexes; None makes and uses none.
     """
 
     def __init__(
@@ -125,6 +137,7 @@ class CellsFront:
         options: Options,
         version: str,
         address: tuple[str, int],
+        indexes: GeneIndexes | None = None,
     ) -> None:
         self._catalog = catalog
         self._listed_at = -1
@@ -134,6 +147,7 @@ class CellsFront:
         self._cache = cache
         self._version = version
         self._address = address
+        self._indexes = indexes
 
         self._options = options
 
@@ -162,6 +176,8 @@ class CellsFront:
         if path.startswith("_cellucid/"):
             return await self._about(request, path.removeprefix("_cellucid/"))
         found = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), lane="quick")
+        if found.wanted.kind == "gene_index":
+            return await self._index_progress(request, found)
         started = time.perf_counter()
         body = await self._body(found, dict(request.query_params))
         response = reply(request.method, request.headers, body)
@@ -191,6 +207,8 @@ class CellsFront:
             if ready is not None:
                 return ready
             tag = f"{etag}-{self._version}"
+            if asked.wanted.kind in ("gene", "several"):
+                await self._index_soon(asked, cells, etag, chosen.get("expression"))
             work = partial(self._make, asked, cells, tag, chosen)
             made = await self._reader.run(key, work)
             _, now = await self._open(asked)
@@ -198,6 +216,27 @@ class CellsFront:
                 self._cache.put(key, made)
                 return made
         raise Unreadable(f"{entry.name} is being written", "Try again when the writing is done.")
+
+    async def _index_progress(self, request: Request, asked: Asked) -> Response:
+        """How far the gene index of a matrix is; asking begins it."""
+        expression = request.query_params.get("expression")
+        cells, etag = await self._open(asked)
+        progress = await self._index_soon(asked, cells, etag, expression)
+        told = {"expression": cells.expression(expression).id, **asdict(progress)}
+        return unstored(request, to_json(told))
+
+    async def _index_soon(self, asked: Asked, cells: Cells, etag: str, expression: str | None) -> Progress:
+        """Have a matrix indexed in the background; genes are read from the index once it is there."""
+        indexes = self._indexes
+        if indexes is None:
+            return Progress("off")
+
+        def work(stop: Stop) -> Progress:
+            place = self._catalog.place(asked.entry.id)
+            path = place[1] if place is not None else None
+            return indexes.want(Kept(path, cells.etag, etag, asked.part, asked.name), cells, expression)
+
+        return await self._reader.run(("gene index", asked.id, etag, expression), work, lane="quick")
 
     async def _open(self, asked: Asked) -> tuple[Cells, str]:
         key = f"open {asked.entry.id} {asked.part}"
@@ -263,11 +302,7 @@ class CellsFront:
             content = await self._reader.run(f"about {name}", lambda stop: self._about_first(name), lane="quick")
         else:
             raise NotFound(f"Not found: _cellucid/{name[:100]}", "There is health, info and datasets.")
-        data = to_json(content)
-        response = Response(data, headers={"Cache-Control": "no-store"}, media_type="application/json")
-        if request.method == "HEAD":
-            response.body = b""
-        return response
+        return unstored(request, to_json(content))
 
     def _list(self) -> dict[str, Any]:
         rows = self._data_sets()

@@ -53,6 +53,8 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Wanted]]] = [
         (r"var_manifest\.json", _document("var_manifest")),
         (r"connectivity_manifest\.json", _document("connectivity_manifest")),
         (r"genes\.json", _document("genes")),
+        (r"gene_index\.json", _document("gene_index")),
+        (rf"genes/values\.f32{_GZ}", lambda m: Wanted("several", gzip=bool(m[1]))),
         (rf"fields/{_NUMBER}\.json", _document("field")),
         (r"cells/names\.json", _document("names")),
         (rf"cells/{_NUMBER}\.json", _document("cell")),

@@ -388,7 +388,7 @@ class TestImport:
     def test_an_import_that_was_killed(self, environ: dict[str, str], root: Path) -> None:
         with h5py.File(root / "EI1" / "connections.h5", "r+") as file:
             file.create_dataset("big", data=np.random.default_rng(0).random((400, 20_000)), chunks=(4, 20_000))
-        for how in (signal.SIGINT, signal.SIGKILL):
+        for how in (signal.SIGTERM, signal.SIGKILL):
             process = subprocess.Popen(
                 [*COVERSLIP, "ui", "import", "--root-dir", str(root)],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ,

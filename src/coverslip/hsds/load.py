@@ -48,7 +48,7 @@ class Server:
             import h5pyd
 
             config = h5pyd.config.Config()
-            self.user, self.password = config.get("hs_username"), config.get("hs_password")
+            self.user, self.password = config.get("hs_username", None), config.get("hs_password", None)
         self._http = requests_unixsocket.Session() if self.endpoint.startswith("http+unix") else requests.Session()
         if self.user:
             basic = base64.b64encode(f"{self.user}:{self.password or ''}".encode()).decode()
@@ -436,6 +436,7 @@ def main() -> int:
         if not (more := os.read(0, 1)):
             return 1
         line += more
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was ignored when we were started
     threading.Thread(target=stop_with_parent, daemon=True).start()
     plan = json.loads(line)
     failed = 0

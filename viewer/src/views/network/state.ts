@@ -228,7 +228,11 @@ export async function drawEdges(edges: number): Promise<void> {
   change({ edges });
   const { id, about, places } = now();
   if (!about) return;
-  if (edges === 0 || about.edges === 0) return change({ lines: null });
+  if (edges === 0 || about.edges === 0) {
+    running.get("edges")?.abort();
+    running.delete("edges");
+    return change({ lines: null, work: running.size === 0 ? "" : now().work });
+  }
   await latest("edges", "Reading connections…", async (signal) => {
     const table = await getTable(addressOf(id, `edges?limit=${edges}`), signal);
     const lines = edgeLines(places, table.whole("source"), table.whole("destination"), about.populations);

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -417,7 +418,7 @@ def test_a_database_that_fails_while_we_run_is_given_up(
         assert made.wait_idle(10)
         ids = {r.path: r.id for r in made.entries()[0]}
         good = Store.put
-        broken = made._store
+        broken = made._rows.store
 
         def put(self: Store, *rows: object) -> None:
             if self is broken:
@@ -458,6 +459,25 @@ def test_two_servers_share_one_database(data: Path, cache: Path, caplog: pytest.
         toy(data / "later.toy")
         within(5, lambda: "later.toy" in statuses(two))
     assert len(list(cache.glob("*.sqlite"))) == 1
+    assert not caplog.records
+
+
+def test_a_database_that_another_server_makes_this_moment_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+
+    class Wanted(sqlite3.Connection):
+        def execute(self, sql: str, *more: object) -> sqlite3.Cursor:
+            if sql.startswith("PRAGMA journal_mode") and len(refused) < 3:
+                refused.append(sql)
+                raise sqlite3.OperationalError("database is locked")
+            return super().execute(sql, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stores.sqlite3, "connect", partial(sqlite3.connect, factory=Wanted))
+    store = stores.open_store(tmp_path / "catalog.sqlite")
+    store.close()
+    assert len(refused) == 3
     assert not caplog.records
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from coverslip.engine.places import DROPPED, file_system, is_remote
 LOG = logging.getLogger("coverslip.catalog")
 SCHEMA = 1
 BUSY_S = 5.0
+AGAIN_S = 0.02
 MOST_WORDS = 20_000
 """Characters of a source's metadata that are searched."""
 MOST_TERMS = 16
@@ -344,12 +346,30 @@ def _connect(file: Path | None) -> sqlite3.Connection:
         if file is not None:
             file.chmod(0o600)
             # The log's index is shared memory, which machines that share a disk do not share.
-            db.execute(f"PRAGMA journal_mode = {'DELETE' if is_remote(file_system(file)) else 'WAL'}")
+            _change_journal(db, "DELETE" if is_remote(file_system(file)) else "WAL")
         db.execute("PRAGMA synchronous = NORMAL")
     except (sqlite3.Error, OSError):
         db.close()
         raise
     return db
+
+
+def _change_journal(db: sqlite3.Connection, mode: str) -> None:
+    """Set how the database is kept whole.
+
+    Two servers that begin at once both want it for themselves here, and SQLite tells one of them at once that it is
+    locked (sqlite.org, "Write-Ahead Logging", section 8), however long it was told to wait.
+    """
+    end = time.monotonic() + BUSY_S
+    while True:
+        try:
+            db.execute(f"PRAGMA journal_mode = {mode}")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(AGAIN_S)
+        else:
+            return
 
 
 def _values(row: Row) -> tuple[Any, ...]:

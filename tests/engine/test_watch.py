@@ -255,7 +255,7 @@ def test_a_root_whose_disk_is_not_mounted_is_missing_and_not_empty(
     with closing(catalog(data, options=kept)) as made:
         made.start()
         assert made.wait_idle(10)
-        made.reached(made.roots[0], 12345)  # it was on another device
+        made._intake.reached(made.roots[0], 12345)  # it was on another device
     shutil.rmtree(data)
     data.mkdir()
     with closing(catalog(data, options=kept)) as made:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
 from coverslip.engine.found import Found, Key, Omitted, Recognise, Seen, parent
+from coverslip.engine.listening import claimed, folders_of, targets
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
+from coverslip.engine.reach import Reach
 from coverslip.engine.scan import Tree
-from coverslip.engine.watch import MODIFIED, Changes, Watch, inner_folders
+from coverslip.engine.watch import MODIFIED, Changes, Watch
 
 LOG = logging.getLogger("coverslip.catalog")
 TICK_S = 1.0
@@ -23,8 +23,6 @@ FALLBACK_S = 2.0
 REST = 4.0
 """Looking takes at most one part in this many of the time, plus one."""
 COVER_S = 0.5
-MOST_ENTRIES = 500
-"""How many changed entries of one folder are looked at one by one."""
 
 
 class List(Protocol):
@@ -72,7 +70,7 @@ class Survey:
         self._seen = Seen()
         self._trees: dict[str, Tree] = {}
         self._local: dict[str, bool] = {}
-        self._missing: set[str] = set()
+        self._reach = Reach(catalog)
         self._next: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._next_cover = 0.0
@@ -182,7 +180,7 @@ class Survey:
             self._seen.forget(root)
             for kept in (self._trees, self._local, self._next, self._took):
                 kept.pop(root.alias, None)
-            self._missing.discard(root.alias)
+            self._reach.forget(root)
         for root in arriving:
             self._local[root.alias], self._trees[root.alias] = root.local, self._tree(root)
             self._roots.append(root)
@@ -218,7 +216,8 @@ class Survey:
 
     def _scan_root(self, root: Root) -> None:
         started = time.monotonic()
-        if not self._reachable(root):
+        if not self._reach.there(root, self._trees[root.alias]):
+            self._schedule(root)
             return
         tree = self._tree(root, self._trees.get(root.alias))
         try:
@@ -244,26 +243,8 @@ class Survey:
             wait = max(options.full_rescan_s, took * REST)
         self._next[root.alias] = time.monotonic() + wait
 
-    def _reachable(self, root: Root) -> bool:
-        """Whether a root is there, and is not the empty place where its disk was mounted."""
-        try:
-            stat = root.path.stat()
-            before = self._catalog.device(root)
-            empty = before not in (None, stat.st_dev) and root.path.is_dir() and not any(os.scandir(root.path))
-        except OSError:
-            self._lose(root)
-            return False
-        if empty and self._trees[root.alias].items:
-            self._lose(root)
-            return False
-        self._missing.discard(root.alias)
-        self._catalog.reached(root, stat.st_dev)
-        return True
-
     def _lose(self, root: Root) -> None:
-        if root.alias not in self._missing:
-            self._missing.add(root.alias)
-            self._catalog.missing(root)
+        self._reach.lose(root)
         self._schedule(root)
 
     def _tick(self) -> None:
@@ -285,16 +266,9 @@ class Survey:
 
     def _moved(self, root: Root) -> bool:
         """Whether a root came, went, or is another one than it was."""
-        if self._local[root.alias] is False and root.alias not in self._missing:
+        if not self._local[root.alias] and not self._reach.missing(root):
             return False
-        tree = self._trees[root.alias]
-        try:
-            stat = root.path.stat()
-        except OSError:
-            return root.alias not in self._missing
-        if root.alias in self._missing:
-            return True
-        return "" in tree.folders and tree.folders[""] != (stat.st_dev, stat.st_ino)
+        return self._reach.moved(root, self._trees[root.alias])
 
     def _cover(self) -> None:
         """Watch the folders there are now, and look again at those that were not watched before."""
@@ -325,22 +299,15 @@ class Survey:
     def _folders(self) -> dict[str, Key]:
         found: dict[str, Key] = {}
         for root in self._roots:
-            if not self._local[root.alias] or root.alias in self._missing:
+            if not self._local[root.alias] or self._reach.missing(root):
                 continue
-            tree = self._trees[root.alias]
-            found |= {str(root.full(path)): key for path, key in tree.folders.items()}
-            for item in tree.items.values():
-                if item.folder:
-                    found |= inner_folders(str(root.full(item.path)))
-                elif not item.path:
-                    stat = root.path.parent.stat()
-                    found[str(root.path.parent)] = (stat.st_dev, stat.st_ino)
+            found |= folders_of(root, self._trees[root.alias])
         return found
 
     def _look(self, changes: Changes) -> None:
         """Look where something happened."""
         for root in self._roots:
-            if root.alias in self._missing:
+            if self._reach.missing(root):
                 continue
             base = str(root.path)
             below = [(c, p) for c, p in changes if p == base or p.startswith(f"{base.rstrip('/')}/")]
@@ -349,14 +316,14 @@ class Survey:
 
     def _look_below(self, root: Root, changes: list[tuple[int, str]]) -> None:
         tree = self._trees[root.alias]
-        folders, files, dirty, entries = _targets(tree, changes)
+        folders, files, dirty, entries = targets(tree, changes)
         if not (folders or files or dirty or entries):
             return
         if not root.path.exists():
             self._lose(root)
             return
         before, inodes = dict(tree.folders), {item.inode for item in tree.items.values()}
-        claimed = _claimed(tree)
+        sources = claimed(tree)
         for path in sorted(entries):
             tree.touch(path)
         folders |= {folder for folder in {parent(path) for path in entries} if tree.became_source(folder)}
@@ -365,7 +332,7 @@ class Survey:
         for path in sorted(files):
             tree.refresh(path)
         self._catalog.publish(tree, None, {path for path in dirty if path in tree.items}, hot=True)
-        if tree.folders != before or dirty or _claimed(tree) != claimed:
+        if tree.folders != before or dirty or claimed(tree) != sources:
             self._uncovered = True
         lost = inodes - {item.inode for item in tree.items.values()}
         if lost & {inode for _, inode in self._seen.shadowed}:  # another name for it may be there still
@@ -384,36 +351,3 @@ class Survey:
         ):
             if count:
                 LOG.warning("%d %s.", count, what)
-
-
-def _claimed(tree: Tree) -> set[str]:
-    """Folders that are sources; those below them are watched too."""
-    return {path for path, item in tree.items.items() if item.folder}
-
-
-def _targets(tree: Tree, changes: list[tuple[int, str]]) -> tuple[set[str], set[str], set[str], set[str]]:
-    """What to look at again: folders, known files, claimed folders in which something changed, other entries."""
-    folders: set[str] = set()
-    files: set[str] = set()
-    dirty: set[str] = set()
-    entries: set[str] = set()
-    for change, path in changes:
-        home = tree.home(path)
-        if home is not None and tree.items[home].folder:
-            dirty.add(home)
-            folders.add(home)
-        elif path.endswith("/."):  # a folder that is watched from now on
-            folders.add(tree.nearest(path[:-2]))
-        elif any(part.startswith(".") for part in path.split("/")):
-            continue
-        elif change == MODIFIED and (home is not None or tree.passed(path)):
-            files.add(home if home is not None else path)
-        elif path and parent(path) in tree.folders:
-            entries.add(path)
-        else:
-            folders.add(tree.nearest(parent(path)))
-    for folder, count in Counter(map(parent, entries)).items():
-        if count > MOST_ENTRIES:  # then looking at the whole folder is quicker
-            folders.add(folder)
-            entries = {path for path in entries if parent(path) != folder}
-    return folders, files, dirty, entries

@@ -20,6 +20,8 @@ import pytest
 import tifffile
 
 from coverslip.cli import main as module
+from coverslip.cli.tensor import tell_source
+from coverslip.client.model import Entry
 from coverslip.server import Server
 from coverslip.settings import Settings
 
@@ -155,6 +157,13 @@ def test_metadata_of_what_there_is_not(at: Run, liver: str) -> None:
     assert (code, err) == (1, "Tensor not found: nope\n")
 
 
+@pytest.mark.parametrize(("reason", "told"), [("damaged", "Not opened: damaged\n"), ("", "")])
+def test_a_source_that_was_not_opened_says_why(reason: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    tell_source(Entry("x", reason=reason), None)
+    got = capsys.readouterr()
+    assert (got.out, got.err) == ("Source: x\nTensors: 0\n", told)
+
+
 def test_stats(at: Run, liver: str) -> None:
     code, out, err = at("stats", liver)
     assert code == 0
@@ -187,7 +196,7 @@ def test_stats_leave_out_what_is_no_number(at: Run) -> None:
     [
         (("nosuch",), "Source not found: nosuch"),
         (("liver.tif", "-S", "0:1,3"), "Invalid slice format: Slice must be in start:stop format"),
-        (("liver.tif", "-S", "0:x,0:1,0:1"), "Invalid slice format"),
+        (("liver.tif", "-S", "0:x,0:1,0:1"), "Invalid slice format: Slice must be in start:stop format, not '0:x'"),
         (
             ("liver.tif", "-S", "0:1"),
             "Metadata error for liver.tif: Slice hint dimensionality mismatch: expected 3, got start=1 stop=1",

@@ -156,6 +156,8 @@ def tell_source(entry: Entry, image: Image | None) -> None:
     from coverslip.cli.table import table
 
     click.echo(f"Source: {entry.id}\nTensors: {len(entry.images or ())}")
+    if entry.images is None and entry.reason:
+        click.echo(f"Not opened: {entry.reason}", err=True)
     for one in entry.images or ():
         click.echo(f"  {one.array_id} shape={list(one.shape)} dtype={one.dtype}")
     if image is not None:

@@ -20,10 +20,11 @@ def parse(text: str) -> list[tuple[int | None, int | None]]:
         start, colon, stop = part.partition(":")
         try:
             if not colon:
-                raise ValueError("Slice must be in start:stop format")
+                raise ValueError(part)
             found.append((int(start) if start.strip() else None, int(stop) if stop.strip() else None))
         except ValueError as error:
-            raise BadRequest(f"Invalid slice format: {error}", "Write 0:10,0:10.", "bad_slice") from error
+            what = f"Invalid slice format: Slice must be in start:stop format, not {part!r}"
+            raise BadRequest(what, "Write 0:10,0:10.", "bad_slice") from error
     return found
 
 

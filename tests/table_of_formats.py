@@ -87,7 +87,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):  # one of several processes: the first one knows what all have shown
         return
     images = {form.name for form in formats() if form.kind in KINDS}
-    cells = {form.name for form in formats() if form.kind == "cells" and form.name in SHOWN.found}
+    cells = {name for name, shown in SHOWN.found.items() if "columns" in shown}
     old = page = TABLE.read_text()
     if SHOWN.failed or not images | set(_cells_of(page)) <= SHOWN.found.keys():
         return

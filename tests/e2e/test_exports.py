@@ -1,10 +1,14 @@
-"""Exports that cellucid writes now, served by cellucid 0.0.9 itself and by coverslip: the same values."""
+"""Exports that cellucid writes now, served by cellucid 0.0.9 itself and by coverslip: the same values.
+
+And a folder of every other format of cells, served by the command.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -149,3 +153,47 @@ def test_the_second_generation_is_what_it_was_made_of(tmp_path: Path, command: P
         np.testing.assert_array_equal(np.frombuffer(get(f"{ours}connectivity/edges.src.bin"), "<u2"), a)
         weights = np.frombuffer(get(f"{ours}connectivity/edges.weights.f32.bin"), "<f4")
         np.testing.assert_allclose(weights, was["graph"][a, b], rtol=1e-6)
+
+
+def test_a_folder_of_every_format(tmp_path: Path, command: Path) -> None:
+    """Each format of cells, found by itself; one gene of each data set as the library that wrote it has it."""
+    sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("formats", "fronts")]
+    from test_anndata_zarr import write, zipped
+    from test_cellucid_export import by_hand
+    from test_loom import read
+    from test_loom import write as write_loom
+    from test_mudata import multi
+    from test_tenx import SYMBOLS, counts, version3
+
+    import make
+
+    data = tmp_path / "lab"
+    data.mkdir()
+    adata = make.adata()
+    adata.write_h5ad(data / "file.h5ad")
+    write(adata, data / "second.zarr", 2)
+    write(adata, data / "third", 3)
+    zipped(write(adata, tmp_path / "in.zarr", 2), data / "packed.zarr.zip")
+    many = multi()
+    many.write(data / "multi.h5mu")
+    version3(data / "matrix.h5", counts(), SYMBOLS)
+    loom = read(write_loom(data / "rows.loom"))
+    by_hand(data / "export", 8, 2)
+    by_hand(data / "part", 8, 2)
+    (data / "part" / "points_2d.bin").unlink()
+    wanted = dict.fromkeys(("file.h5ad", "second.zarr", "third", "packed.zarr.zip"), adata.X[:, 1])
+    wanted |= {"rows.loom": loom.X[:, 1], "matrix.h5": counts().toarray()[1]}
+    wanted["multi.h5mu, rna"] = many["rna"].X.toarray()[:, 1]
+    wanted["multi.h5mu, prot"] = many["prot"].X[:, 1]
+    wanted["By hand, export"] = np.fromfile(data / "export" / "var" / "G1.values.f32", "<f4")
+    with serving(command, "serve", data) as url:
+        deadline = time.monotonic() + PATIENCE_S
+        listed: dict[str, Any] = {}
+        while time.monotonic() < deadline and (len(listed) < len(wanted) + 2 or listed["part"]["status"] == "ok"):
+            listed = {d["name"]: d for d in json.loads(get(f"{url}_cellucid/datasets"))["datasets"]}
+            time.sleep(0.1)
+        assert set(listed) == {*wanted, "multi.h5mu", "part"}, listed
+        assert (listed["part"]["status"], listed["part"]["missing"]) == ("incomplete", ["points_2d.bin"])
+        for name, values_of_gene in wanted.items():
+            found = np.frombuffer(get(f"{url}{listed[name]['path'].lstrip('/')}genes/1.values.f32"), "<f4")
+            np.testing.assert_array_equal(found, np.asarray(values_of_gene, np.float32), err_msg=name)

@@ -17,8 +17,26 @@ from coverslip.domains.cells import Cells, as_category
 from coverslip.domains.columns import Category, Continuous
 from coverslip.formats import open_source
 from coverslip.formats.trees.anndata_memory import AnnDataSource
+from coverslip.testing import CellsTests
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}
+
+
+class TestH5ad(CellsTests):
+    format_name = "h5ad"
+    shows = ("embeddings", "graph")
+
+    def write(self, folder: Path) -> Path:
+        make.adata(sparse.csc_matrix(make.dense_matrix())).write_h5ad(folder / "cells.h5ad")
+        return folder / "cells.h5ad"
+
+    def write_large(self, folder: Path) -> Path:
+        x = sparse.random(4000, 300, 0.4, "csc", np.float32, random_state=1)
+        anndata.AnnData(x).write_h5ad(folder / "large.h5ad")
+        return folder / "large.h5ad"
+
+    def golden(self, sample: Path) -> dict[str, Any]:
+        return {"": anndata.read_h5ad(sample)}
 
 
 def cells_of(path: Path) -> Cells:

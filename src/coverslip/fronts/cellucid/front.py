@@ -337,12 +337,13 @@ class CellsFront:
     def _told(self, row: Row) -> dict[str, Any]:
         """What the catalog keeps of a source, of another version than was kept before."""
         known = self._kept.get(row.id)
-        if known is None or known[0] != row.version:
+        state = f"{row.version} {row.status} {row.indexed_s}"  # it is listed before it was opened, too
+        if known is None or known[0] != state:
             try:
                 found = json.loads(self._catalog.metadata(row.id) or "null")
             except (NotFound, ValueError):
                 found = None
-            known = self._kept[row.id] = (row.version, found if isinstance(found, dict) else {})
+            known = self._kept[row.id] = (state, found if isinstance(found, dict) else {})
         return known[1]
 
     def _about_first(self, name: str) -> dict[str, Any]:

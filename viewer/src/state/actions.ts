@@ -6,6 +6,7 @@ import { members } from "../data/bits";
 import { Crew } from "../data/crew";
 import type { By, Mode } from "../data/selecting";
 import type { Ground } from "../data/worker";
+import { followIndex } from "./indexing";
 import { setPlace } from "./route";
 import { type Color, get, MOST_LINKED, NOTHING, type Painted, set, setProgress, useModel } from "./store";
 import { type Linked, readUrl, writeUrl } from "./url";
@@ -252,6 +253,7 @@ async function fetchPainted(color: Exclude<Color, { kind: "none" }>, signal: Abo
   if (color.kind === "gene") {
     const genes = await loadGenes();
     const template = genes?.values ?? "genes/{index}.values.f32";
+    void followIndex(path, color.expression);
     const bytes = await getBytes(path(template.replace("{index}", String(color.index))), n * 4, signal);
     return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n, key })) };
   }

@@ -59,6 +59,8 @@ export interface Model {
   offline: boolean;
   notice: string | null;
   progress: Record<string, Progress>;
+  /** How much of the gene index is made, 0 to 1; null when none is being made. */
+  indexing: number | null;
   datasets: Dataset[];
   dataset: Dataset | null;
   identity: Identity | null;
@@ -101,6 +103,7 @@ export const useModel = create<Model>(() => ({
   offline: false,
   notice: null,
   progress: {},
+  indexing: null,
   datasets: [],
   dataset: null,
   identity: null,

@@ -1,11 +1,13 @@
 /** What a page says when it is not simply showing data: loading, empty, failed, out of reach. */
 
 import { start } from "../state/actions";
+import { indexWords } from "../state/indexing";
 import { set, useModel } from "../state/store";
 import { ErrorCurtain } from "./ErrorCurtain";
 
 export function ProgressStrip() {
   const progress = useModel((s) => s.progress);
+  const indexing = useModel((s) => s.indexing);
   const running = Object.entries(progress);
   return (
     <div className="strip" data-testid="progress" role="status">
@@ -16,6 +18,12 @@ export function ProgressStrip() {
           {fraction === null ? null : `${Math.round(fraction * 100)} %`}
         </span>
       ))}
+      {indexing === null ? null : (
+        <span className="task" data-testid="gene-index">
+          {indexWords(indexing)}
+          <progress aria-label="Gene index" value={indexing} />
+        </span>
+      )}
     </div>
   );
 }

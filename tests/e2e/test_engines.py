@@ -23,6 +23,7 @@ import h5pyd
 import numpy as np
 import psutil
 import pytest
+import yaml
 from surroundings import environment
 
 from coverslip.companion import two_ports
@@ -319,6 +320,19 @@ class TestHsds:
         with h5pyd.File("/EI1/cells.h5", "r", endpoint=hsds.endpoint) as file:
             assert list(file["Populations"].keys()) == ["EXC", "INH"]
 
+    def test_its_settings_are_the_manifest_s(self, python: Path) -> None:
+        deploy = Path(__file__).parents[2] / "deploy" / "hsds" / "hsds.yaml"
+        manifest = next(d for d in yaml.safe_load_all(deploy.read_text()) if d["kind"] == "ConfigMap")
+        ours = yaml.safe_load(manifest["data"]["override.yml"])
+        where = "import importlib.resources as r; print(r.files('admin.config').joinpath('config.yml').read_text())"
+        theirs = yaml.safe_load(
+            subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout
+        )
+        assert ours.keys() <= theirs.keys()
+        commands = python.parent
+        assert (commands / "hsds-servicenode").exists()
+        assert (commands / "hsds-datanode").exists()
+
     @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
     def test_no_process_is_left(self, environ: dict[str, str], tmp_path: Path, how: signal.Signals) -> None:
         (tmp_path / "graphs").mkdir()
@@ -334,6 +348,50 @@ class TestHsds:
         else:
             again = launch(environ, tmp_path / "graphs", "--engine", "hsds", "--nodes", "1")  # the lock went with it
             assert again.stop() == 128 + signal.SIGTERM
+            assert not folder.exists()
+
+
+class TestEnvironment:
+    """Nobody installs anything by hand."""
+
+    def test_no_network(self, tmp_path: Path) -> None:
+        shutil.copytree(predefined("EI1"), tmp_path / "graphs" / "EI1")
+        index = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+        environ = {**os.environ, **index, "PIP_CONFIG_FILE": os.devnull, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        environ.pop(VARIABLE, None)
+        asked = coverslip(environ, "ui", "import", "--root-dir", tmp_path / "graphs")
+        assert asked.returncode == 2
+        assert "--yes" in asked.stderr
+        done = coverslip(environ, "ui", "import", "--yes", "--root-dir", tmp_path / "graphs")
+        assert done.returncode == 1
+        assert "index cannot be reached" in done.stderr
+        assert VARIABLE in done.stderr
+        assert [p.suffix for p in (tmp_path / "cache" / "coverslip" / "environments").iterdir()] == [".lock"]
+
+    def test_it_is_made_and_used(self, tmp_path: Path) -> None:
+        shutil.copytree(predefined("EI1"), tmp_path / "graphs" / "EI1")
+        environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PIP_CACHE_DIR": pip_cache()}
+        environ.pop(VARIABLE, None)
+        process = subprocess.Popen(
+            [*COVERSLIP, "ui", "import", "--yes", "--root-dir", str(tmp_path / "graphs")],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environ,
+        )  # fmt: skip
+        assert process.stderr is not None
+        while "collecting" not in (line := process.stderr.readline()):
+            assert line
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+        done = coverslip(environ, "ui", "import", "--yes", "--root-dir", tmp_path / "graphs")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("imported, ") == 2
+        again = coverslip(environ, "ui", "import", "--root-dir", tmp_path / "graphs")
+        assert "collecting" not in again.stderr
+        assert again.stdout.count("already there") == 2
+
+
+def pip_cache() -> str:
+    done = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 class TestImport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,7 +72,7 @@ class TestMaking:
         """What would be run; the second step brings what pip brings."""
         run: list[str] = []
 
-        def step(command: list[str], tell: environment.Tell) -> None:
+        def step(command: list[str], tell: environment.Tell, *held: int) -> None:
             run.append(" ".join(command))
             if "pip" in command:
                 a_python(own_folder() / "bin" / "python")
@@ -97,8 +99,8 @@ class TestMaking:
     def test_an_interrupted_one_is_none(self, steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         whole = environment._run
 
-        def interrupted(command: list[str], tell: environment.Tell) -> None:
-            whole(command, tell)
+        def interrupted(command: list[str], tell: environment.Tell, *held: int) -> None:
+            whole(command, tell, *held)
             if "pip" in command:
                 raise KeyboardInterrupt
 
@@ -148,6 +150,24 @@ def test_progress_is_told() -> None:
     told: list[str] = []
     environment._run([sys.executable, "-c", f"print({lines!r})"], told.append)
     assert told == ["  collecting hsds==1.0.2", "  unpacking"]
+
+
+def test_a_step_that_outlives_us_keeps_the_lock(tmp_path: Path) -> None:
+    """A killed coverslip leaves pip behind for a moment: nobody else may begin while it writes."""
+    with (tmp_path / "lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        program = "import sys, time; print('Collecting x', flush=True); sys.stdin.read()"
+        step = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, pass_fds=(held.fileno(),))
+    with pytest.raises(BlockingIOError), locked(tmp_path / "lock", None):
+        pass
+    step.communicate()
+    with locked(tmp_path / "lock", None):
+        pass
+    with (tmp_path / "lock").open("ab") as held:
+        told: list[str] = []
+        program = f"import os; print('Collecting', os.fstat({held.fileno()}).st_ino)"
+        environment._run([sys.executable, "-c", program], told.append, held.fileno())
+    assert told == [f"  collecting {(tmp_path / 'lock').stat().st_ino}"]
 
 
 def test_two_at_once(tmp_path: Path) -> None:

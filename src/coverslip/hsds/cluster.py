@@ -26,7 +26,7 @@ from typing import Any
 from coverslip.core.errors import CoverslipError, TimedOut, Unsupported
 from coverslip.engine.secret import write_private
 from coverslip.hsds.environment import Found, plain_environment
-from coverslip.hsds.store import BUCKET
+from coverslip.hsds.store import BUCKET, SOCKETS
 
 USER = "admin"
 NODE = Path(__file__).with_name("node.py")
@@ -293,7 +293,7 @@ def _short_folder() -> Path:
     """A new folder of our own whose name leaves room for a socket's."""
     for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108  (made with 0700)
         if base and os.access(base, os.W_OK) and len(os.fsencode(base)) < LONGEST_SOCKET - 40:
-            return Path(tempfile.mkdtemp(prefix="coverslip-hsds-", dir=base))
+            return Path(tempfile.mkdtemp(prefix=SOCKETS, dir=base))
     raise Unsupported("There is no folder for the sockets of HSDS", "Set TMPDIR to one with a short name.")
 
 

@@ -146,9 +146,10 @@ def create(tell: Tell, folder: Path | None = None) -> Found:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CoverslipError(f"{folder.parent} cannot be made: {error.strerror}", HINT, "no_hsds") from error
-    with locked(folder.with_suffix(".lock"), lambda: tell("Another coverslip is installing HSDS; waiting for it.")):
+    lock = folder.with_name(f"{folder.name}.lock")
+    with locked(lock, lambda: tell("Another coverslip is installing HSDS; waiting for it.")) as held:
         if not (folder / DONE).is_file():
-            _make(folder, tell)
+            _make(folder, tell, held.fileno())
     found = _probe(_python_of(folder), "made by coverslip")
     if found is None:
         (folder / DONE).unlink(missing_ok=True)
@@ -156,13 +157,13 @@ def create(tell: Tell, folder: Path | None = None) -> Found:
     return found
 
 
-def _make(folder: Path, tell: Tell) -> None:
+def _make(folder: Path, tell: Tell, lock: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     tell(f"Making an environment for HSDS in {folder}")
     try:
-        _run([sys.executable, "-m", "venv", str(folder)], tell)
+        _run([sys.executable, "-m", "venv", str(folder)], tell, lock)
         pip = [str(_python_of(folder)), "-m", "pip", "install", "--prefer-binary", "--progress-bar", "off"]
-        _run([*pip, "--retries", "2", "--timeout", "20", *REQUIREMENTS], tell)
+        _run([*pip, "--retries", "2", "--timeout", "20", *REQUIREMENTS], tell, lock)
         found = _probe(_python_of(folder), "")
         if found is None or f"hsds=={found.hsds}" not in REQUIREMENTS:
             raise CoverslipError("HSDS was installed and cannot be found", HINT, "no_hsds")
@@ -176,14 +177,15 @@ def _make(folder: Path, tell: Tell) -> None:
         raise
 
 
-def _run(command: list[str], tell: Tell) -> None:
-    """Run a step, telling what it fetches; it ends with us."""
+def _run(command: list[str], tell: Tell, *held: int) -> None:
+    """Run a step, telling what it fetches. It has the lock too, for the case that we are killed and it is not."""
     environ = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
     environ.pop("PYTHONPATH", None)
     said: list[str] = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, env=environ
-    ) as process:
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, env=environ,
+        pass_fds=held,
+    ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
             for line in process.stdout:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import shutil
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,9 +15,8 @@ from coverslip.engine.secret import write_private
 from coverslip.hsds.environment import locked
 
 BUCKET = "systems"
-NAME = ".hsds"
-"""Below the folder of systems; hidden, so that nobody takes its thousands of files for data."""
-BUCKET_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
+SOCKETS = "coverslip-hsds-"
+"""How the names of folders of sockets begin."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,14 @@ class Store:
         except OSError as error:
             hint = "Name a folder that may be written: --store DIR."
             raise Unreadable(f"The store cannot be made: {error.strerror}", hint, "no_store") from error
+        self._clear()
         return self
+
+    def _clear(self) -> None:
+        """Remove the folder of sockets of a server that was killed."""
+        left = self._known()
+        if left is not None and (folder := Path(left.socket).parent).name.startswith(SOCKETS):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def __enter__(self) -> Store:
         return self
@@ -116,8 +122,11 @@ class Store:
 
     def running(self) -> Record | None:
         """Who serves it now."""
+        record = self._known()
+        return record if record is not None and Identity(record.pid, record.started).alive else None
+
+    def _known(self) -> Record | None:
         try:
-            record = Record(**json.loads(self._record.read_bytes()))
+            return Record(**json.loads(self._record.read_bytes()))
         except (OSError, ValueError, TypeError):
             return None
-        return record if Identity(record.pid, record.started).alive else None

@@ -63,6 +63,7 @@ export default function NetworkPage({ network }: { network: string }) {
         <NetworkPanel source={network} />
       </nav>
       <div className="centre">
+        <h1 className="visually-hidden">{about?.name ?? "Network"}</h1>
         <NetworkView />
         {phase === "loading" ? (
           <p className="waiting" role="status">

@@ -34,6 +34,7 @@ from coverslip.systems.connection import VARIABLE as CONNECTION
 from coverslip.testing.networks import culture, hippocampus, write_system
 
 PATIENCE_S = 120
+COMMAND_S = 280
 COVERSLIP = [sys.executable, "-c", "from coverslip.cli.main import main; main()"]
 SYSTEMS = ("EI1", "E", "CA1", "WHOLE")
 
@@ -103,7 +104,7 @@ def systems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def coverslip(environ: dict[str, str], *words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COVERSLIP, *map(str, words)], capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=environ
+        [*COVERSLIP, *map(str, words)], capture_output=True, text=True, check=False, timeout=COMMAND_S, env=environ
     )
 
 

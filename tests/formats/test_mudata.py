@@ -25,7 +25,8 @@ def mudata() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = importlib.import_module("mudata")
-    found.set_options(pull_on_update=False)
+    if hasattr(found, "set_options"):  # before 0.4, which does so always
+        found.set_options(pull_on_update=False)
     return found
 
 

@@ -8,12 +8,14 @@ Source: anndata documentation, "On-disk format"; anndata's own older files.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from coverslip.core.errors import Damaged, Unsupported
+from coverslip.core.made import MadeArray
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.tree import MemoryArray
@@ -122,12 +124,13 @@ class Frame:
             )
         self.n_rows = index[0]
 
-    @property
+    @cached_property
     def index(self) -> Array:
         """The row names; text or, rarely, numbers."""
         node = self._nodes[self._index]
-        if isinstance(node, Group):  # a categorical or nullable index
-            return MemoryArray(self._column(self._index, node).names())
+        if isinstance(node, Group):  # a categorical or nullable index, as pandas 3 writes all text
+            column = self._column(self._index, node)
+            return MadeArray((column.n_rows,), np.dtype(object), lambda: np.array(column.names(), object))
         return node
 
     def column(self, name: str) -> Column:

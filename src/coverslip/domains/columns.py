@@ -130,6 +130,12 @@ class Category(Column):
             codes[self._missing(0, self.n_rows)] = -1
         return codes.astype(np.int32)
 
+    def names(self) -> list[str]:
+        """Every row's category name, read at once."""
+        known = np.array([*self.categories, "nan"], dtype=object)
+        picked: list[str] = known[self.codes()].tolist()
+        return picked
+
     def at(self, row: int) -> str | None:
         """One row's category name."""
         code = int(self._values.read_rows(row, row + 1)[0])
@@ -170,6 +176,11 @@ class Text(Column):
         return Category(
             self.key, MemoryArray(place[codes]), MemoryArray(np.array(names, object)), colors=self._file_colors
         )
+
+    def names(self) -> list[str]:
+        """Every row's text, read at once."""
+        missing = self._missing(0, self.n_rows)
+        return ["nan" if gone else str(v) for v, gone in zip(self._values.read_all().tolist(), missing, strict=True)]
 
     def at(self, row: int) -> str | None:
         """One row's text."""

@@ -314,10 +314,10 @@ class CellsFront:
             "id": row.id, "path": "/" if alone else f"/{row.id}/", "name": row.name, "status": "ok",
         }  # fmt: skip
         if row.error is not None:
-            told = {"status": "error", "message": row.error["message"], "hint": row.error["hint"]}
+            listed |= {"status": "error", "message": row.error["message"], "hint": row.error["hint"]}
             if row.error["code"] == INCOMPLETE:
-                told |= {"status": INCOMPLETE, "missing": manifests.named_missing(row.error["message"])}
-            yield {**listed, **told}
+                listed |= {"status": INCOMPLETE, "missing": manifests.named_missing(row.error["message"])}
+            yield listed
             return
         told = self._told(row)
         if told.get("missing"):

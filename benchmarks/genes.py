@@ -251,11 +251,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=500_000)
     parser.add_argument("--genes", type=int, default=200, help="how many are asked for")
+    parser.add_argument("--only", choices=["plain", "gzip"], help="one of the two files")
     given = parser.parse_args()
     print(f"| {given.cells:,} cells × {GENES:,} genes, CSR | coverslip | {PEER} | ratio |\n|---|---|---|---|")
     for compressed in (False, True):
-        path = data(given.cells, compressed)
-        measure(path, "gzip" if compressed else "plain", given.genes, given.cells * GENES // SHARE)
+        label = "gzip" if compressed else "plain"
+        if given.only not in (None, label):
+            continue
+        measure(data(given.cells, compressed), label, given.genes, given.cells * GENES // SHARE)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from coverslip.systems.connection import VARIABLE as CONNECTION
 from coverslip.testing.networks import culture, hippocampus, write_system
 
 PATIENCE_S = 120
-COMMAND_S = 280
+COMMAND_S = 400
 COVERSLIP = [sys.executable, "-c", "from coverslip.cli.main import main; main()"]
 SYSTEMS = ("EI1", "E", "CA1", "WHOLE")
 
@@ -369,6 +369,7 @@ class TestEnvironment:
         assert VARIABLE in done.stderr
         assert [p.suffix for p in (tmp_path / "cache" / "coverslip" / "environments").iterdir()] == [".lock"]
 
+    @pytest.mark.timeout(900)
     def test_it_is_made_and_used(self, tmp_path: Path) -> None:
         shutil.copytree(predefined("EI1"), tmp_path / "graphs" / "EI1")
         environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PIP_CACHE_DIR": pip_cache()}

@@ -19,6 +19,9 @@ from coverslip.domains.modalities import data_sets
 from coverslip.formats import open_source
 from coverslip.testing.cells import CellsTests
 
+pytestmark = pytest.mark.filterwarnings("ignore")
+"""mudata warns of what pandas will do."""
+
 
 def mudata() -> Any:
     """Imported when first needed, for it takes seconds."""

@@ -167,4 +167,5 @@ def test_closing_ends_the_process(tmp_path: Path, indexes: GeneIndexes) -> None:
     assert indexes.want(one.kept, one.cells, None).state == "building"
     indexes.close()
     assert indexes.at_work is None
+    assert list((tmp_path / "kept").iterdir()) == []
     assert one.when(indexes).state == "failed"

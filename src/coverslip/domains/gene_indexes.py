@@ -259,6 +259,9 @@ class GeneIndexes:
             job = self._job
         if job is not None:
             job[2].close()
+            for part in self._folder.glob(f".part-{job[2].pid}-*"):
+                with suppress(OSError):
+                    part.unlink()
 
 
 def _alive(part: Path) -> bool:

@@ -66,7 +66,7 @@ class Diagnostics:
         self.last_failure = Failure(time.time(), status, code, message, path)
 
     def told(self) -> dict[str, Any]:
-        """Numbers of requests, and the time that half and 95 of 100 of the recent ones took at most, in milliseconds."""
+        """Numbers of requests, and the milliseconds that half and 95 of 100 of the recent ones took at most."""
         ordered = sorted(self._seconds)
         return {
             "count": self._count,

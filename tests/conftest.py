@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,3 +16,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What servers keep goes to a folder of this run; children inherit it."""
     os.environ["COVERSLIP_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["COVERSLIP_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> Iterator[None]:
+    """h5pyd sets the level of everybody's log when it opens a file; no test hears less because of another."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    if root.level != level:
+        root.setLevel(level)

@@ -11,9 +11,8 @@ import pytest
 
 pytest_plugins = ["table_of_formats"]
 
-if (
-    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-):  # begun in the background of a shell; the programs under test inherit it
+# Begun in the background of a shell; the programs under test inherit it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import socket
 import subprocess
@@ -27,11 +28,14 @@ def environment(*requirements: str) -> Path:
     name = "+".join(requirements).replace("==", "-").replace("[", "-").replace("]", "")
     folder = CACHE / "peers" / f"{name}-py{sys.version_info[0]}{sys.version_info[1]}"
     done = folder / "installed"
-    if not done.is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements], check=True)
-        done.touch()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # tests that run at the same time ask for the same one
+        if not done.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+            subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements], check=True)
+            done.touch()
     return folder / "bin" / "python"
 
 

@@ -25,6 +25,9 @@ from test_loom import write as write_loom
 from test_mudata import multi
 from test_tenx import SYMBOLS, counts, version2, version3
 
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
+"""mudata asks pandas in a way that pandas will not take for long."""
+
 Serve = Callable[..., TestClient]
 
 

@@ -146,6 +146,8 @@ def test_the_home_page_lists_networks(start: Start, look: Open, tmp_path: Path) 
     assert [cards.nth(i).get_attribute("data-kind") for i in range(cards.count())] == ["network", "network"]
     assert "Networks" in cards.first.inner_text()
     cards.first.click()
-    page.page.wait_for_timeout(500)
+    page.page.wait_for_url("**/?network=*")
+    page.page.go_back()
+    cards.nth(1).wait_for()
     assert cards.count() == 2
     assert page.problems == []

@@ -1,9 +1,9 @@
 """A 1.2 GB OME-Zarr over Arrow Flight, read by biopb's own client, beside zarr-python reading the files in one process.
 
 Prints a Markdown table: time until ready, the whole volume, random 256 x 256 tiles, raw chunks, eight clients that read
-random planes, a plan of 2,304 chunks, and the server's memory. Figures of the tensor server of the seed are those that
-were published and measured before, on another run, and are named so: its server is not on PyPI. The client is installed
-into an environment of its own under ``.cache/peers``; its cache is off.
+random planes, a plan of 2,304 chunks, and the server's memory; and Arrow Flight with nothing behind it. Figures of the
+tensor server of the seed are those that were published and measured before, on another run, and are named so: its
+server is not on PyPI. The client is installed into an environment of its own under ``.cache/peers``; its cache is off.
 
 ``BENCH_TENSOR_SERVER=PYTHON`` measures the tensor server too, in turn with ours: PYTHON is that of an environment into
 which its public source and ``biopb[tensor]==0.8.0`` were installed, the client that belongs to it.
@@ -132,6 +132,48 @@ whole = np.concatenate(planes)
 print(whole.nbytes / 1e6 / (time.perf_counter() - start))
 """
 """What the client's own memory costs: chunks received and put together, with no server and no file."""
+
+TRANSPORT = """
+import statistics, subprocess, sys, time
+import pyarrow as pa
+from pyarrow import flight
+
+SIZES = {b"chunk": 8 << 20, b"tile": 256 * 256 * 2}
+
+
+class Server(flight.FlightServerBase):
+    batches = {
+        key: pa.record_batch([pa.array([bytes(size)], pa.large_binary())], ["data"]) for key, size in SIZES.items()
+    }
+
+    def do_get(self, context, ticket):
+        batch = self.batches[ticket.ticket]
+        return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(batch.schema, [batch]))
+
+    def get_flight_info(self, context, descriptor):
+        end = flight.FlightEndpoint(flight.Ticket(b"tile"), [])
+        return flight.FlightInfo(self.batches[b"tile"].schema, descriptor, [end], 1, SIZES[b"tile"])
+
+
+if sys.argv[1] == "serve":
+    server = Server("grpc://127.0.0.1:0")
+    print(server.port, flush=True)
+    server.serve()
+process = subprocess.Popen([sys.executable, "-c", sys.argv[2], "serve"], stdout=subprocess.PIPE, text=True)
+client = flight.FlightClient(f"grpc://127.0.0.1:{process.stdout.readline().strip()}")
+tile, seconds = flight.FlightDescriptor.for_command(b"tile"), []
+for _ in range(330):
+    start = time.perf_counter()
+    client.do_get(client.get_flight_info(tile).endpoints[0].ticket).read_all()
+    seconds.append(time.perf_counter() - start)
+start = time.perf_counter()
+for _ in range(144):
+    client.do_get(flight.Ticket(b"chunk")).read_all()
+raw = 144 * SIZES[b"chunk"] / 1e6 / (time.perf_counter() - start)
+process.kill()
+print(1000 * statistics.median(seconds[30:]) if sys.argv[1] == "tile" else raw)
+"""
+"""Arrow Flight with nothing behind it: the same bytes from memory again and again, by pyarrow itself."""
 
 
 def data() -> Path:
@@ -305,6 +347,7 @@ def main() -> None:
     if PEER_SERVER in os.environ:
         columns["tensor server"] = {}
     columns["zarr-python, in process"] = local = {}
+    columns["bare Arrow Flight"] = bare = {}
     for _ in range(ROUNDS):
         port = free_port()
         measure(ours(path, port), port, python, columns["coverslip"], raw=True)
@@ -317,6 +360,8 @@ def main() -> None:
             ("client's own memory, no server [MB/s]", figure(python, "-c", FLOOR, repr(SHAPE))),
         ):
             local.setdefault(name, []).append(value)
+        for name, what in (("raw chunks of 8 MB [MB/s]", "raw"), ("tile 256 x 256, p50 [ms]", "tile")):
+            bare.setdefault(name, []).append(figure(python, "-c", TRANSPORT, what, TRANSPORT))
         plan = figure(sys.executable, "-c", PLAN, repr((SHAPE, CHUNK)))
         columns["coverslip"].setdefault("2,304 tickets made [ms]", []).append(plan)
     print(f"| medians of {ROUNDS}, load {os.getloadavg()[0]:.1f} | {' | '.join(columns)} | tensor server, before |")

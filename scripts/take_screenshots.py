@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 from surroundings import CHROMIUM, CHROMIUM_FLAGS
 
-from coverslip.server import AnnDataServer
+from coverslip.cell_servers import AnnDataServer
 
 Wait = Callable[[Page], None]
 DESKTOP, PHONE = (1280, 800), (390, 844)

@@ -15,8 +15,9 @@ import pytest
 
 import coverslip
 import make
+from coverslip.cell_servers import AnnDataServer
 from coverslip.core.errors import CannotListen, CoverslipError, Damaged, NotFound
-from coverslip.server import AnnDataServer, listen, without_token
+from coverslip.server import listen, without_token
 
 
 def fetch(url: str) -> bytes:

@@ -10,21 +10,23 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coverslip.cell_servers import AnnDataServer as AnnDataServer
+    from coverslip.cell_servers import CellucidServer as CellucidServer
+    from coverslip.cell_servers import serve as serve
+    from coverslip.cell_servers import serve_anndata as serve_anndata
     from coverslip.client import connect as connect
     from coverslip.core.errors import CoverslipError as CoverslipError
-    from coverslip.server import AnnDataServer as AnnDataServer
-    from coverslip.server import serve as serve
-    from coverslip.server import serve_anndata as serve_anndata
 
 __version__ = version("coverslip")
-__all__ = ["AnnDataServer", "CoverslipError", "__version__", "connect", "serve", "serve_anndata"]
+__all__ = ["AnnDataServer", "CellucidServer", "CoverslipError", "__version__", "connect", "serve", "serve_anndata"]
 
 _HOMES = {
-    "AnnDataServer": "coverslip.server",
+    "AnnDataServer": "coverslip.cell_servers",
+    "CellucidServer": "coverslip.cell_servers",
     "CoverslipError": "coverslip.core.errors",
     "connect": "coverslip.client",
-    "serve": "coverslip.server",
-    "serve_anndata": "coverslip.server",
+    "serve": "coverslip.cell_servers",
+    "serve_anndata": "coverslip.cell_servers",
 }
 
 

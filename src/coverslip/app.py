@@ -60,7 +60,7 @@ from coverslip.fronts.tokens import path_of
 from coverslip.fronts.viewer.front import ViewerFront
 from coverslip.fronts.zarr.front import ZarrFront
 from coverslip.remotes import Remotes, is_remote
-from coverslip.roots import root_of
+from coverslip.roots import Named, root_of
 from coverslip.settings import Settings
 from coverslip.writable import recall, uploads_of
 
@@ -79,15 +79,18 @@ def catalog_of(data: Any, options: Options | None = None, catalog: CatalogOption
     """
     items = [item for item in listed(data) if not is_remote(item)]
     configured = [item for item in items if isinstance(item, SourceTable)]
-    roots = [root_of(i) if isinstance(i, SourceTable) else Root.at(Path(i)) for i in items if _on_disk(i)]
-    edition = f"{__version__} {marked(configured)}"
+    roots = [_root(i) for i in items if _on_disk(i)]
+    named = [i.edition for i in items if isinstance(i, Named)]
+    edition = " ".join([__version__, marked(configured), *named])
     tell = partial(describe, options or Options())
     made = Catalog(roots, recognise, open_source, tell, catalog, edition)
     for item in items:
         if not _on_disk(item):
             from coverslip.formats.trees.anndata_memory import AnnDataSource
 
-            made.add("AnnData", "in-memory", "cells", partial(AnnDataSource, item), id="anndata")
+            known = item if isinstance(item, Named) else Named(item)
+            name, id = known.name or "AnnData", known.id or "anndata"
+            made.add(name, "in-memory", "cells", partial(AnnDataSource, known.item), id=id)
     return made
 
 
@@ -103,7 +106,14 @@ def remotes_of(data: Any, settings: Settings, catalog: Catalog) -> Remotes | Non
 
 
 def _on_disk(item: Any) -> bool:
-    return isinstance(item, (str, Path, SourceTable))
+    return isinstance(item, (str, Path, SourceTable)) or (isinstance(item, Named) and item.on_disk)
+
+
+def _root(item: Any) -> Root:
+    if isinstance(item, SourceTable):
+        return root_of(item)
+    known = item if isinstance(item, Named) else Named(item)
+    return Root.at(Path(known.item), name=known.name, id=known.id)
 
 
 def describe(options: Options, source: Source) -> Description:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from coverslip.config import SourceTable
 from coverslip.core.errors import BadRequest, Unsupported
@@ -18,6 +20,35 @@ from coverslip.formats import formats, open_source, recognise
 
 OTHER_NAMES = {"h5": "hdf5", "ome-tiff": "tiff", "aics": "bioio"}
 """What other programs' configuration calls a format."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A path or an object in memory under a name and an id of its own.
+
+    Attributes
+    ----------
+    item
+        A path, or an ``anndata.AnnData``.
+    name
+        What a person calls it; empty for its own.
+    id
+        What addresses call it; empty for one made of its name.
+    """
+
+    item: Any
+    name: str = ""
+    id: str = ""
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is a path."""
+        return isinstance(self.item, (str, Path))
+
+    @property
+    def edition(self) -> str:
+        """Another one under another name."""
+        return f"{self.item} {self.name} {self.id}" if self.on_disk else ""
 
 
 def root_of(source: SourceTable) -> Root:

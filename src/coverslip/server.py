@@ -13,13 +13,12 @@ import sys
 import threading
 import webbrowser
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from coverslip import flight
 from coverslip.app import catalog_of, certificate_of, create_app, remotes_of, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
-from coverslip.settings import DEFAULT_PORT, Settings
+from coverslip.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from coverslip.domains.cells import Options
     from coverslip.domains.gene_indexes import GeneIndexes
     from coverslip.engine.catalog import Catalog
     from coverslip.engine.certificate import Certificate
@@ -117,6 +115,7 @@ class Server:
         self._genes: GeneIndexes | None = None
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._runs_in: int | None = None
         self._done = threading.Event()
         self._done.set()
 
@@ -189,6 +188,7 @@ class Server:
                 ws_per_message_deflate=False,  # pictures are compressed already
             )
             self._uvicorn = _announcing(config, self._flight, lambda: self._ready(on_ready))
+            self._runs_in = threading.get_ident()
             self._done.clear()
             self._uvicorn.run(sockets=[sock])
             if (failed := getattr(self._uvicorn, "failed", None)) is not None:
@@ -196,9 +196,9 @@ class Server:
             if getattr(self._uvicorn, "interrupted", False):  # also where SIGINT was ignored when we were started
                 raise KeyboardInterrupt
         finally:
-            self._uvicorn = self._serving = self._flight = self._genes = None
-            self._done.set()
+            self._uvicorn = self._serving = self._flight = self._genes = self._runs_in = None
             sock.close()
+            self._done.set()
 
     def _prepare_flight(self) -> None:
         """Tell early that Flight cannot be had, and load its library beside everything else."""
@@ -220,14 +220,32 @@ class Server:
         elif self._open_browser:
             threading.Thread(target=_open_tab, args=(self.viewer_url,), daemon=True).start()
 
+    def __enter__(self) -> Self:
+        """Serve in a thread for the time of a ``with`` block."""
+        self.start_background()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def start(self, blocking: bool = True) -> None:
-        """Serve; until interrupted when ``blocking``."""
+        """Serve; until Ctrl+C or `stop` when ``blocking``. Does nothing while it runs.
+
+        Raises
+        ------
+        CoverslipError
+            As `run` does.
+        """
         if self.is_running():
             return
-        if blocking:
-            self.run()
-        else:
+        if not blocking:
             self.start_background()
+        elif _loop_runs_here():  # a notebook: its thread has an event loop already
+            self.start_background()
+            self.wait()
+        else:
+            with suppress(KeyboardInterrupt):
+                self.run()
 
     def start_background(self) -> None:
         """Serve in a thread; returns once the server answers.
@@ -253,15 +271,21 @@ class Server:
         self._thread.start()
         ready.wait()
         if failed:
+            self._thread.join()
+            self._thread = None
             raise failed[0]
 
     def stop(self) -> None:
-        """Stop serving; returns when the port is free again."""
-        if self._uvicorn is not None:
-            self._uvicorn.should_exit = True
-        if self._thread is not None and self._thread is not threading.current_thread():
+        """Stop serving; returns when the port is free again. Does nothing when it does not run."""
+        running = self._uvicorn
+        if running is not None:
+            running.should_exit = True
+        if self._runs_in == threading.get_ident():
+            return  # called by what it runs itself: it ends when that returns
+        if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._done.wait()
 
     def is_running(self) -> bool:
         """Whether the server is running."""
@@ -274,6 +298,15 @@ class Server:
                 pass
         except KeyboardInterrupt:
             self.stop()
+
+
+def _loop_runs_here() -> bool:
+    """Whether this thread runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _reached(host: str) -> str:
@@ -349,99 +382,3 @@ def _open_tab(url: str) -> None:
         opened = False
     if not opened:
         sys.stderr.write("No browser could be opened here; open the URL above yourself.\n")
-
-
-class AnnDataServer(Server):
-    """Serves an AnnData object, or a file of one.
-
-    Parameters
-    ----------
-    data
-        Path of an ``.h5ad`` file, or an ``anndata.AnnData``.
-    port, host
-        Where to listen; port 0 takes any free one.
-    open_browser
-        Whether to open a tab on start.
-    quiet
-        Say nothing on start.
-    **adapter_kwargs
-        ``latent_key``, ``gene_id_column``, ``centroid_outlier_quantile``, ``centroid_min_points``.
-    """
-
-    def __init__(
-        self,
-        data: str | Path | Any,
-        port: int = DEFAULT_PORT,
-        host: str = "127.0.0.1",
-        open_browser: bool = False,
-        quiet: bool = False,
-        **adapter_kwargs: Any,
-    ) -> None:
-        super().__init__(data, Settings(host=host, port=port, cells=_options(adapter_kwargs)), open_browser)
-        self._quiet = quiet
-
-    def _ready(self, on_ready: Callable[[], None] | None) -> None:
-        if not self._quiet:
-            sys.stdout.write(f"coverslip is serving on {self.viewer_url}\n")
-        super()._ready(on_ready)
-
-
-def _options(given: dict[str, Any]) -> Options:
-    from coverslip.domains.cells import Options
-
-    try:
-        return Options(**given)
-    except TypeError:
-        known = ", ".join(Options.__dataclass_fields__)
-        unknown = ", ".join(sorted(set(given) - set(Options.__dataclass_fields__)))
-        raise CoverslipError(f"Unknown option: {unknown}", f"There is {known}.", "unknown_option") from None
-
-
-def serve(
-    data_dir: str | Path,
-    port: int = DEFAULT_PORT,
-    host: str = "127.0.0.1",
-    open_browser: bool = True,
-    quiet: bool = False,
-) -> None:
-    """Serve a path until Ctrl+C.
-
-    Parameters
-    ----------
-    data_dir
-        What to serve.
-    port, host
-        Where to listen.
-    open_browser
-        Whether to open a tab.
-    quiet
-        Say nothing on start.
-    """
-    _until_interrupted(AnnDataServer(data_dir, port, host, open_browser, quiet))
-
-
-def serve_anndata(
-    data: str | Path | Any,
-    port: int = DEFAULT_PORT,
-    host: str = "127.0.0.1",
-    open_browser: bool = True,
-    quiet: bool = False,
-    block: bool = True,
-    **kwargs: Any,
-) -> AnnDataServer:
-    """Serve an AnnData object or file.
-
-    Blocks until Ctrl+C and returns the stopped server; with ``block=False`` returns the running server at once.
-    See `AnnDataServer` for the parameters.
-    """
-    server = AnnDataServer(data, port, host, open_browser, quiet, **kwargs)
-    if block:
-        _until_interrupted(server)
-    else:
-        server.start_background()
-    return server
-
-
-def _until_interrupted(server: Server) -> None:
-    with suppress(KeyboardInterrupt):
-        server.start()

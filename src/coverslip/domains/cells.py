@@ -40,12 +40,15 @@ class Options:
         Cells of a category beyond this quantile of distance do not move its centroid.
     centroid_min_points
         Smaller categories have no centroid.
+    normalize_embeddings
+        Whether coordinates are centred and scaled for drawing.
     """
 
     gene_id_column: str = "index"
     latent_key: str | None = None
     centroid_outlier_quantile: float = 0.95
     centroid_min_points: int = 10
+    normalize_embeddings: bool = True
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,7 @@ class Cells:
                 with suppress(Unsupported):
                     node = FrameArray(node)
             if isinstance(node, Array) and len(node.spec.shape) in (1, 2) and node.spec.dtype.kind in "iuf":
-                embedding = Embedding(key, node)
+                embedding = Embedding(key, node, as_stored=not self.options.normalize_embeddings)
                 if embedding.width:
                     yield embedding
 

@@ -44,11 +44,20 @@ BLOCK_ROWS = 1 << 17
 
 
 class Embedding:
-    """An ``obsm`` array of shape (cells, width), width ≥ 1."""
+    """An ``obsm`` array of shape (cells, width), width ≥ 1.
 
-    def __init__(self, key: str, values: Array) -> None:
+    Parameters
+    ----------
+    key, values
+        Its name, and the array.
+    as_stored
+        Whether it is drawn in the coordinates of the file.
+    """
+
+    def __init__(self, key: str, values: Array, as_stored: bool = False) -> None:
         self.key = key
         self._values = values
+        self._as_stored = as_stored
         shape = values.spec.shape
         self.n_cells = shape[0]
         self.width = shape[1] if len(shape) == 2 else 1
@@ -100,8 +109,8 @@ class Embedding:
 
     @property
     def normalised(self) -> bool:
-        """Whether the file holds coordinates for drawing already."""
-        return bool(self._values.attrs.get(NORMALISED))
+        """Whether the coordinates are drawn as they are."""
+        return self._as_stored or bool(self._values.attrs.get(NORMALISED))
 
     def scale(self, columns: Sequence[int]) -> float:
         """What `points` multiplies these columns by."""

@@ -153,7 +153,7 @@ class Ledger:
 
     def _new_id(self, root: Root, item: Found) -> str:
         if not item.path:
-            return self.numbered(root.name or root.path.stem)
+            return self.numbered(root.id or root.name or root.path.stem)
         digest = hashlib.sha256(f"{root.alias}/{item.path}".encode("utf-8", "surrogateescape")).hexdigest()
         slug = safe_id(_stem(shown_path(item.path)))[:SLUG]
         return next(id for n in range(6, 65, 2) if (id := f"{slug}-{digest[:n]}") not in self.rows)

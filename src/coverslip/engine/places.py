@@ -35,6 +35,8 @@ class Root:
         What clients see instead of the folders above it; unique among the roots.
     name
         What a person calls it, where the root is one source; the stem of its file name when left out.
+    id
+        What addresses call it, where the root is one source; made of its name when left out.
     hidden
         Patterns of relative paths, or of names at any depth, that are not listed.
     left_out
@@ -53,6 +55,7 @@ class Root:
     watch: bool | None = None
     recognise: Callable[[Path], Format] | None = None
     open_source: Callable[[Path], Source] | None = None
+    id: str = ""
 
     @classmethod
     def at(cls, path: Path, alias: str = "", **options: object) -> Root:

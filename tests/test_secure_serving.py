@@ -65,6 +65,19 @@ def test_everything_is_encrypted_with_a_certificate_that_clients_can_trust(point
         server.stop()
 
 
+def test_flight_tells_where_it_is_reached_and_when_its_certificate_ends(points: Path) -> None:
+    flight = pytest.importorskip("pyarrow.flight")
+    server = Server(points, Settings(port=0, flight_port=0, tls=True, external_location="grpcs://lab.example.org:443"))
+    server.start_background()
+    try:
+        with flight.connect(server.flight_url, tls_root_certs=server.certificate.cert_file.read_bytes()) as client:  # type: ignore[union-attr]
+            told = json.loads(next(iter(client.do_action(flight.Action("health", b"")))).body.to_pybytes())
+    finally:
+        server.stop()
+    assert told["external_location"] == "grpc+tls://lab.example.org:443"
+    assert told["tls_not_after"] == server.certificate.not_after_text  # type: ignore[union-attr]
+
+
 def test_a_certificate_needs_its_key(points: Path) -> None:
     with pytest.raises(BadUsage, match="belong together"):
         Server(points, Settings(tls_cert=points))

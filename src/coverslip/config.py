@@ -56,6 +56,7 @@ class ServerTable(msgspec.Struct, frozen=True):
     web_port: int | None = None
     flight_host: str | None = None
     flight_port: int | None = None
+    external_location: str | None = None
     log_level: str | None = None
     token: str | None = None
     allow_hosts: tuple[str, ...] = ()

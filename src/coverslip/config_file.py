@@ -171,6 +171,7 @@ def effective(settings: Settings, port: int) -> dict[str, Any]:
             "full_rescan_interval": catalog.full_rescan_s,
             "flight_host": settings.flight_host,
             "flight_port": settings.flight_port,
+            "external_location": settings.external_location,
             "tls": settings.encrypted,
             "trusted_proxies": list(settings.trusted_proxies),
             "writable": settings.writable,

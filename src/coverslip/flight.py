@@ -8,11 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from coverslip import __version__
-from coverslip.core.errors import Unsupported
+from coverslip.core.errors import BadUsage, Unsupported
 from coverslip.core.node import Source
 from coverslip.domains.images import Images
+from coverslip.engine.access import host_name, is_loopback
 from coverslip.engine.catalog import Catalog
-from coverslip.engine.certificate import Certificate
+from coverslip.engine.certificate import WILDCARDS, Certificate
 from coverslip.settings import Settings
 from coverslip.writable import writing_of
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from coverslip.engine.uploads import Uploads
 
 FRONT = "coverslip.fronts.flight"
+SCHEMES = {"grpc": "grpc", "grpc+tcp": "grpc", "grpcs": "grpc+tls", "grpc+tls": "grpc+tls"}
+"""As people write them, and as every client understands them."""
 
 
 def flight_of(
@@ -39,7 +42,9 @@ def flight_of(
     if settings.flight_port is None:
         return None
     options = module("options").FlightOptions(
-        writable=settings.writable, tls_not_after=certificate.not_after_text if certificate is not None else ""
+        writable=settings.writable,
+        external_location=location_of(settings),
+        tls_not_after=certificate.not_after_text if certificate is not None else "",
     )
     host = settings.flight_host or settings.host
     pair = certificate.pair if certificate is not None else None
@@ -47,6 +52,30 @@ def flight_of(
     writing = writing_of(settings, uploads)
     port, token = settings.flight_port, settings.token
     return front(catalog, images_of, __version__, host, port, token, options, pair, further=(writing,))
+
+
+def location_of(settings: Settings) -> str:
+    """Where clients elsewhere reach Arrow Flight; empty where that cannot be told.
+
+    An address of a wildcard or of loopback tells nothing to anybody elsewhere.
+
+    Raises
+    ------
+    BadUsage
+        When what was configured is no address of Flight.
+    """
+    given = settings.external_location
+    if given:
+        scheme, _, rest = given.strip().rstrip("/").partition("://")
+        if scheme.lower() not in SCHEMES or not host_name(rest) or not rest.rpartition(":")[2].isdecimal():
+            hint = "Write grpc://HOST:PORT, or grpc+tls://HOST:PORT where connections are encrypted."
+            raise BadUsage(f"{given} is no address of Arrow Flight", hint, "bad_location")
+        return f"{SCHEMES[scheme.lower()]}://{rest}"
+    host, port = settings.flight_host or settings.host, settings.flight_port
+    if not port or host in WILDCARDS or is_loopback(host):
+        return ""
+    name = f"[{host}]" if ":" in host else host
+    return f"{'grpc+tls' if settings.encrypted else 'grpc'}://{name}:{port}"
 
 
 def preload() -> None:

@@ -54,6 +54,9 @@ class Settings:
         TCP port of Arrow Flight; 0 = any free one, None = no Flight.
     flight_host
         Address Arrow Flight binds to; None = the same as ``host``.
+    external_location
+        Where clients elsewhere reach Arrow Flight, ``grpc://HOST:PORT`` (``COVERSLIP_EXTERNAL_LOCATION``); None = told
+        where the address it binds to says it.
     tls
         Whether connections are encrypted, with a self-signed certificate where none is given (``COVERSLIP_TLS``).
     tls_cert
@@ -94,6 +97,7 @@ class Settings:
     credentials: Credentials = field(default_factory=Credentials)
     flight_port: int | None = None
     flight_host: str | None = None
+    external_location: str | None = None
     write_dir: Path | None = None
     upload_ttl_s: float = 3600.0
     add_source: bool = False
@@ -137,6 +141,7 @@ def with_config(settings: Settings, config: Config) -> Settings:
         "catalog": config.catalog,
         "gene_index": config.cache.gene_index if settings.gene_index else None,
         "credentials": credentials_of(config),
+        "external_location": settings.external_location or config.server.external_location,
         "config_file": Path(config.file) if config.file is not None else None,
     }
     return replace(settings, **{name: value for name, value in given.items() if value is not None})

@@ -383,6 +383,8 @@ def test_one_certificate_encrypts_both(flying: Daemon, data: Path, query: Query)
     told = flying.status("--wait", "30")
     assert (told["health"], told["source_count"]) == ("SERVING", 1), "asked over its own certificate"
     trusted = flying.state / "tls-certificate.pem"
+    assert json.loads((flying.state / "server.json").read_text())["certificate"] == str(trusted)
+    assert "PRIVATE" not in trusted.read_text()
     with urllib.request.urlopen(
         f"{told['http']}/api/sources", timeout=PATIENCE_S, context=ssl.create_default_context(cafile=str(trusted))
     ) as answer:

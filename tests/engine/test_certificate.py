@@ -161,3 +161,14 @@ def test_times_at_which_no_client_would_accept_it(pair: tuple[Path, Path]) -> No
         load(*pair, now=NOW + timedelta(days=91))
     with pytest.raises(BadUsage, match=r"The certificate lab\.crt begins on 20"):
         load(*pair, now=NOW - timedelta(days=1))
+
+
+def test_the_file_that_is_shown_holds_no_key_and_comes_back(state: Path) -> None:
+    made = minted()
+    assert made.cert_file == state / "tls-certificate.pem"
+    assert made.key_file == state / "tls-pair.pem"
+    for harm in (lambda: made.cert_file.unlink(), lambda: made.cert_file.write_bytes(b"of another server")):
+        harm()
+        assert minted() == made
+        assert made.cert_file.read_bytes() == made.chain_pem
+        assert made.cert_file.stat().st_mode & 0o777 == 0o600

@@ -36,6 +36,14 @@ def access_options(command: Callable[..., None]) -> Callable[..., Any]:
     return command
 
 
+def location_option(command: Callable[..., None]) -> Callable[..., Any]:
+    """Give a command ``--external-location``; None where it is not given."""
+    return click.option("--external-location", metavar="ADDRESS",
+                        envvar=["COVERSLIP_EXTERNAL_LOCATION", "BIOPB_GRPC_EXTERNAL_LOCATION"],
+                        help="Tell clients that they reach Arrow Flight from elsewhere at grpc://HOST:PORT.",
+                        )(command)  # fmt: skip
+
+
 def index_option(command: Callable[..., None]) -> Callable[..., Any]:
     """Give a command ``--no-index``; None where it is not given."""
     return click.option("--no-index", is_flag=True, default=None, envvar="COVERSLIP_NO_INDEX",

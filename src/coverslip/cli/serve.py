@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coverslip.cli.access import access_options, index_option
+from coverslip.cli.access import access_options, index_option, location_option
 from coverslip.settings import DEFAULT_PORT, FLIGHT_PORT
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ CLEAR = "\r\x1b[K"
 @click.option("--no-browser", is_flag=True, help="Open no browser tab.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the URL only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print timings, every request, and errors in full.")
+@location_option
 @access_options
 @index_option
 @click.option("--latent-key", help="obsm array in which outliers are measured.")
@@ -61,6 +62,7 @@ def serve(
     host: str,
     port: int,
     flight: str | None,
+    external_location: str | None,
     no_browser: bool,
     quiet: bool,
     verbose: bool,
@@ -95,7 +97,7 @@ def serve(
     flight_host = None if config is None else config.server.flight_host
     settings = Settings(
         host, port, token or None, allow_host, allow_origin,
-        cells=cells, flight_port=flight_port, flight_host=flight_host,
+        cells=cells, flight_port=flight_port, flight_host=flight_host, external_location=external_location,
         tls=bool(tls), tls_cert=tls_cert, tls_key=tls_key, tls_names=san, trusted_proxies=trusted_proxy, dev=bool(dev),
         gene_index=not no_index,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coverslip.cli.access import access_options, index_option
+from coverslip.cli.access import access_options, index_option, location_option
 from coverslip.cli.console import NAME, Console, told_running
 from coverslip.cli.status import asked, shown, waiting
 from coverslip.core.errors import CoverslipError
@@ -53,7 +53,7 @@ def start_options(command: Command) -> Command:
         click.option("--static-dir", metavar="DIR", help="Without meaning: the viewer comes with coverslip."),
         click.option("--foreground", is_flag=True, help="Stay in this terminal and log to it."),
     ]  # fmt: skip
-    command = index_option(access_options(command))
+    command = location_option(index_option(access_options(command)))
     for option in reversed(options):
         command = option(command)
     return command

@@ -27,8 +27,11 @@ def check(flags: Flags) -> None:
     CoverslipError
         With the reason.
     """
+    from coverslip.flight import location_of
+
     config = config_of(flags)
-    settings_of(flags, config)
+    settings, _ = settings_of(flags, config)
+    location_of(settings)
     for item in offered(flags, config):
         if isinstance(item, Path) and not item.exists():
             raise NotFound(f"Path not found: {item}", "Check the spelling, and that it is on this machine.")
@@ -70,6 +73,7 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
         allow_origins=flags.allow_origin or given.allow_origins,
         flight_host=_first(flags.host, given.flight_host, given.host, HOST),
         flight_port=None if flags.flight is False else flight,
+        external_location=_first(flags.external_location, given.external_location),
         log_level=_first(flags.log_level, given.log_level, "INFO").upper(),
         tls=_first(flags.tls, given.tls, False),
         tls_cert=_path(_first(flags.tls_cert, given.tls_cert)),

@@ -25,6 +25,8 @@ class Flags:
         Of HTTP.
     flight
         Whether Arrow Flight is served.
+    external_location
+        Where clients elsewhere reach Arrow Flight.
     log_level
         Least level that is logged.
     allow_host, allow_origin
@@ -50,6 +52,7 @@ class Flags:
     web_host: str | None = None
     web_port: int | None = None
     flight: bool | None = None
+    external_location: str | None = None
     log_level: str | None = None
     allow_host: tuple[str, ...] = ()
     allow_origin: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ class Certificate:
     chain_pem, key_pem
         The certificate with those that signed it, and its key.
     cert_file, key_file
-        Where they are.
+        Where they are; what others may be told of is the first, which holds no key.
     fingerprint
         SHA-256 of the certificate, as browsers show it (``AB:CD:…``).
     not_before, not_after
@@ -126,18 +126,21 @@ def minted(names: Iterable[str] = (), now: datetime | None = None) -> Certificat
     now = now or datetime.now(UTC)
     libraries()
     file = state_folder() / PAIR
+    shown = file.with_name(SHOWN)
     wanted = {normal(name) for name in (*NAMES, *names) if name not in WILDCARDS}
     with suppress(BadUsage):  # a machine may have a name that no certificate can hold
         wanted.add(normal(socket.gethostname()))
     try:
         known = kept(file)
         if known is not None and wanted <= set(known.names) and known.not_before <= now < known.not_after:
+            if not shown.is_file() or shown.read_bytes() != known.chain_pem:
+                write_private(shown, known.chain_pem)
             return known
         notes = [] if known is None else [f"A new TLS certificate was made: {why(known, now)}."]
         wanted |= set(known.names if known is not None else ())
         chain, key = self_signed(sorted(wanted), now)
         write_private(file, chain + key)
-        (file.parent / SHOWN).write_bytes(chain)
+        write_private(shown, chain)
     except OSError as error:
         hint = "Set COVERSLIP_STATE_DIR to a folder that may be written, or give --tls-cert and --tls-key."
         raise Unreadable(f"The TLS certificate cannot be kept: {error.strerror}", hint, "no_state") from error
@@ -147,7 +150,7 @@ def minted(names: Iterable[str] = (), now: datetime | None = None) -> Certificat
 
 
 def kept(file: Path) -> Certificate | None:
-    """The pair in one file, or None when there is none that can be used."""
+    """The pair in one file, or None when there is none that can be used; the certificate alone lies beside it."""
     pem, serialization = libraries()
     try:
         data = file.read_bytes()
@@ -158,7 +161,7 @@ def kept(file: Path) -> Certificate | None:
     if not belong(found, key):
         return None
     chain_end = data.index(b"-----BEGIN PRIVATE KEY-----")
-    return described(found, data[:chain_end], data[chain_end:], file, file)
+    return described(found, data[:chain_end], data[chain_end:], file.with_name(SHOWN), file)
 
 
 def belong(found: x509.Certificate, key: Any) -> bool:

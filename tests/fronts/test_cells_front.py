@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 import make
 from coverslip.domains import gene_indexes
+from coverslip.domains.drawing_order import step_of
 from coverslip.settings import Settings
 
 Serve = Callable[..., TestClient]
@@ -445,3 +446,18 @@ def test_a_gene_index_is_made_and_told(serve: Serve, path: Path, monkeypatch: py
     np.testing.assert_array_equal(floats(client, "/genes/values.f32?genes=0,1,2"), before * 2)
     off = serve(path, Settings(gene_index=False))
     assert off.get("/gene_index.json").json()["state"] == "off"
+
+
+def test_arrays_in_the_order_in_which_cells_are_drawn(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    assert client.get("/dataset_identity.json").json()["orders"] == ["drawn"]
+    n = client.get("/_cellucid/health").json()["n_cells"]
+    drawn = np.arange(n) * step_of(n) % n
+    points = floats(client, "/points_2d.bin").reshape(n, 2)
+    np.testing.assert_array_equal(floats(client, "/points_2d.bin?order=drawn").reshape(n, 2), points[drawn])
+    gene = floats(client, "/genes/1.values.f32")
+    np.testing.assert_array_equal(floats(client, "/genes/1.values.f32?order=drawn"), gene[drawn])
+    first = client.get("/genes/1.values.f32?order=drawn", headers={"range": "bytes=0-7"})
+    np.testing.assert_array_equal(np.frombuffer(first.content, "<f4"), gene[drawn[:2]])
+    for wrong in ("/points_2d.bin?order=odd", "/genes/values.f32?genes=1&order=drawn"):
+        assert client.get(wrong).status_code == 400

@@ -13,6 +13,7 @@ from coverslip.core.errors import BadRequest, NotFound
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Expression, as_category, code_dtype, unique_match
 from coverslip.domains.columns import Column, Continuous
+from coverslip.domains.drawing_order import as_drawn
 from coverslip.domains.genes import Genes
 from coverslip.domains.graph import undirected_edges, weights
 from coverslip.domains.groups import outlier_quantiles
@@ -21,9 +22,22 @@ from coverslip.fronts.cellucid.paths import Wanted, safe_name
 
 AnyArray = npt.NDArray[Any]
 Sanitised = dict[str, list[str]]
+ORDERS = ("drawn",)
+"""Orders of cells other than the file's."""
 MAX_COLUMNS_TEXT = 64
 MOST_GENES_TEXT = 16384
 MOST_SEVERAL_BYTES = 256 << 20
+
+
+def in_order(values: AnyArray, wanted: Wanted, order: str | None, stop: Stop) -> AnyArray:
+    """An array of one item a cell, as in the file or as its cells are drawn."""
+    if order is None:
+        return values
+    if order not in ORDERS:
+        raise BadRequest(f"order={order[:MAX_COLUMNS_TEXT]} is not known", "Write drawn, or leave it out.")
+    if wanted.kind in ("several", "edges"):
+        raise BadRequest("These are no values of single cells in a row", "Leave order out.")
+    return as_drawn(values, stop)
 
 
 def points(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:

@@ -39,7 +39,7 @@ GZIP_FILE_LEVEL = 1
 TRIES = 3
 CELLS = "cells"
 INCOMPLETE = "incomplete"
-PARAMETERS = ("columns", "coordinates", "expression", "start", "stop", "genes")
+PARAMETERS = ("columns", "coordinates", "expression", "start", "stop", "genes", "order")
 """What a query may say; the rest of it changes nothing and is no part of a key."""
 
 ARRAYS: dict[str, Callable[[Cells, Wanted, dict[str, str], Stop], Any]] = {
@@ -246,7 +246,8 @@ class CellsFront:
         wanted = asked.wanted
         if wanted.kind not in ARRAYS:
             return text_body(to_json(self._document(asked, cells, query, stop)), "application/json", tag)
-        values = ARRAYS[wanted.kind](cells, wanted, query, stop)
+        found = ARRAYS[wanted.kind](cells, wanted, query, stop)
+        values = arrays.in_order(found, wanted, query.get("order"), stop)
         little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
         data = memoryview(little.reshape(-1).view(np.uint8).data)
         if wanted.gzip:
@@ -265,6 +266,7 @@ class CellsFront:
                     **told,
                     **manifests.own_identity(source.root),
                     "tissue": [] if asked.part else self._tissue(entry),
+                    "orders": list(arrays.ORDERS),
                 }
             case "obs_manifest":
                 return manifests.obs_manifest(cells, stop)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import random
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +374,31 @@ def test_few_files_stay_open(tmp_path: Path) -> None:
     for source in sources:
         source.close()
     assert not _open_below(tmp_path)
+
+
+def test_memory_collected_while_a_file_is_looked_for_waits_for_nothing(tmp_path: Path) -> None:
+    """The collector runs wherever memory is taken, also where the lock of the pool of files is held."""
+    tifffile.imwrite(tmp_path / "a.tif", noise((8, 8)))
+    file = tiff_bytes.FileBytes(tmp_path / "a.tif")
+    assert len(file.read(0, 4)) == 4
+    cycle = [file]
+    cycle.append(cycle)  # type: ignore[arg-type]
+    del file, cycle
+
+    def collect() -> None:
+        with tiff_bytes._lock:
+            gc.collect()
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(_open_below(tmp_path)) == 1
+    tifffile.imwrite(tmp_path / "b.tif", noise((8, 8)))
+    after = tiff_bytes.FileBytes(tmp_path / "b.tif")
+    assert len(after.read(0, 4)) == 4
+    assert _open_below(tmp_path) == [str(tmp_path / "b.tif")]
+    after.close()
 
 
 def _open_below(folder: Path) -> list[str]:

@@ -8,10 +8,11 @@ Source: TIFF 6.0 (Adobe 1992); BigTIFF (AWare Systems).
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -42,10 +43,30 @@ class _Handle:
 
 _pool: OrderedDict[int, _Handle] = OrderedDict()
 _lock = threading.Lock()
+_numbers = itertools.count()
+_left: deque[int] = deque()
+"""Keys in the pool of files that are gone. Memory is collected in any thread at any allocation, also in one that holds
+the lock, which must not wait for itself then; a deque needs none."""
+
+
+def _close(key: int) -> None:
+    """Give one descriptor back, or have its last user do that; called with the lock held."""
+    handle = _pool.pop(key, None)
+    if handle is not None:
+        handle.closed = True
+        if not handle.users:
+            os.close(handle.fd)
+
+
+def _sweep() -> None:
+    """Give back the descriptors of files that are gone; called with the lock held."""
+    while _left:
+        _close(_left.popleft())
 
 
 def _evict() -> None:
     """Close the descriptors unused longest; called with the lock held."""
+    _sweep()
     for key in list(_pool):
         if len(_pool) <= MOST_OPEN:
             return
@@ -75,7 +96,7 @@ class FileBytes:
             raise self._refused(error) from error
         self.size = stat.st_size
         self.version = file_etag(stat)
-        self._handle: _Handle | None = None
+        self._key = next(_numbers)  # an address in memory is another file's as soon as this one is gone
         self._closed = False
         self._seek = threading.Lock()
 
@@ -96,20 +117,20 @@ class FileBytes:
 
     def _acquire(self) -> _Handle:
         with _lock:
-            handle = _pool.get(id(self))
+            handle = _pool.get(self._key)
             if handle is not None:
                 handle.users += 1
-                _pool.move_to_end(id(self))
+                _pool.move_to_end(self._key)
                 return handle
         fd = self._open()
         with _lock:
-            handle = _pool.get(id(self))
+            handle = _pool.get(self._key)
             if handle is not None or self._closed:
                 os.close(fd)
             if self._closed:
                 raise NotFound(f"{self.name} was closed", "Open it again.")
             if handle is None:
-                handle = _pool[id(self)] = _Handle(fd)
+                handle = _pool[self._key] = _Handle(fd)
             handle.users += 1
             _evict()
             return handle
@@ -187,15 +208,18 @@ class FileBytes:
         """Give the descriptor back; whoever is reading finishes."""
         with _lock:
             self._closed = True
-            handle = _pool.pop(id(self), None)
-            if handle is not None:
-                handle.closed = True
-                if not handle.users:
-                    os.close(handle.fd)
+            _close(self._key)
+            _sweep()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            self.close()
+        if getattr(self, "_closed", True):
+            return
+        _left.append(self._key)
+        if _lock.acquire(blocking=False):
+            try:
+                _sweep()
+            finally:
+                _lock.release()
 
 
 # How numpy reads the values of each TIFF type; rationals and floats are not needed here.

@@ -1,6 +1,7 @@
 /** Everything that takes longer than a frame: runs off the main thread, on transferred buffers. */
 
-import type { Bits } from "./bits";
+import { type Bits, has } from "./bits";
+import { Crossfilter, type Sieve, type Sifted } from "./crossfilter";
 import { nearest, type Pointer } from "./nearest";
 import { cellAt } from "./order";
 import { layOut, layOutCodes, layOutValues, type Matrix, onPicture, type Summary, summarise } from "./points";
@@ -19,12 +20,27 @@ export type Task =
       dtype: "uint8" | "uint16" | "uint32";
       categories: number;
       key: string;
+      column: string;
     }
-  | { kind: "values"; bytes: ArrayBuffer; n: number; key: string }
-  | { kind: "hide"; hidden: Uint8Array | null }
+  | { kind: "values"; bytes: ArrayBuffer; n: number; key: string; column: string }
+  /** A column to filter by; nothing is coloured by it. `categories`: null for float32 numbers. */
+  | {
+      kind: "column";
+      bytes: ArrayBuffer;
+      n: number;
+      dtype: "uint8" | "uint16" | "uint32" | "float32";
+      categories: number | null;
+      column: string;
+    }
+  | { kind: "drop"; columns: string[] }
+  | { kind: "sift"; sieves: Sieve[]; watched: string[]; n: number }
+  /** Another data set. */
+  | { kind: "forget" }
   | { kind: "nearest"; pointer: Pointer; ground: Ground }
   | { kind: "select"; by: By; mode: Mode; ground: Ground }
   | { kind: "unselect" }
+  /** The selection as it was: places of a `Selection`. */
+  | { kind: "choose"; places: Bits | null }
   | { kind: "makeup" };
 
 export interface Answers {
@@ -32,10 +48,14 @@ export interface Answers {
   tissue: { positions: Float32Array; nowhere: number };
   codes: { values: Float32Array };
   values: { values: Float32Array; summary: Summary };
-  hide: null;
+  column: { summary: Summary | null };
+  drop: null;
+  sift: Sifted;
+  forget: null;
   nearest: { cell: number; position: [number, number, number] } | null;
   select: Selection | null;
   unselect: null;
+  choose: null;
   makeup: Makeup | null;
 }
 
@@ -43,13 +63,14 @@ export interface Answers {
 const positions = { embedding: new Float32Array(0), tissue: new Float32Array(0) };
 let values: Float32Array | null = null;
 let colored: { key: string; categories: number | null } | null = null;
-let hidden: Uint8Array | null = null;
+let passing: Bits | null = null;
 let chosen: Bits | null = null;
+const filters = new Crossfilter();
 
-const CODE_ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
+const CODE_ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
 
 function visible(place: number): boolean {
-  return hidden === null || values === null || !hidden[values[place] as number];
+  return passing === null || has(passing, place);
 }
 
 function makeup(): Makeup | null {
@@ -74,7 +95,7 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       const laid = layOutCodes(new CODE_ARRAYS[task.dtype](task.bytes), task.n, task.categories);
       values = laid.slice();
       colored = { key: task.key, categories: task.categories };
-      hidden = null;
+      filters.add(task.column, values, task.categories);
       return [{ values: laid }, [laid.buffer]];
     }
     case "values": {
@@ -82,11 +103,28 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       const laid = layOutValues(raw, task.n);
       values = laid.slice();
       colored = { key: task.key, categories: null };
-      hidden = null;
+      filters.add(task.column, values, null);
       return [{ values: laid, summary: summarise(raw) }, [laid.buffer]];
     }
-    case "hide":
-      hidden = task.hidden;
+    case "column": {
+      const raw = new CODE_ARRAYS[task.dtype](task.bytes);
+      const { categories, column, n } = task;
+      if (categories !== null) filters.add(column, layOutCodes(raw, n, categories), categories);
+      else filters.add(column, layOutValues(raw as Float32Array, n), null);
+      return [{ summary: categories === null ? summarise(raw as Float32Array) : null }, []];
+    }
+    case "drop":
+      filters.drop(task.columns);
+      return [null, []];
+    case "sift": {
+      const sifted = filters.sift(task.sieves, task.watched, task.n);
+      passing = sifted.passing?.slice() ?? null;
+      return [sifted, sifted.passing ? [sifted.passing.buffer] : []];
+    }
+    case "forget":
+      filters.clear();
+      chosen = null;
+      passing = null;
       return [null, []];
     case "nearest": {
       const there = positions[task.ground];
@@ -103,6 +141,9 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
     }
     case "unselect":
       chosen = null;
+      return [null, []];
+    case "choose":
+      chosen = task.places;
       return [null, []];
     case "makeup":
       return [makeup(), []];

@@ -3,9 +3,10 @@
 import { ApiError, getBytes, getJson, isAbort, toApiError } from "../api/client";
 import type { Cell, Dataset, EmbeddingInfo, Field, FieldEntry, Genes, Identity } from "../api/types";
 import { members } from "../data/bits";
-import { Crew } from "../data/crew";
 import type { By, Mode } from "../data/selecting";
 import type { Ground } from "../data/worker";
+import { addressOf, crewIsThere, crewOf } from "./crew";
+import { CODE_BYTES, columnOf, forgetFilters, hiddenOf, hide, hold } from "./filters";
 import { followIndex } from "./indexing";
 import { setPlace } from "./route";
 import { type Color, get, MOST_LINKED, NOTHING, type Painted, set, setProgress, useModel } from "./store";
@@ -13,13 +14,10 @@ import { type Linked, readUrl, writeUrl } from "./url";
 
 const MOST_DEFAULT_CATEGORIES = 100;
 const POLL_MS = 1500;
-const CODE_BYTES = { uint8: 1, uint16: 2, uint32: 4 };
 
-let crew: Crew | null = null;
-export function crewOf(): Crew {
-  crew ??= new Crew();
-  return crew;
-}
+export { addressOf, crewOf, hide };
+
+const path = addressOf;
 
 /** One running request of each kind; a newer one ends it. */
 const running = new Map<string, AbortController>();
@@ -85,11 +83,6 @@ export async function checkServer(): Promise<void> {
   }
 }
 
-function path(relative: string): string {
-  const base = get().dataset?.path ?? "/";
-  return (base === "/" ? "" : base.replace(/^\//, "")) + relative;
-}
-
 export async function start(): Promise<void> {
   const linked = readUrl(location.search);
   const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha } = linked;
@@ -119,7 +112,8 @@ export function leave(): void {
   for (const one of running.values()) one.abort();
   running.clear();
   clearTimeout(timer);
-  void crew?.run({ kind: "unselect" });
+  if (crewIsThere()) void crewOf().run({ kind: "forget" });
+  forgetFilters();
   set(({ theme }) => ({ ...useModel.getInitialState(), theme }));
 }
 
@@ -239,7 +233,8 @@ export async function paint(color: Color): Promise<void> {
     if (color.kind !== "none") setProgress("color", { label: color.key, fraction: null });
     const painted = color.kind === "none" ? NOTHING : await fetchPainted(color, signal);
     if (signal.aborted) return;
-    set({ painted, hidden: null, range: null, hover: null });
+    set({ painted, hidden: hiddenOf(get().filters, painted), range: null, hover: null });
+    if (painted.kind !== "none") hold(painted);
   });
 }
 
@@ -250,28 +245,33 @@ function keyOf(color: Color): string {
 async function fetchPainted(color: Exclude<Color, { kind: "none" }>, signal: AbortSignal): Promise<Painted> {
   const n = get().identity?.stats.n_cells ?? 0;
   const key = keyOf(color);
+  const column = columnOf(color);
   if (color.kind === "gene") {
     const genes = await loadGenes();
     const template = genes?.values ?? "genes/{index}.values.f32";
     void followIndex(path, color.expression);
     const bytes = await getBytes(path(template.replace("{index}", String(color.index))), n * 4, signal);
-    return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n, key })) };
+    const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
+    return { kind: "continuous", key, column, title: color.key, ...laid };
   }
   const field = await getJson<Field>(path(`fields/${color.index}.json`), signal);
   if (field.kind === "category") {
     const bytes = await getBytes(path(field.codes), n * CODE_BYTES[field.dtype], signal);
-    const task = { kind: "codes", bytes, n, dtype: field.dtype, categories: field.categories.length, key } as const;
-    return { kind: "category", key, field, ...(await crewOf().run(task)) };
+    const task = {
+      kind: "codes",
+      bytes,
+      n,
+      dtype: field.dtype,
+      categories: field.categories.length,
+      key,
+      column,
+    } as const;
+    return { kind: "category", key, column, field, ...(await crewOf().run(task)) };
   }
   if (field.kind === "text") return NOTHING;
   const bytes = await getBytes(path(field.values), n * 4, signal);
-  return { kind: "continuous", key, title: color.key, ...(await crewOf().run({ kind: "values", bytes, n, key })) };
-}
-
-export function hide(hidden: Uint8Array | null): void {
-  const any = hidden?.some((h) => h === 1) ? hidden : null;
-  set({ hidden: any, hover: null });
-  void crewOf().run({ kind: "hide", hidden: any });
+  const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
+  return { kind: "continuous", key, column, title: color.key, ...laid };
 }
 
 /** Cells that every view of them shows as chosen. */
@@ -284,9 +284,6 @@ export function unselect(): void {
   void crewOf().run({ kind: "unselect" });
   set({ selection: null });
 }
-
-/** An address of the data set that is open. */
-export const addressOf = path;
 
 export async function describeCell(cell: number): Promise<void> {
   await latest("cell", async (signal) => {

@@ -2,11 +2,14 @@
 
 import { create } from "zustand";
 import type { ApiError } from "../api/client";
-import type { Cell, Dataset, EmbeddingInfo, Field, Genes, Identity } from "../api/types";
+import type { CategoryField, Cell, Dataset, EmbeddingInfo, Genes, Identity } from "../api/types";
+import type { Bits } from "../data/bits";
 import type { Summary } from "../data/points";
 import type { Selection } from "../data/selecting";
 import type { Ground } from "../data/worker";
 import type { ColorMap } from "../gpu/lut";
+import type { ColumnInfo, Filter } from "./filters";
+import type { Group, Marks } from "./groups";
 import type { Theme } from "./theme";
 
 export type Color =
@@ -14,11 +17,15 @@ export type Color =
   | { kind: "field"; index: number; key: string }
   | { kind: "gene"; index: number; key: string; expression: string };
 
-/** What colours the points now; it stays until the next is complete, so that nothing flickers. */
+/**
+ * What colours the points now; it stays until the next is complete, so that nothing flickers.
+ *
+ * `column` names the values to filters; networks have none.
+ */
 export type Painted =
   | { kind: "none"; key: string }
-  | { kind: "category"; key: string; field: Extract<Field, { kind: "category" }>; values: Float32Array }
-  | { kind: "continuous"; key: string; title: string; summary: Summary; values: Float32Array };
+  | { kind: "category"; key: string; column?: string; field: CategoryField; values: Float32Array }
+  | { kind: "continuous"; key: string; column?: string; title: string; summary: Summary; values: Float32Array };
 
 export interface Geometry {
   positions: Float32Array;
@@ -69,7 +76,22 @@ export interface Model {
   geometry: Geometry | null;
   color: Color;
   painted: Painted;
+  /** What is switched off in the legend: of cells, as the filter by the coloured field says. Set by `setFilters`. */
   hidden: Uint8Array | null;
+  filters: Filter[];
+  /** Places (as in `selection.places`) of the cells that pass every filter; null when all do. */
+  passing: Bits | null;
+  /** How many pass; counts only while `passing` is not null. */
+  passingCount: number;
+  /** How many cells each filter alone lets through, by its id. */
+  kept: Record<string, number>;
+  /** By column: cells in each bin or category, then missing, among those that pass all filters of other columns. */
+  counts: Record<string, Uint32Array>;
+  /** Fields and genes whose values the worker holds, or has held. */
+  columns: Record<string, ColumnInfo>;
+  groups: Group[];
+  /** Shown groups as they are drawn; null when none is. */
+  marks: Marks | null;
   range: [number, number] | null;
   cmap: ColorMap;
   fileColors: boolean;
@@ -113,6 +135,14 @@ export const useModel = create<Model>(() => ({
   color: { kind: "none" },
   painted: NOTHING,
   hidden: null,
+  filters: [],
+  passing: null,
+  passingCount: 0,
+  kept: {},
+  counts: {},
+  columns: {},
+  groups: [],
+  marks: null,
   range: null,
   cmap: "viridis",
   fileColors: false,
@@ -144,17 +174,9 @@ export function setProgress(key: string, progress: Progress | null): void {
   });
 }
 
-/** How many cells the legend lets through, of those that have coordinates or not. */
-export function shownCells(state: Model): number {
-  const n = state.identity?.stats.n_cells ?? 0;
-  const { painted, hidden } = state;
-  if (painted.kind !== "category" || hidden === null) return n;
-  const { counts, n_missing } = painted.field;
-  let shown = hidden[counts.length] ? 0 : n_missing;
-  counts.forEach((count, code) => {
-    if (!hidden[code]) shown += count;
-  });
-  return shown;
+/** How many cells pass the filters, of those that have coordinates or not. */
+export function shownCells({ identity, passing, passingCount }: Model): number {
+  return passing === null ? (identity?.stats.n_cells ?? 0) : passingCount;
 }
 
 /** Selections of more cells than this would not fit an address. */

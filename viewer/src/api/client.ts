@@ -59,13 +59,13 @@ export function askAhead(url: string): () => void {
   };
 }
 
-/** An answer that is no refusal; its body is the caller's. */
-export async function getResponse(url: string, signal?: AbortSignal): Promise<Response> {
+/** An answer that is no refusal; its body is the caller's. `how` says what is sent, where anything is. */
+export async function getResponse(url: string, signal?: AbortSignal, how: RequestInit = {}): Promise<Response> {
   const asked = early.get(url);
   early.delete(url);
   let response: Response;
   try {
-    response = await (asked ?? fetch(url, { ...(signal ? { signal } : {}), credentials: "same-origin" }));
+    response = await (asked ?? fetch(url, { ...how, ...(signal ? { signal } : {}), credentials: "same-origin" }));
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ApiError(
@@ -111,7 +111,8 @@ export async function getAnswer<T>(url: string, signal?: AbortSignal): Promise<{
   }
 }
 
-export type OnProgress = (received: number, total: number) => void;
+/** `bytes` is the whole body's, of which the first `received` have come. */
+export type OnProgress = (received: number, total: number, bytes: Uint8Array<ArrayBuffer>) => void;
 
 /** A binary body of exactly `expected` bytes. */
 export async function getBytes(
@@ -129,7 +130,7 @@ export async function getBytes(
       if (received + part.value.length > expected) throw wrongLength(url, received + part.value.length, expected);
       bytes.set(part.value, received);
       received += part.value.length;
-      onProgress?.(received, expected);
+      onProgress?.(received, expected, bytes);
     }
   } catch (error) {
     if (isAbort(error) || error instanceof ApiError) throw error;

@@ -33,6 +33,7 @@ from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import Certificate, load, minted
 from coverslip.engine.diagnostics import Diagnostics
+from coverslip.engine.failures import Failures
 from coverslip.engine.files import Files
 from coverslip.engine.indexer import Description
 from coverslip.engine.options import CatalogOptions
@@ -257,7 +258,8 @@ def create_app(
     running = effective(settings, port)
     admin = AdminFront(catalog, reader, diagnostics, (tiles, answers), config, running, schema, __version__)
     viewer = ViewerFront()
-    flight = flight_of(catalog, images.images_of, settings, certificate, uploads)
+    failures = Failures()
+    flight = flight_of(catalog, images.images_of, settings, certificate, uploads, failures)
     images.chunk = flight.chunk if flight is not None else None
 
     async def answer(request: Request, path: str) -> Response:
@@ -299,11 +301,8 @@ def create_app(
     access = Access.create(
         settings.host, settings.token, settings.allow_hosts, settings.allow_origins, session_key, proxied
     )
-    gate = [
-        Middleware(
-            Guard, access=access, port=port, public=viewer.has, speaks=lambda path: hsds.has(path) or admin.takes(path)
-        )
-    ]
+    guard = partial(Guard, failures=failures, speaks=lambda path: hsds.has(path) or admin.takes(path))
+    gate = [Middleware(guard, access=access, port=port, public=viewer.has)]
     if settings.trusted_proxies:
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
     routes = [Mount("/", fronts)]

@@ -14,6 +14,7 @@ from coverslip.domains.images import Images
 from coverslip.engine.access import host_name, is_loopback
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import WILDCARDS, Certificate
+from coverslip.engine.failures import Failures
 from coverslip.settings import Settings
 from coverslip.writable import writing_of
 
@@ -31,6 +32,7 @@ def flight_of(
     settings: Settings,
     certificate: Certificate | None,
     uploads: Uploads | None,
+    failures: Failures,
 ) -> Any:
     """The Flight front that shares a catalog and its opened sources with HTTP; None where it is not wanted.
 
@@ -51,7 +53,7 @@ def flight_of(
     front = module("front").FlightFront
     writing = writing_of(settings, uploads)
     port, token = settings.flight_port, settings.token
-    return front(catalog, images_of, __version__, host, port, token, options, pair, further=(writing,))
+    return front(catalog, images_of, __version__, host, port, token, options, pair, (writing,), failures)
 
 
 def location_of(settings: Settings) -> str:

@@ -29,6 +29,8 @@ def told(error: Exception, target: Target, trust: Trust) -> CoverslipError:
         case flight.FlightUnauthenticatedError():
             if "write mode" in message or "capability" in message or "seal" in message:
                 return Forbidden(message)
+            if _extra(error).get("reason") == "too_many_tokens":
+                return Forbidden(message)
             return wrong_token(target)
         case flight.FlightUnauthorizedError():
             return Forbidden(message)

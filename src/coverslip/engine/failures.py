@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 LIMIT = 10
 WINDOW_S = 60.0
 MOST_ADDRESSES = 4096
+CODE = "too_many_tokens"
+TOO_MANY = "Too many wrong tokens came from this address"
 V6_NETWORK = 64
 """One customer has this many leading bits of IPv6 addresses and chooses the others."""
 
@@ -24,6 +26,11 @@ class Attempts:
 
     since_s: float
     shown: set[bytes] = field(default_factory=set)
+
+
+def refusal(wait_s: int) -> tuple[str, str]:
+    """What one is told who has to wait so many seconds, and what to do; the same in every protocol."""
+    return TOO_MANY, f"Wait {wait_s} seconds, then use the token that the server printed."
 
 
 class Failures:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coverslip.engine.access import Access
-from coverslip.engine.failures import Failures
+from coverslip.engine.failures import CODE, Failures, refusal
 from coverslip.fronts.tokens import (
     LOCKED,
     LOCKED_STATUS,
@@ -194,9 +194,7 @@ class Guard:
         wait_s = math.ceil(self._failures.wait_s(client_of(scope)))
         if not wait_s:
             return None
-        hint = f"Wait {wait_s} seconds, then use the token that the server printed."
-        retry = {"Retry-After": str(wait_s)}
-        return problem(429, "too_many_tokens", "Too many wrong tokens came from this address", hint, retry)
+        return problem(429, CODE, *refusal(wait_s), {"Retry-After": str(wait_s)})
 
     async def _session(self, scope: Scope, receive: Receive, headers: Headers) -> Response:
         """``POST {"token"}`` gives the cookie for it; ``GET`` tells whether one is needed, and is there."""

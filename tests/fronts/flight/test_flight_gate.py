@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,18 @@ from flight_reading import TOKEN, Reader, images_of, serving, tickets
 from pyarrow import flight
 
 from coverslip.app import catalog_of
-from coverslip.core.errors import CannotListen
+from coverslip.client import connect
+from coverslip.core.errors import CannotListen, Forbidden
+from coverslip.engine.failures import TOO_MANY, Failures
 from coverslip.fronts.flight.budget import Budget
 from coverslip.fronts.flight.errors import Unavailable
 from coverslip.fronts.flight.front import FlightFront
+from coverslip.fronts.flight.guesses import address_of
 from coverslip.fronts.flight.options import FlightOptions
 from coverslip.fronts.flight.registry import Call
 from coverslip.fronts.flight.seals import KEY_FILE, Seals, kept_key
+from coverslip.server import Server
+from coverslip.settings import Settings
 
 PIXELS = np.random.default_rng(0).integers(0, 60_000, (6, 700, 900), dtype=np.uint16)
 MANY = FlightOptions(small_bytes=100_000, chunk_bytes=1_300_000)
@@ -90,6 +97,79 @@ def test_health_tells_what_clients_look_for(guarded: Reader) -> None:
     assert told["registration_pending"] == 0
     assert "external_location" not in told
     assert "tls_not_after" not in told
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def wrong(reader: Reader, token: str) -> str:
+    with pytest.raises(flight.FlightUnauthenticatedError) as caught:
+        stranger(reader, token).action("catalog_children")
+    return str(caught.value)
+
+
+def test_guesses_are_held_up_and_clients_that_are_known_are_not(folder: Path) -> None:
+    clock = Clock()
+    failures = Failures(3, 60, clock=clock)
+    with serving(folder, token=TOKEN, failures=failures) as known:
+        known.action("catalog_children")
+        sealed = tickets(known.plan(known.id("cells")))
+        with flight.connect(known.front.url) as connection:
+            guesser = Reader(known.front, known.catalog, connection, "")
+            for token in ("first-guess", "first-guess", "second-guess", "third-guess"):
+                assert "Invalid or missing Bearer token" in wrong(guesser, token)
+            for token in ("fourth-guess", TOKEN):
+                assert "Too many wrong tokens came from this address. Wait 60 seconds" in wrong(guesser, token)
+            with pytest.raises(flight.FlightUnauthenticatedError) as caught:
+                stranger(guesser, TOKEN).chunk(tickets(known.plan(known.id("cells"), fields=("endpoints",)))[0])
+            assert json.loads(caught.value.extra_info) == {"code": "UNAUTHENTICATED", "reason": "too_many_tokens"}
+            assert json.loads(guesser.action("health")[0])["status"] == "SERVING"
+            assert np.array_equal(guesser.chunk(sealed[0]), PIXELS), "a seal is no guess"
+            assert known.action("catalog_children"), "whoever was in stays in"
+            clock.now += 60
+            assert stranger(guesser, TOKEN).action("catalog_children")
+    assert failures.wait_s("127.0.0.1") == 0
+
+
+def test_who_guesses_on_a_connection_loses_it(folder: Path) -> None:
+    with serving(folder, token=TOKEN, failures=Failures(2, 60, clock=Clock())) as known:
+        known.action("catalog_children")
+        for token in ("first-guess", "second-guess"):
+            wrong(known, token)
+        assert "Too many wrong tokens" in wrong(known, TOKEN)
+
+
+def test_wrong_tokens_of_both_protocols_count_together(folder: Path) -> None:
+    server = Server(folder, Settings(port=0, flight_port=0, token=TOKEN))
+    server.start_background()
+    try:
+        for i in range(10):
+            headers = {"authorization": f"Bearer wrong-{i}"}
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(urllib.request.Request(f"{server.url}/api/sources", headers=headers))
+        with flight.connect(server.flight_url) as connection:
+            options = flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {TOKEN}".encode())])
+            action = flight.Action("catalog_children", b"")
+            with pytest.raises(flight.FlightUnauthenticatedError) as caught:
+                list(connection.do_action(action, options))
+        assert TOO_MANY in str(caught.value)
+        with pytest.raises(Forbidden, match=TOO_MANY):
+            connect(server.flight_url, TOKEN).query("SELECT 1")
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [("ipv4:127.0.0.1:41234", "127.0.0.1"), ("ipv6:[::1]:41234", "::1"), ("ipv6:%5B::1%5D:41234", "::1"),
+     ("ipv6:%5Bfe80::1%25eth0%5D:1", "fe80::1%eth0"), ("unix:", "unix:"), ("", "")],
+)  # fmt: skip
+def test_addresses_of_peers(peer: str, address: str) -> None:
+    assert address_of(peer) == address
 
 
 # -- seals -------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from coverslip.core.node import Source
 from coverslip.core.stop import Stop
 from coverslip.domains.images import Images
 from coverslip.engine.catalog import Catalog
+from coverslip.engine.failures import Failures
 from coverslip.engine.memory import large_blocks
 from coverslip.fronts.flight.desk import Desk, Part
 from coverslip.fronts.flight.errors import Unavailable, parsed
@@ -49,6 +50,8 @@ class FlightFront:
         The certificate chain and its key as PEM; None serves without encryption.
     further
         Parts that add to what is answered.
+    failures
+        Where wrong tokens are counted; give the same to every front.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class FlightFront:
         options: FlightOptions | None = None,
         tls: tuple[bytes, bytes] | None = None,
         further: Sequence[Part] = (),
+        failures: Failures | None = None,
     ) -> None:
         check_installed()
         self._options = options or FlightOptions()
@@ -75,6 +79,7 @@ class FlightFront:
         tensors = Tensors(catalog, images_of, registry.finders, version)
         self._desk = Desk(catalog, tensors, registry, Seals(token), self._options, version)
         self._further = tuple(further)
+        self._failures = Failures() if failures is None else failures
         self._server: Any = None
 
     @property
@@ -114,6 +119,7 @@ class FlightFront:
         """
         import pyarrow
 
+        from coverslip.fronts.flight.guesses import Guesses
         from coverslip.fronts.flight.parts import PARTS
         from coverslip.fronts.flight.plans import Plans
         from coverslip.fronts.flight.service import Service
@@ -125,7 +131,9 @@ class FlightFront:
         for part in (*PARTS, *self._further):
             part(self._desk)
         try:
-            self._server = Service(self.url, self.registry, plans, self._token, self._options.writable, self._tls)
+            self._server = Service(
+                self.url, self.registry, plans, self._token, self._options.writable, self._tls, Guesses(self._failures)
+            )
         except pyarrow.ArrowException as error:
             hint = "Is the certificate the one of the key, both as PEM?" if self._tls else "Choose another port."
             raise CannotListen(f"Arrow Flight cannot listen on {self._host}:{self.port}", hint) from error

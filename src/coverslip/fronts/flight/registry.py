@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from coverslip.core.stop import Stop
+from coverslip.engine.failures import CODE, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -33,17 +34,22 @@ class Call:
         Where it comes from, as gRPC writes it: ``ipv4:127.0.0.1:41234``.
     cancelled
         Whether the client has gone.
+    wait_s
+        Seconds until a token is looked at again, because too many wrong ones came from there; 0 = now.
     """
 
     authorized: bool
     peer: str
     cancelled: Callable[[], bool]
+    wait_s: int = 0
 
     def require(self) -> None:
         """Raise `coverslip.fronts.flight.errors.Unauthenticated` unless the token was shown."""
         if not self.authorized:
             from coverslip.fronts.flight.errors import Unauthenticated
 
+            if self.wait_s:
+                raise Unauthenticated(*refusal(self.wait_s), CODE)
             raise Unauthenticated("Invalid or missing Bearer token")
 
     def stop(self) -> Stop:

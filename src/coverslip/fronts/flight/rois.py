@@ -59,7 +59,7 @@ class Rois:
         """``roi_read``: the rows of one image, to who shows the token or a seal; metadata counts every set of it."""
         asked = ticket.roi_read
         if not call.authorized:
-            self._check_grant(asked)
+            self._check_grant(asked, call)
         place = self._place(self._tensors.find(asked.array_id))
         sets = [
             {"set_name": name, "count": count, "reserved": name.startswith(RESERVED)}
@@ -82,11 +82,11 @@ class Rois:
         ticket = TensorTicket(roi_read=RoiRead(array_id=tensor.array_id, grant=grant))
         descriptor.roi_ticket = ticket.SerializeToString()
 
-    def _check_grant(self, asked: RoiRead) -> None:
+    def _check_grant(self, asked: RoiRead, call: Call) -> None:
         grant = asked.grant
         parts = _parts(asked.array_id, bytes(grant.content_version), grant.expires_at)
         if not grant.seal:
-            raise Unauthenticated("Invalid or missing Bearer token")
+            call.require()
         if not self._seals.holds(bytes(grant.seal), grant.expires_at, *parts):
             raise Unauthenticated("Ticket seal is invalid, expired, or does not cover these annotations")
 

@@ -13,6 +13,7 @@ from pyarrow import flight
 
 from coverslip.core.errors import BadRequest, Stopped, Unsupported
 from coverslip.fronts.flight.errors import Unauthenticated, parsed, telling, told
+from coverslip.fronts.flight.guesses import Guesses
 from coverslip.fronts.flight.registry import Call, Gate, Registry
 
 AUTH = "authorization"
@@ -22,10 +23,11 @@ MOST_BODY = 16 << 20
 
 
 class Shown(flight.ServerMiddleware):  # type: ignore[misc]
-    """Whether one call showed the token."""
+    """What one call showed as its token, if anything, and whether it may pass with it."""
 
-    def __init__(self, authorized: bool) -> None:
+    def __init__(self, authorized: bool, token: str | None = None) -> None:
         self.authorized = authorized
+        self.token = token
 
 
 class Doorkeeper(flight.ServerMiddlewareFactory):  # type: ignore[misc]
@@ -44,8 +46,8 @@ class Doorkeeper(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         text = shown[0] if isinstance(shown[0], str) else ""
         if text[: len(BEARER)].lower() != BEARER:
             return self._closed
-        right = hmac.compare_digest(text[len(BEARER) :].strip().encode("utf-8", "replace"), self._token)
-        return self._open if right else self._closed
+        own = text[len(BEARER) :].strip()
+        return Shown(hmac.compare_digest(own.encode("utf-8", "replace"), self._token), own)
 
 
 class Service(flight.FlightServerBase):  # type: ignore[misc]
@@ -65,6 +67,8 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
         Whether the gate ``write`` is open to those who show it.
     tls
         Certificate chain and key as PEM, or None.
+    guesses
+        Holds up who tries many tokens.
     """
 
     def __init__(
@@ -75,8 +79,10 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
         token: str | None,
         writable: bool,
         tls: tuple[bytes, bytes] | None,
+        guesses: Guesses,
     ) -> None:
         self._registry = registry
+        self._guesses = guesses
         self._plans = plans
         self._writable = writable
         self.closing = False
@@ -85,7 +91,9 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
     def _call(self, context: Any) -> Call:
         if self.closing:
             raise Stopped("The server is ending")
-        return Call(context.get_middleware("token").authorized, context.peer(), lambda: self._gone(context))
+        shown, peer = context.get_middleware("token"), context.peer()
+        wait_s = self._guesses.judge(peer, shown.token, shown.authorized) if shown.token else 0
+        return Call(shown.authorized and not wait_s, peer, lambda: self._gone(context), wait_s)
 
     def _gone(self, context: Any) -> bool:
         return self.closing or context.is_cancelled()

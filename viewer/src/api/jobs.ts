@@ -19,10 +19,11 @@ const LAST_LOOK_MS = 1000;
 /** Files on a plain web host answer questions with one of these. */
 const NOBODY_THERE = new Set([404, 405, 501]);
 
-async function post(url: string, question: object, signal: AbortSignal): Promise<Response> {
+/** Not called off itself: it comes back at once with the job, which then can be. */
+async function post(url: string, question: object): Promise<Response> {
   const how = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(question) };
   try {
-    return await getResponse(url, signal, how);
+    return await getResponse(url, undefined, how);
   } catch (error) {
     // Our server says what is wrong with a code of its own.
     if (!(error instanceof ApiError) || error.code !== "http_error" || !NOBODY_THERE.has(error.status)) throw error;
@@ -56,7 +57,7 @@ export async function answerTo<T>(
   signal: AbortSignal,
   tell: Tell,
 ): Promise<T> {
-  const response = await post(addressOf(`analysis/${question.what}`), question.body, signal);
+  const response = await post(addressOf(`analysis/${question.what}`), question.body);
   if (response.status !== 202) return (await response.json()) as T;
   const { job, result } = (await response.json()) as Job;
   const address = addressOf(`analysis/jobs/${job}`);

@@ -15,6 +15,7 @@ from coverslip.engine.access import host_name, is_loopback
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import WILDCARDS, Certificate
 from coverslip.engine.failures import Failures
+from coverslip.fronts.forwarded import Proxies
 from coverslip.settings import Settings
 from coverslip.writable import writing_of
 
@@ -53,7 +54,19 @@ def flight_of(
     front = module("front").FlightFront
     writing = writing_of(settings, uploads)
     port, token = settings.flight_port, settings.token
-    return front(catalog, images_of, __version__, host, port, token, options, pair, (writing,), failures)
+    return front(
+        catalog,
+        images_of,
+        __version__,
+        host,
+        port,
+        token,
+        options,
+        pair,
+        (writing,),
+        failures,
+        Proxies(settings.trusted_proxies),
+    )
 
 
 def location_of(settings: Settings) -> str:

@@ -34,6 +34,40 @@ def networks(addresses: Iterable[str]) -> tuple[Network, ...]:
     return tuple(found)
 
 
+class Proxies:
+    """Those that are believed.
+
+    Parameters
+    ----------
+    trusted
+        Their addresses and networks.
+    """
+
+    def __init__(self, trusted: Iterable[str] = ()) -> None:
+        self._trusted = networks(trusted)
+
+    def trust(self, address: str) -> bool:
+        """Whether an address is one of theirs."""
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any((mapped or parsed) in network for network in self._trusted)
+
+    def origin(self, passed: Iterable[str]) -> str | None:
+        """The client in the values of ``X-Forwarded-For``: the last that is no proxy; the first when every one is."""
+        known = None
+        for address in reversed([part.strip() for value in passed for part in value.split(",")]):
+            try:
+                known = str(ipaddress.ip_address(address))
+            except ValueError:
+                return known
+            if not self.trust(known):
+                return known
+        return known
+
+
 class Forwarded:
     """ASGI middleware that puts the client, the scheme and the host that a trusted proxy tells into a request.
 
@@ -44,19 +78,18 @@ class Forwarded:
 
     def __init__(self, app: ASGIApp, trusted: Iterable[str]) -> None:
         self._app = app
-        self._trusted = networks(trusted)
+        self._proxies = Proxies(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on, with what is known better."""
         client = scope.get("client")
-        if scope["type"] in ("http", "websocket") and client and self._trusts(client[0]):
+        if scope["type"] in ("http", "websocket") and client and self._proxies.trust(client[0]):
             scope = {**scope, **self._told(scope)}
         await self._app(scope, receive, send)
 
     def _told(self, scope: Scope) -> dict[str, Any]:
         told: dict[str, Any] = {}
-        passed = [part.strip() for value in values(scope, FOR) for part in value.split(",")]
-        if (origin := self._origin(passed)) is not None:
+        if (origin := self._proxies.origin(values(scope, FOR))) is not None:
             told["client"] = (origin, 0)
         proto = last(values(scope, PROTO)).lower()
         if proto in SCHEMES:
@@ -67,26 +100,6 @@ class Forwarded:
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
             told["headers"] = [(b"host", host.encode("latin-1")), *others]
         return told
-
-    def _origin(self, passed: list[str]) -> str | None:
-        """The last address that is no trusted proxy; the first of all when every one is."""
-        known = None
-        for address in reversed(passed):
-            try:
-                known = str(ipaddress.ip_address(address))
-            except ValueError:
-                return known
-            if not self._trusts(known):
-                return known
-        return known
-
-    def _trusts(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        mapped = getattr(parsed, "ipv4_mapped", None)
-        return any((mapped or parsed) in network for network in self._trusted)
 
 
 def values(scope: Scope, name: bytes) -> list[str]:

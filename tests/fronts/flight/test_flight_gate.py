@@ -33,6 +33,7 @@ from coverslip.fronts.flight.guesses import address_of
 from coverslip.fronts.flight.options import FlightOptions
 from coverslip.fronts.flight.registry import Call
 from coverslip.fronts.flight.seals import KEY_FILE, Seals, kept_key
+from coverslip.fronts.forwarded import Proxies
 from coverslip.server import Server
 from coverslip.settings import Settings
 
@@ -161,6 +162,25 @@ def test_wrong_tokens_of_both_protocols_count_together(folder: Path) -> None:
             connect(server.flight_url, TOKEN).query("SELECT 1")
     finally:
         server.stop()
+
+
+def test_behind_a_proxy_each_client_has_its_own_address(folder: Path) -> None:
+    proxies = Proxies(["127.0.0.1"])
+    with serving(folder, token=TOKEN, failures=Failures(2, 60, clock=Clock()), proxies=proxies) as known:
+
+        def ask(token: str, *passed: str) -> Any:
+            headers = [(b"authorization", f"Bearer {token}".encode())]
+            headers += [(b"x-forwarded-for", one.encode()) for one in passed]
+            action = flight.Action("catalog_children", b"")
+            return list(known.connection.do_action(action, flight.FlightCallOptions(headers=headers)))
+
+        for i in range(3):
+            with pytest.raises(flight.FlightUnauthenticatedError):
+                ask(f"guess-{i}", f"192.0.2.{i}, 198.51.100.7")
+        with pytest.raises(flight.FlightUnauthenticatedError, match="Too many wrong tokens"):
+            ask(TOKEN, "198.51.100.7")
+        assert ask(TOKEN, "198.51.100.8")
+        assert ask(TOKEN)
 
 
 @pytest.mark.parametrize(

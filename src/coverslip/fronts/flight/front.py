@@ -22,6 +22,7 @@ from coverslip.fronts.flight.registry import Call, Registry
 from coverslip.fronts.flight.seals import Seals
 from coverslip.fronts.flight.sockets import check_free, hang_up
 from coverslip.fronts.flight.tensors import Tensors
+from coverslip.fronts.forwarded import Proxies
 
 CLOSE_S = 1.0
 CLOSE_TRIES = 20
@@ -52,6 +53,8 @@ class FlightFront:
         Parts that add to what is answered.
     failures
         Where wrong tokens are counted; give the same to every front.
+    proxies
+        Whose word on whom they speak for is taken.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class FlightFront:
         tls: tuple[bytes, bytes] | None = None,
         further: Sequence[Part] = (),
         failures: Failures | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         check_installed()
         self._options = options or FlightOptions()
@@ -80,6 +84,7 @@ class FlightFront:
         self._desk = Desk(catalog, tensors, registry, Seals(token), self._options, version)
         self._further = tuple(further)
         self._failures = Failures() if failures is None else failures
+        self._proxies = proxies
         self._server: Any = None
 
     @property
@@ -131,9 +136,8 @@ class FlightFront:
         for part in (*PARTS, *self._further):
             part(self._desk)
         try:
-            self._server = Service(
-                self.url, self.registry, plans, self._token, self._options.writable, self._tls, Guesses(self._failures)
-            )
+            guesses, writable = Guesses(self._failures, self._proxies), self._options.writable
+            self._server = Service(self.url, self.registry, plans, self._token, writable, self._tls, guesses)
         except pyarrow.ArrowException as error:
             hint = "Is the certificate the one of the key, both as PEM?" if self._tls else "Choose another port."
             raise CannotListen(f"Arrow Flight cannot listen on {self._host}:{self.port}", hint) from error

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from coverslip.engine.failures import Failures
+from coverslip.fronts.forwarded import Proxies
 
 MOST_PEERS = 4096
 
@@ -23,14 +25,17 @@ class Guesses:
     ----------
     failures
         Where wrong tokens are counted, those of every protocol.
+    proxies
+        Whose word on whom they speak for is taken.
     """
 
-    def __init__(self, failures: Failures) -> None:
+    def __init__(self, failures: Failures, proxies: Proxies | None = None) -> None:
         self._failures = failures
+        self._proxies = proxies or Proxies()
         self._good: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def judge(self, peer: str, shown: str, right: bool) -> int:
+    def judge(self, peer: str, shown: str, right: bool, passed: Sequence[str] = ()) -> int:
         """Seconds that a call has to wait; 0 = its token means what it means.
 
         Parameters
@@ -41,10 +46,15 @@ class Guesses:
             The token of the call.
         right
             Whether it is the right one.
+        passed
+            Values of ``X-Forwarded-For``, which count when the connection is a proxy's.
         """
+        address = address_of(peer)
+        if passed and self._proxies.trust(address):
+            address = self._proxies.origin(passed) or address
+            peer = f"{peer} {address}"  # a proxy's connection is that of many
         if right and peer in self._good:
             return 0
-        address = address_of(peer)
         wait_s = math.ceil(self._failures.wait_s(address))
         if not right:
             self._failures.note(address, shown)

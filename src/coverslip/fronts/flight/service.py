@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -18,6 +18,7 @@ from coverslip.fronts.flight.registry import Call, Gate, Registry
 
 AUTH = "authorization"
 BEARER = "bearer "
+FOR = "x-forwarded-for"
 MOST_TICKET = 1 << 20
 MOST_BODY = 16 << 20
 
@@ -25,9 +26,10 @@ MOST_BODY = 16 << 20
 class Shown(flight.ServerMiddleware):  # type: ignore[misc]
     """What one call showed as its token, if anything, and whether it may pass with it."""
 
-    def __init__(self, authorized: bool, token: str | None = None) -> None:
+    def __init__(self, authorized: bool, token: str | None = None, passed: Sequence[str] = ()) -> None:
         self.authorized = authorized
         self.token = token
+        self.passed = passed
 
 
 class Doorkeeper(flight.ServerMiddlewareFactory):  # type: ignore[misc]
@@ -47,7 +49,7 @@ class Doorkeeper(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         if text[: len(BEARER)].lower() != BEARER:
             return self._closed
         own = text[len(BEARER) :].strip()
-        return Shown(hmac.compare_digest(own.encode("utf-8", "replace"), self._token), own)
+        return Shown(hmac.compare_digest(own.encode("utf-8", "replace"), self._token), own, headers.get(FOR) or ())
 
 
 class Service(flight.FlightServerBase):  # type: ignore[misc]
@@ -92,7 +94,7 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
         if self.closing:
             raise Stopped("The server is ending")
         shown, peer = context.get_middleware("token"), context.peer()
-        wait_s = self._guesses.judge(peer, shown.token, shown.authorized) if shown.token else 0
+        wait_s = self._guesses.judge(peer, shown.token, shown.authorized, shown.passed) if shown.token else 0
         return Call(shown.authorized and not wait_s, peer, lambda: self._gone(context), wait_s)
 
     def _gone(self, context: Any) -> bool:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from coverslip.core.errors import BadUsage
 from coverslip.engine.state import state_folder
@@ -119,6 +121,38 @@ def test_what_would_be_unsafe_is_refused(
 def test_a_certificate_that_is_not_there(points: Path) -> None:
     done = run("serve", points, "--no-browser", "--tls-cert", "no.crt", "--tls-key", "no.key")
     assert (done.returncode, done.stderr) == (1, "Error: There is no certificate no.crt. Check the path.\n")
+
+
+def test_a_websocket_that_is_refused_is_one_line_and_no_error(points: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    server = Server(points, Settings(port=0, token=TOKEN, log_level="INFO"))
+    server.start_background()
+    shown = {"Authorization": f"Bearer {TOKEN}"}
+    place = server.url.replace("http:", "ws:")
+    try:
+        for path, headers, status in (
+            ("/ws/render", {"Origin": "https://evil.example"}, 403),
+            (f"/ws/nowhere?token={TOKEN}", {}, 404),
+            ("/ws/nowhere", shown, 404),
+        ):
+            with pytest.raises(InvalidStatus) as refused, connect(place + path, additional_headers=headers):
+                pass
+            assert refused.value.response.status_code == status
+            assert json.loads(refused.value.response.body)["error"]["code"]
+        with connect(f"{place}/ws/render?token=wrong-{TOKEN}") as socket, pytest.raises(ConnectionClosed) as closed:
+            socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4001
+        with connect(f"{place}/ws/render", additional_headers=shown) as socket:
+            socket.send("{}")
+            assert json.loads(socket.recv())["action"] == "error"
+    finally:
+        server.stop()
+    told = [(r.levelname, r.getMessage()) for r in caplog.records if r.name in ("coverslip.access", "uvicorn.error")]
+    assert told == [
+        ("INFO", f"a WebSocket of 127.0.0.1 to /ws/{name} was refused: {why}")
+        for name, why in (("render", 403), ("nowhere", 404), ("nowhere", 404), ("render", 401))
+    ]
 
 
 def test_no_log_line_holds_a_token() -> None:

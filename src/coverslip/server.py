@@ -340,7 +340,15 @@ def _socket_protocol(**about: Any) -> asyncio.Protocol:
     """What speaks on one WebSocket; imported for the first of them."""
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-    return WebSocketsSansIOProtocol(**about)
+    class Refusing(WebSocketsSansIOProtocol):
+        """Takes a handshake that was answered with a refusal for what it is: uvicorn logs it as an error of ours."""
+
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if self.initial_response is not None and self.close_sent:
+                self.handshake_complete = True
+
+    return Refusing(**about)
 
 
 def _announcing(config: uvicorn.Config, front: Any, on_ready: Callable[[], None]) -> uvicorn.Server:

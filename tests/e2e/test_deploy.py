@@ -26,9 +26,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import PATIENCE_S, ROOT, new_environment, run, wait_for
+from conftest import PATIENCE_S, ROOT, Install, run, wait_for
 from playwright.sync_api import Browser, expect
 from surroundings import environment, free_port
+from websockets.sync.client import connect
 
 DEPLOY = ROOT / "deploy"
 TOKEN = "a-token-of-these-tests_0123"
@@ -45,11 +46,9 @@ def tool(name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def coverslip(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def coverslip(install: Install) -> Path:
     """The installed command with Flight and TLS."""
-    python = new_environment(tmp_path_factory.mktemp("deployed") / "env")
-    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[flight,tls]")
-    return python.parent / "coverslip"
+    return install("flight,tls").parent / "coverslip"
 
 
 @pytest.fixture(scope="session")
@@ -313,6 +312,7 @@ class Proxied:
     context: ssl.SSLContext
     log: Path
     backend: int
+    server: Process
 
 
 def nginx_before(begin: Begin, folder: Path, http: int, flight: int) -> tuple[int, Path]:
@@ -363,8 +363,9 @@ def proxied(begin: Begin, coverslip: Path, data: Path, tmp_path_factory: pytest.
     wait_for(lambda: answers(f"https://localhost:{tls}", context), "the server behind nginx")
     wait_for(lambda: server.said("1 sources found"), "the data")
     return Proxied(
-        f"https://localhost:{tls}", f"grpc+tls://localhost:{tls}", cert, context, folder / "access.log", http
-    )
+        f"https://localhost:{tls}", f"grpc+tls://localhost:{tls}", cert, context, folder / "access.log", http,
+        server,
+    )  # fmt: skip
 
 
 class TestProxy:
@@ -407,6 +408,29 @@ class TestProxy:
         said = handshake(proxied, "/ws/render", Origin="https://evil.example")
         assert "403" in said.splitlines()[0]
         assert "wrong_origin" in said
+        for path, status in (("/ws/render", "101"), ("/ws/nowhere?token=" + TOKEN, "404")):
+            assert status in handshake(proxied, path).splitlines()[0]
+        wait_for(lambda: proxied.server.said("/ws/nowhere was refused: 404"), "the log")
+        told = [line for line in proxied.server.err if "WebSocket" in line]
+        assert [line.split(" ", 1)[1].rstrip() for line in told] == [
+            f"INFO coverslip.access a WebSocket of 127.0.0.1 to {path} was refused: {status}"
+            for path, status in (("/ws/render", 403), ("/ws/render", 401), ("/ws/nowhere", 404))
+        ]
+        assert not any(" ERROR " in line for line in proxied.server.err)
+
+    def test_pictures_over_a_websocket(self, proxied: Proxied, volume: np.ndarray) -> None:
+        [source] = json.loads(ask(f"{proxied.url}/api/sources", proxied.context, **BEARER)[1])
+        [tensor] = source["tensors"]
+        box = {"slice_start": [3, 0, 0], "slice_stop": [4, *LARGE[1:]]}
+        place = {"source_id": source["source_id"], "tensor_id": tensor["array_id"], **box}
+        url = f"{proxied.url.replace('https', 'wss')}/ws/render"
+        with connect(url, ssl=proxied.context, additional_headers=BEARER, origin=proxied.url, max_size=None) as socket:  # type: ignore[arg-type]
+            for _ in range(3):
+                socket.send(json.dumps({"action": "render", "params": {**place, "output_format": "raw"}}))
+                told = json.loads(socket.recv(PATIENCE_S))
+                assert (told["action"], told["dtype"]) == ("render_start", "uint16"), told
+                raw = np.frombuffer(socket.recv(PATIENCE_S), "<u2")
+                np.testing.assert_array_equal(raw.reshape(LARGE[1:]), volume[3])
 
     def test_flight_on_the_same_port(self, proxied: Proxied, coverslip: Path) -> None:
         said = flight_sources(coverslip, proxied.flight, TOKEN, proxied.ca)

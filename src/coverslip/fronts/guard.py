@@ -24,6 +24,7 @@ from coverslip.fronts.tokens import (
     token_of_query,
     token_posted,
     tokens_shown,
+    told_refused,
 )
 
 COOKIE = "coverslip_token"
@@ -127,6 +128,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         await receive()
+        told_refused(scope, refusal.status_code)
         if refusal.status_code == LOCKED_STATUS:
             # Accepted first: a browser tells its page no code of a handshake that failed.
             await send({"type": "websocket.accept"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope
 
 from coverslip.fronts.http import to_json
 
+LOG = logging.getLogger("coverslip.access")
 LOCKED = "Invalid or missing token"
 LOCKED_STATUS = 401
 SESSION_BYTES = 4096
@@ -75,6 +77,11 @@ def locked() -> Response:
     """The refusal of a request without the right token."""
     hint = "Open the whole URL that the server printed."
     return problem(LOCKED_STATUS, "token_needed", LOCKED, hint, {"WWW-Authenticate": "Bearer"})
+
+
+def told_refused(scope: Scope, why: int | str) -> None:
+    """Log, in one line, a WebSocket that was refused; its query may hold a token, so it is left out."""
+    LOG.info("a WebSocket of %s to %s was refused: %s", client_of(scope) or "nobody", scope["path"][:200], why)
 
 
 def problem(status: int, code: str, message: str, hint: str, headers: dict[str, str] | None = None) -> Response:

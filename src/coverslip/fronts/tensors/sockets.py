@@ -15,7 +15,7 @@ from coverslip.fronts.http import to_json
 from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.body import MOST_BYTES, object_in
 from coverslip.fronts.tensors.slices import REGION, Rendering
-from coverslip.fronts.tokens import problem
+from coverslip.fronts.tokens import problem, told_refused
 
 PATH = "ws/render"
 HELP = 'Send {"action": "render", "params": {…}}; docs/reference/http-images.md lists the parameters.'
@@ -101,6 +101,7 @@ async def sockets(path: str, scope: Scope, receive: Receive, send: Send, render:
         await RenderSocket(render)(scope, receive, send)
         return
     await receive()
+    told_refused(scope, 404)
     if "websocket.http.response" in scope.get("extensions", {}):
         await problem(404, "not_found", "There is no WebSocket here", f"There is /{PATH}.")(scope, receive, send)
     else:

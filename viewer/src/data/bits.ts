@@ -38,3 +38,32 @@ export function members(bits: Bits, most = Number.POSITIVE_INFINITY): number[] {
   }
   return found;
 }
+
+function joined(a: Bits, b: Bits, join: (a: number, b: number) => number): Bits {
+  const out = a.slice();
+  for (let word = 0; word < out.length; word += 1) out[word] = join(a[word] as number, b[word] ?? 0);
+  return out;
+}
+
+/** Cells of either set. */
+export function union(a: Bits, b: Bits): Bits {
+  return joined(a, b, (x, y) => x | y);
+}
+
+/** Cells of both sets. */
+export function intersection(a: Bits, b: Bits): Bits {
+  return joined(a, b, (x, y) => x & y);
+}
+
+/** Cells of the first set that are not in the second. */
+export function difference(a: Bits, b: Bits): Bits {
+  return joined(a, b, (x, y) => x & ~y);
+}
+
+/** All other cells of n. */
+export function complement(bits: Bits, n: number): Bits {
+  const out = bitsFor(n);
+  for (let word = 0; word < out.length; word += 1) out[word] = ~(bits[word] ?? 0);
+  if (n % 32 !== 0) out[out.length - 1] = (out[out.length - 1] as number) & ((1 << (n % 32)) - 1);
+  return out;
+}

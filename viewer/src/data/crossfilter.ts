@@ -5,9 +5,9 @@
  * drawing order, as the points are.
  */
 
-import { type Bits, bitsFor, has, put, size } from "./bits";
-import { placeOf } from "./order";
+import { type Bits, bitsFor, complement, intersection, size } from "./bits";
 import { BINS, MISSING } from "./points";
+import { toPlaces } from "./sets";
 
 /** What one filter lets through. */
 export type Rule =
@@ -125,20 +125,6 @@ function categoriesKept(bins: Bins, hidden: Uint8Array): Bits {
   return bits;
 }
 
-/** The same set of cells by the places where they are drawn. */
-export function toPlaces(cells: Bits, n: number): Bits {
-  const places = bitsFor(n);
-  for (let cell = 0; cell < n; cell += 1) if (has(cells, cell)) put(places, placeOf(cell, n));
-  return places;
-}
-
-function inverted(bits: Bits, n: number): Bits {
-  const out = bitsFor(n);
-  for (let word = 0; word < out.length; word += 1) out[word] = ~(bits[word] as number);
-  if (n % 32 !== 0) out[out.length - 1] = (out[out.length - 1] as number) & ((1 << (n % 32)) - 1);
-  return out;
-}
-
 export class Crossfilter {
   private readonly columns = new Map<string, Column>();
   private sieves = new Map<string, Held>();
@@ -146,6 +132,11 @@ export class Crossfilter {
   /** A column to filter and count by, in drawing order, as `layOutCodes` and `layOutValues` give it. */
   add(key: string, values: Float32Array, categories: number | null): void {
     this.columns.set(key, { values, categories, bins: null, entries: (categories ?? BINS) + 1 });
+  }
+
+  /** A column's values in drawing order; null when it is not held. */
+  column(key: string): { values: Float32Array; categories: number | null } | null {
+    return this.columns.get(key) ?? null;
   }
 
   drop(keys: string[]): void {
@@ -187,7 +178,7 @@ export class Crossfilter {
   private passOf(rule: Rule, n: number): Bits | null {
     if (rule.kind === "cells") {
       const places = toPlaces(rule.cells, n);
-      return rule.inside ? places : inverted(places, n);
+      return rule.inside ? places : complement(places, n);
     }
     const column = this.columns.get(rule.column);
     if (!column) throw new Error(`The values of ${rule.column} are not known`);
@@ -204,8 +195,7 @@ export class Crossfilter {
     let all: Bits | null = null;
     for (const { on, column, pass } of this.sieves.values()) {
       if (!on || pass === null || (without !== null && column === without)) continue;
-      if (all === null) all = pass.slice();
-      else for (let word = 0; word < all.length; word += 1) all[word] = (all[word] as number) & (pass[word] as number);
+      all = all === null ? pass.slice() : intersection(all, pass);
     }
     return all !== null && size(all) === n ? null : all;
   }

@@ -1,15 +1,19 @@
 /** The selection: one set of cells for every view of them, and what it is made of. Runs in the worker. */
 
-import { type Bits, bitsFor, drop, has, put, size } from "./bits";
+import { type Bits, bitsFor, drop, has, intersection, put, size } from "./bits";
 import { eachInside, type Outline } from "./inside";
-import { cellAt, placeOf } from "./order";
+import { placeOf } from "./order";
 import { MISSING } from "./points";
+import { toCells, toPlaces } from "./sets";
 
-export type Mode = "replace" | "add" | "remove" | "toggle";
+/** `meet` leaves what is in both. */
+export type Mode = "replace" | "add" | "remove" | "toggle" | "meet";
 
 export type By =
   | { kind: "outline"; outline: Outline }
   | { kind: "cells"; cells: number[] }
+  /** A set of cells, of those that are shown. */
+  | { kind: "set"; cells: Bits }
   /** Every cell that the legend shows. */
   | { kind: "shown" }
   | { kind: "others" };
@@ -35,6 +39,11 @@ export function selected(
   positions: Float32Array,
   visible: (place: number) => boolean,
 ): Bits | null {
+  if (mode === "meet") {
+    const other = selected(null, by, "replace", n, positions, visible);
+    const both = before !== null && other !== null ? intersection(before, other) : null;
+    return both !== null && size(both) > 0 ? both : null;
+  }
   const fresh = mode === "replace" || before === null;
   const places = fresh ? bitsFor(n) : before.slice();
   const act = (place: number) => {
@@ -43,6 +52,9 @@ export function selected(
   };
   if (by.kind === "cells") {
     for (const cell of by.cells) if (Number.isInteger(cell) && cell >= 0 && cell < n) act(placeOf(cell, n));
+  } else if (by.kind === "set") {
+    const set = toPlaces(by.cells, n);
+    for (let place = 0; place < n; place += 1) if (has(set, place) && (mode === "remove" || visible(place))) act(place);
   } else if (by.kind === "outline") {
     eachInside(positions, by.outline, (place) => {
       if (visible(place)) act(place);
@@ -58,14 +70,7 @@ export function selected(
 
 /** The same set by cells. */
 export function selectionOf(places: Bits, n: number): Selection {
-  const cells = bitsFor(n);
-  let count = 0;
-  for (let place = 0; place < n; place += 1) {
-    if (!has(places, place)) continue;
-    put(cells, cellAt(place, n));
-    count += 1;
-  }
-  return { cells, places, count };
+  return { cells: toCells(places, n), places, count: size(places) };
 }
 
 /** How many of a selection are in each category; the last number is that of missing ones. */

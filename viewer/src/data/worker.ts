@@ -6,6 +6,7 @@ import { nearest, type Pointer } from "./nearest";
 import { cellAt } from "./order";
 import { layOut, layOutCodes, layOutValues, type Matrix, onPicture, type Summary, summarise } from "./points";
 import { type By, countsIn, type Makeup, type Mode, meanOf, type Selection, selected, selectionOf } from "./selecting";
+import { marksOf } from "./sets";
 
 /** Where points lie: each view of the same cells has places of its own for them. */
 export type Ground = "embedding" | "tissue";
@@ -34,6 +35,8 @@ export type Task =
     }
   | { kind: "drop"; columns: string[] }
   | { kind: "sift"; sieves: Sieve[]; watched: string[]; n: number }
+  /** Sets of cells to draw in colours of their own. */
+  | { kind: "marks"; sets: Bits[]; n: number }
   /** Another data set. */
   | { kind: "forget" }
   | { kind: "nearest"; pointer: Pointer; ground: Ground }
@@ -51,6 +54,7 @@ export interface Answers {
   column: { summary: Summary | null };
   drop: null;
   sift: Sifted;
+  marks: Uint8Array<ArrayBuffer>;
   forget: null;
   nearest: { cell: number; position: [number, number, number] } | null;
   select: Selection | null;
@@ -120,6 +124,10 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       const sifted = filters.sift(task.sieves, task.watched, task.n);
       passing = sifted.passing?.slice() ?? null;
       return [sifted, sifted.passing ? [sifted.passing.buffer] : []];
+    }
+    case "marks": {
+      const codes = marksOf(task.sets, task.n);
+      return [codes, [codes.buffer]];
     }
     case "forget":
       filters.clear();

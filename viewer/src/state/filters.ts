@@ -56,8 +56,13 @@ export function newId(): string {
   return `${Date.now().toString(36)}-${next++}`;
 }
 
+let gesture: string | null = null;
+/** What is being dragged: all its changes are one step of the history. */
+export const gestureNow = () => gesture;
+
 /** Replaces the stack; what is drawn, counted and selectable follows. */
-export function setFilters(filters: Filter[]): Promise<void> {
+export function setFilters(filters: Filter[], during: string | null = null): Promise<void> {
+  gesture = during;
   set({ filters, hidden: hiddenOf(filters, get().painted), hover: null });
   return sift();
 }

@@ -32,8 +32,9 @@ describe("drawing an outline", () => {
     expect(extended({ tool: "rectangle", corners: [10, 20] }, 5, 40)).toEqual([10, 20, 5, 20, 5, 40, 10, 40]);
   });
 
-  it("adds with Shift and takes away with Alt", () => {
+  it("adds with Shift, takes away with Alt, and keeps what is in both with both", () => {
     const keys = (shiftKey: boolean, altKey: boolean) => modeOf({ shiftKey, altKey });
     expect([keys(false, false), keys(true, false), keys(false, true)]).toEqual(["replace", "add", "remove"]);
+    expect(keys(true, true)).toBe("meet");
   });
 });

@@ -5,10 +5,10 @@ import { categoryLut, mapLut, plainLut } from "../../gpu/lut";
 import { useModel } from "../../state/store";
 import type { PointsLayerProps } from "../scatter/layer";
 
-export type Look = Pick<PointsLayerProps, "values" | "lut" | "range" | "selected">;
+export type Look = Pick<PointsLayerProps, "values" | "lut" | "range" | "selected" | "passing" | "marks">;
 
 export function useLook(): Look {
-  const { geometry, painted, hidden, range, cmap, fileColors, selection } = useModel();
+  const { geometry, painted, hidden, range, cmap, fileColors, selection, passing, marks } = useModel();
   const n = geometry?.n ?? 0;
   const selected = selection?.places ?? null;
   const lut = useMemo(() => {
@@ -20,9 +20,9 @@ export function useLook(): Look {
   }, [painted, hidden, cmap, fileColors]);
   return useMemo(() => {
     const fits = painted.kind !== "none" && painted.values.length === n;
-    if (!fits) return { values: null, lut: plainLut(), range: null, selected };
+    if (!fits) return { values: null, lut: plainLut(), range: null, selected, passing, marks };
     const own: [number, number] | null =
       painted.kind === "continuous" ? (range ?? [painted.summary.min, painted.summary.max]) : null;
-    return { values: painted.values, lut, range: own, selected };
-  }, [painted, range, lut, n, selected]);
+    return { values: painted.values, lut, range: own, selected, passing, marks };
+  }, [painted, range, lut, n, selected, passing, marks]);
 }

@@ -32,7 +32,8 @@ interface Keys {
 }
 
 export function modeOf({ shiftKey, altKey }: Keys): Mode {
-  return altKey ? "remove" : shiftKey ? "add" : "replace";
+  if (altKey) return shiftKey ? "meet" : "remove";
+  return shiftKey ? "add" : "replace";
 }
 
 /** The outline after the pointer moved to a place. */

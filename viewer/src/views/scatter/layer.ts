@@ -2,8 +2,9 @@
  * Points drawn as the GPU's own points, coloured through a lookup table.
  *
  * Positions, values and the table are three separate uploads, so that a new colour moves no point and a new filter moves
- * nothing but a table of a few kB. A selection is one bit a cell: what is not in it is drawn first, and faint. Instanced
- * quads, which deck.gl's own layer uses, cost several times more.
+ * nothing but one bit a cell. A selection is one bit a cell, too: what is not in it is drawn first, and faint. Groups that a
+ * person has kept are one byte a cell, and their colours lie over the others. Instanced quads, which deck.gl's own layer uses,
+ * cost several times more.
  */
 
 import { Layer, type LayerProps, project32, type UpdateParameters } from "@deck.gl/core";
@@ -13,6 +14,8 @@ import type { ShaderModule } from "@luma.gl/shadertools";
 import type { Bits } from "../../data/bits";
 import { FAR, MISSING } from "../../data/points";
 import { LUT_WIDTH, type Lut } from "../../gpu/lut";
+import { fromHex } from "../../gpu/palette";
+import type { Marks } from "../../state/groups";
 
 export interface PointsLayerProps extends LayerProps {
   /** (n, 3) in drawing order. */
@@ -24,6 +27,10 @@ export interface PointsLayerProps extends LayerProps {
   range: readonly [number, number] | null;
   /** Places of the cells that are selected; null when none is, and all are drawn alike. */
   selected: Bits | null;
+  /** Places of the cells that are drawn at all; null for all of them. */
+  passing: Bits | null;
+  /** Groups whose colour goes over that of `values`. */
+  marks: Marks | null;
   /** How many points to draw, from the first. */
   count: number;
   /** Diameter in device pixels. */
@@ -40,8 +47,13 @@ type Uniforms = {
   entries: number;
   mode: number;
   part: number;
+  sifted: number;
+  marked: number;
   lut: Texture;
   chosen: Texture;
+  passing: Texture;
+  marks: Texture;
+  markColors: Texture;
 };
 
 /** Which points one drawing shows: all; those outside the selection; those inside. */
@@ -61,6 +73,8 @@ layout(std140) uniform pointsUniforms {
   float entries;
   float mode;
   float part;
+  float sifted;
+  float marked;
 } points;
 `;
 
@@ -68,7 +82,17 @@ const pointsModule = {
   name: "points",
   vs: block,
   fs: block,
-  uniformTypes: { size: "f32", alpha: "f32", low: "f32", high: "f32", entries: "f32", mode: "f32", part: "f32" },
+  uniformTypes: {
+    size: "f32",
+    alpha: "f32",
+    low: "f32",
+    high: "f32",
+    entries: "f32",
+    mode: "f32",
+    part: "f32",
+    sifted: "f32",
+    marked: "f32",
+  },
 } as const satisfies ShaderModule<Uniforms>;
 
 const vs = `#version 300 es
@@ -77,6 +101,9 @@ in vec3 positions;
 in float values;
 uniform highp sampler2D lut;
 uniform highp sampler2D chosen;
+uniform highp sampler2D passing;
+uniform highp sampler2D marks;
+uniform highp sampler2D markColors;
 out vec4 vColor;
 
 float entryOf(float value) {
@@ -88,18 +115,26 @@ float entryOf(float value) {
   return floor(t * (points.entries - 1.0) + 0.5);
 }
 
-bool isChosen(int place) {
-  int word = place >> 5;
-  vec4 bytes = texelFetch(chosen, ivec2(word % ${LUT_WIDTH}, word / ${LUT_WIDTH}), 0);
-  uint bits = uint(bytes[(place >> 3) & 3] * 255.0 + 0.5);
-  return ((bits >> uint(place & 7)) & 1u) == 1u;
+uint byteOf(highp sampler2D bytes, int at) {
+  int texel = at >> 2;
+  vec4 four = texelFetch(bytes, ivec2(texel % ${LUT_WIDTH}, texel / ${LUT_WIDTH}), 0);
+  return uint(four[at & 3] * 255.0 + 0.5);
+}
+
+bool isIn(highp sampler2D bits, int place) {
+  return ((byteOf(bits, place >> 3) >> uint(place & 7)) & 1u) == 1u;
 }
 
 void main(void) {
   int entry = int(entryOf(values) + 0.5);
   vColor = texelFetch(lut, ivec2(entry % ${LUT_WIDTH}, entry / ${LUT_WIDTH}), 0);
   gl_PointSize = points.size;
-  bool elsewhere = points.part > 0.5 && isChosen(gl_VertexID) != (points.part > 1.5);
+  bool elsewhere = points.part > 0.5 && isIn(chosen, gl_VertexID) != (points.part > 1.5);
+  if (points.sifted > 0.5 && !isIn(passing, gl_VertexID)) elsewhere = true;
+  if (points.marked > 0.5) {
+    uint mark = byteOf(marks, gl_VertexID);
+    if (mark > 0u) vColor = texelFetch(markColors, ivec2(int(mark), 0), 0);
+  }
   if (positions.x > ${FAR.toExponential(1)} || vColor.a == 0.0 || elsewhere) {
     gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
     return;
@@ -136,9 +171,15 @@ interface State {
   values: Buffer | null;
   texture: Texture | null;
   chosen: Texture;
+  passing: Texture;
+  marks: Texture;
+  markColors: Texture;
 }
 
-const DEFAULTS = { selected: null, count: 0, size: 2, alpha: 1, depth: false };
+/** Textures that are bytes of a set, or of marks, as they are. */
+const BYTES = ["chosen", "passing", "marks"] as const;
+
+const DEFAULTS = { selected: null, passing: null, marks: null, count: 0, size: 2, alpha: 1, depth: false };
 
 export class PointsLayer extends Layer<PointsLayerProps> {
   static override layerName = "PointsLayer";
@@ -159,8 +200,10 @@ export class PointsLayer extends Layer<PointsLayerProps> {
       ],
       vertexCount: 0,
     });
-    const chosen = this.chosenTexture(null);
-    this.setState({ model, positions: null, values: null, texture: null, chosen } satisfies State);
+    const [chosen, passing, marks] = BYTES.map(() => this.byteTexture(null)) as [Texture, Texture, Texture];
+    const markColors = this.colorTexture([]);
+    const textures = { texture: null, chosen, passing, marks, markColors };
+    this.setState({ model, positions: null, values: null, ...textures } satisfies State);
   }
 
   override updateState({ props, oldProps }: UpdateParameters<this>): void {
@@ -168,37 +211,46 @@ export class PointsLayer extends Layer<PointsLayerProps> {
     if (props.positions !== oldProps.positions) this.upload("positions", props.positions);
     const sameValues = props.values === oldProps.values && props.positions.length === oldProps.positions?.length;
     if (!sameValues) this.upload("values", props.values ?? new Float32Array(props.positions.length / 3));
-    if (props.selected !== oldProps.selected) {
-      state.chosen.destroy();
-      state.chosen = this.chosenTexture(props.selected);
+    if (props.selected !== oldProps.selected) this.replace("chosen", props.selected);
+    if (props.passing !== oldProps.passing) this.replace("passing", props.passing);
+    if (props.marks !== oldProps.marks) {
+      this.replace("marks", props.marks?.codes ?? null);
+      state.markColors.destroy();
+      state.markColors = this.colorTexture(props.marks?.colors ?? []);
     }
     if (props.lut !== oldProps.lut) {
       state.texture?.destroy();
-      state.texture = this.context.device.createTexture({
-        format: "rgba8unorm",
-        width: LUT_WIDTH,
-        height: props.lut.rows,
-        data: props.lut.pixels,
-        mipLevels: 1,
-        sampler: { minFilter: "nearest", magFilter: "nearest" },
-      });
+      state.texture = this.pixelTexture(props.lut.pixels, props.lut.rows);
     }
   }
 
-  private chosenTexture(bits: Bits | null): Texture {
-    const height = Math.max(1, Math.ceil((bits?.length ?? 0) / LUT_WIDTH));
+  private replace(name: (typeof BYTES)[number], bytes: Uint8Array | Bits | null): void {
+    const state = this.state as unknown as State;
+    state[name].destroy();
+    state[name] = this.byteTexture(bytes);
+  }
+
+  private byteTexture(bytes: Uint8Array | Bits | null): Texture {
+    const height = Math.max(1, Math.ceil((bytes?.byteLength ?? 0) / (4 * LUT_WIDTH)));
     const data = new Uint8Array(LUT_WIDTH * height * 4);
     // Every machine that runs a browser has the lowest byte first. Whole numbers would need a sampler of another type.
-    if (bits) data.set(new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength));
-    const sampler = { minFilter: "nearest", magFilter: "nearest" } as const;
-    return this.context.device.createTexture({
-      format: "rgba8unorm",
-      width: LUT_WIDTH,
-      height,
-      data,
-      mipLevels: 1,
-      sampler,
+    if (bytes) data.set(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    return this.pixelTexture(data, height);
+  }
+
+  /** The colour of mark 1 stands at 1. */
+  private colorTexture(colors: string[]): Texture {
+    const data = new Uint8Array(LUT_WIDTH * 4);
+    colors.forEach((color, i) => {
+      data.set([...fromHex(color), 255], (i + 1) * 4);
     });
+    return this.pixelTexture(data, 1);
+  }
+
+  private pixelTexture(data: Uint8Array, height: number): Texture {
+    const sampler = { minFilter: "nearest", magFilter: "nearest" } as const;
+    const size = { width: LUT_WIDTH, height };
+    return this.context.device.createTexture({ format: "rgba8unorm", ...size, data, mipLevels: 1, sampler });
   }
 
   private upload(name: "positions" | "values", data: Float32Array): void {
@@ -222,11 +274,19 @@ export class PointsLayer extends Layer<PointsLayerProps> {
   }
 
   private drawPart(part: number, lutTexture: Texture, depth: boolean): void {
-    const { model, chosen } = this.state as unknown as State;
+    const { model, chosen, passing, marks, markColors } = this.state as unknown as State;
     const { size, alpha, lut, range, values } = this.props;
+    const sets = {
+      sifted: this.props.passing ? 1 : 0,
+      marked: this.props.marks ? 1 : 0,
+      chosen,
+      passing,
+      marks,
+      markColors,
+    };
     const mode = values === null ? 0 : range === null ? 1 : 2;
     const [low, high] = range ?? [0, 1];
-    const points = { size, alpha, low, high, entries: lut.entries, mode, part, lut: lutTexture, chosen };
+    const points = { size, alpha, low, high, entries: lut.entries, mode, part, lut: lutTexture, ...sets };
     model.shaderInputs.setProps({ points });
     model.setParameters({
       depthWriteEnabled: depth,
@@ -245,7 +305,8 @@ export class PointsLayer extends Layer<PointsLayerProps> {
     state.positions?.destroy();
     state.values?.destroy();
     state.texture?.destroy();
-    state.chosen.destroy();
+    for (const name of BYTES) state[name].destroy();
+    state.markColors.destroy();
     super.finalizeState(context);
   }
 }

@@ -4,7 +4,9 @@ import { Deck, type Layer, OrbitView, OrthographicView } from "@deck.gl/core";
 import { PointsLayer, type PointsLayerProps } from "./layer";
 import { type Camera, MAX_ZOOM, MIN_ZOOM, MOVING_POINTS, moveByKey } from "./model";
 
-export interface Scene extends Pick<PointsLayerProps, "positions" | "values" | "lut" | "range" | "alpha" | "selected"> {
+export interface Scene
+  extends Pick<PointsLayerProps, "positions" | "values" | "lut" | "range" | "alpha" | "selected">,
+    Partial<Pick<PointsLayerProps, "passing" | "marks">> {
   dim: number;
   /** Diameter in CSS pixels. */
   pointSize: number;

@@ -16,15 +16,26 @@ if TYPE_CHECKING:
     from coverslip.cell_servers import serve_anndata as serve_anndata
     from coverslip.client import connect as connect
     from coverslip.core.errors import CoverslipError as CoverslipError
+    from coverslip.preparing import prepare as prepare
 
 __version__ = version("coverslip")
-__all__ = ["AnnDataServer", "CellucidServer", "CoverslipError", "__version__", "connect", "serve", "serve_anndata"]
+__all__ = [
+    "AnnDataServer",
+    "CellucidServer",
+    "CoverslipError",
+    "__version__",
+    "connect",
+    "prepare",
+    "serve",
+    "serve_anndata",
+]
 
 _HOMES = {
     "AnnDataServer": "coverslip.cell_servers",
     "CellucidServer": "coverslip.cell_servers",
     "CoverslipError": "coverslip.core.errors",
     "connect": "coverslip.client",
+    "prepare": "coverslip.preparing",
     "serve": "coverslip.cell_servers",
     "serve_anndata": "coverslip.cell_servers",
 }

@@ -16,6 +16,7 @@ from coverslip.core.errors import CoverslipError
 INTERRUPTED = 130
 COMMANDS = {
     "cache": "Show or remove what was computed once and kept.",
+    "prepare": "Write cells as a folder of small files.",
     "serve": "Serve data to a browser tab.",
     "server": "Run a server in the background.",
     "tensor": "List, inspect and download what a server has.",

@@ -56,7 +56,13 @@ class Sorted:
 
 
 def write_index(
-    matrix: Matrix, path: Path, key: bytes, told: Told, workers: int = 2, memory_bytes: int = MEMORY_BYTES
+    matrix: Matrix,
+    path: Path,
+    key: bytes,
+    told: Told,
+    workers: int = 2,
+    memory_bytes: int = MEMORY_BYTES,
+    durable: bool = True,
 ) -> None:
     """Write the index of a matrix to ``path``, whole or not at all.
 
@@ -68,6 +74,8 @@ def write_index(
         What it is made of; 16 bytes of it are kept.
     told
         Called with items done and items in all, from any thread; what it raises ends the work.
+    durable
+        Whether it is waited for until it is on the disk; not needed by who makes one for himself.
 
     Raises
     ------
@@ -80,12 +88,12 @@ def write_index(
     most = min(max(memory // ITEM_BYTES, 1 << 16), MOST_ITEMS)
     work = _Csr(matrix, most) if isinstance(matrix, Csr) else _Dense(matrix, most)
     with path.open("wb", buffering=0) as file:
-        _Writer(file, matrix.shape, key).write(work, told, workers)
+        _Writer(file, matrix.shape, key, durable).write(work, told, workers)
 
 
 class _Writer:
-    def __init__(self, file: Any, shape: tuple[int, int], key: bytes) -> None:
-        self._file, self._shape, self._key = file, shape, key
+    def __init__(self, file: Any, shape: tuple[int, int], key: bytes, durable: bool) -> None:
+        self._file, self._shape, self._key, self._durable = file, shape, key, durable
         self._lock = threading.Lock()
         self._end = HEADER_BYTES
 
@@ -145,11 +153,15 @@ class _Writer:
             part = np.ascontiguousarray(pieces[:, first : first + 1024].T)
             records = [record + struct.pack("<I", checksum(record)) for record in map(bytes, map(_octets, part))]
             self._put(b"".join(records), self._end)
-        os.fsync(self._file.fileno())
+        self._sync()
         head = HEADER.pack(MAGIC, *self._shape, n_runs, 0, records_at, self._key[:16])
         crc = struct.pack("<II", zlib.crc32(runs.tobytes(), zlib.crc32(head)), 0)
         self._put(head + crc, 0)
-        os.fsync(self._file.fileno())
+        self._sync()
+
+    def _sync(self) -> None:
+        if self._durable:
+            os.fsync(self._file.fileno())
 
 
 class _Csr:

@@ -30,8 +30,8 @@ class AnnDataSource(Source):
         self.modified_s = time.time()
         self._backing = _backing(adata)
         nodes: dict[str, Any] = {
-            "obs": partial(_frame, adata.obs),
-            "var": partial(_frame, adata.var),
+            "obs": partial(frame_of, adata.obs),
+            "var": partial(frame_of, adata.var),
             **{
                 # anndata 0.13 lists X among the layers, under the name None.
                 part: MemoryGroup({k: partial(self._element, part, k, v) for k, v in getattr(adata, part).items() if k})
@@ -47,9 +47,9 @@ class AnnDataSource(Source):
         else:
             raw = adata.raw
             if adata.X is not None:
-                nodes["X"] = partial(_values, adata.X)
+                nodes["X"] = partial(values_of, adata.X)
             if raw is not None:
-                nodes["raw"] = MemoryGroup({"X": partial(_values, raw.X), "var": partial(_frame, raw.var)})
+                nodes["raw"] = MemoryGroup({"X": partial(values_of, raw.X), "var": partial(frame_of, raw.var)})
         self.root: Group = MemoryGroup(nodes, {"encoding-type": "anndata"})
 
     def _element(self, part: str, name: str, value: Any) -> Node:
@@ -58,7 +58,7 @@ class AnnDataSource(Source):
             stored = self._backing.root.group(part)
             if stored is not None and name in stored:
                 return stored[name]
-        return _values(value)
+        return values_of(value)
 
     def fresh(self) -> bool:
         """Always: memory belongs to whoever gave it."""
@@ -78,7 +78,7 @@ def _backing(adata: Any) -> Source | None:
     return open_hdf5(Path(adata.filename))
 
 
-def _values(value: Any) -> Node:
+def values_of(value: Any) -> Node:
     """A matrix (dense, scipy sparse, DataFrame) as a node."""
     kind = getattr(value, "format", None)
     if kind is not None and kind not in ("csr", "csc"):
@@ -89,7 +89,8 @@ def _values(value: Any) -> Node:
     return MemoryGroup(parts, {"encoding-type": f"{kind}_matrix", "shape": list(value.shape)})
 
 
-def _frame(frame: Any) -> Group:
+def frame_of(frame: Any) -> Group:
+    """A pandas data frame in AnnData's encoding."""
     names = _distinct([str(name) for name in frame.columns])
     nodes: dict[str, Any] = {name: partial(_column, frame.iloc[:, i]) for i, name in enumerate(names)}
     index = "_index"

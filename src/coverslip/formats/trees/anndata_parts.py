@@ -33,9 +33,10 @@ def numbered(count: int, start: str) -> Array:
     return MadeArray((count,), np.dtype(object), make)
 
 
-def categorical(codes: Array, categories: Sequence[str]) -> Group:
+def categorical(codes: Array, categories: Sequence[str], ordered: bool = False) -> Group:
     """A column of categories."""
-    return MemoryGroup({"codes": codes, "categories": MemoryArray(list(categories))}, {"encoding-type": "categorical"})
+    attrs = {"encoding-type": "categorical", "ordered": ordered}
+    return MemoryGroup({"codes": codes, "categories": MemoryArray(list(categories))}, attrs)
 
 
 def csr(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> Group:

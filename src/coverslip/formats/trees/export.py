@@ -1,7 +1,8 @@
 """An exported folder of cellucid as AnnData's tree.
 
 What an export holds beside AnnData's parts is written where cellucid's third generation has it in AnnData
-(``uns['cellucid']``): which embedding is shown in which dimension, and outlier quantiles.
+(``uns['cellucid']``): which embedding is shown in which dimension, and outlier quantiles. What coverslip's own exports
+hold beyond that (real names, colours, names of cells) is under ``coverslip`` in each of the documents.
 
 Source: ``dataset_identity.json`` versions 2 and 3, manifests ``compact_v1`` and ``compact_v2`` (cellucid 0.0.9, 0.9.4).
 """
@@ -20,7 +21,7 @@ from coverslip.core.errors import Damaged
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.tree import MemoryArray, MemoryGroup
 from coverslip.formats.trees.anndata_parts import anndata_tree, categorical, csr, frame, numbered
-from coverslip.formats.trees.export_files import AGAIN, INCOMPLETE, GeneFiles, Stored, array, find, read
+from coverslip.formats.trees.export_files import AGAIN, INCOMPLETE, GeneFiles, Stored, array, find, read, texts
 from coverslip.formats.trees.zarr_store import FolderStore
 
 IDENTITY, OBS, VAR, GRAPH = (
@@ -52,6 +53,7 @@ class Export:
     def __init__(self, store: FolderStore, name: str) -> None:
         self._store, self._name = store, name
         self._missing: list[str] = []
+        self._shown: dict[str, str] = {}
         self._identity = self._document(IDENTITY) or {}
         obs = self._document(OBS)
         if obs is None:
@@ -76,15 +78,15 @@ class Export:
             "latentKey": MemoryArray(np.array(str(self._obs.get("latent_key") or ""))),
         }
         own["outlierQuantiles"] = MemoryGroup(held)
-        names, x = self._genes()
+        names, symbols, x = self._genes()
         graph = self._graph()
         tree = anndata_tree(
-            frame(numbered(self._n, ""), columns),
-            frame(MemoryArray(names) if names else MemoryArray(np.empty(0, object)), {}),
+            frame(self._cell_names(), columns),
+            frame(MemoryArray(names) if names else MemoryArray(np.empty(0, object)), symbols),
             x,
             obsm={**points, **self._vectors(points)},
             obsp={"connectivities": graph} if graph is not None else None,
-            uns={"cellucid": MemoryGroup(own)},
+            uns={"cellucid": MemoryGroup(own), **self._colors()},
         )
         missing = sorted(set(self._missing))
         told = {"raw": self._identity, "missing": missing[:MOST_MISSING]}
@@ -112,16 +114,35 @@ class Export:
             self._missing.append(stored.key)
         return found
 
+    def _cell_names(self) -> Array:
+        """Names of the cells; their numbers in exports of cellucid, which keeps none."""
+        key = _own(self._identity).get("cell_names")
+        if not isinstance(key, str) or find(self._store, key) is None:
+            return numbered(self._n, "")
+        return texts(self._store, key, self._n)
+
     # -- obs -----------------------------------------------------------------------------------------------------------
+
+    def _colors(self) -> dict[str, Node]:
+        """Colours of categories, as scanpy keeps them."""
+        own = _own(self._obs)
+        held = _mapping(own.get("colors", {}), OBS)
+        return {f"{self._name_of(k)}_colors": MemoryArray([str(c) for c in _list(v, OBS)]) for k, v in held.items()}
+
+    def _name_of(self, label: str) -> str:
+        """A column's own name, where the manifest calls it otherwise to tell its file apart."""
+        return str(_mapping(_own(self._obs).get("names", {}), OBS).get(label, label))
 
     def _columns(self) -> tuple[dict[str, Node], dict[str, Node]]:
         """Columns in the order of the identity, and outlier quantiles of the categories."""
         schemas = _mapping(self._obs.get("_obsSchemas", {}), OBS)
         found: dict[str, Node] = {}
         outliers: dict[str, Node] = {}
+        ordered = _list(_own(self._obs).get("ordered", []), OBS)
         for entry in _list(self._obs.get("_continuousFields", []), OBS):
             index, key, rest = self._entry(entry)
-            found[key] = self._numbers(_mapping(schemas.get("continuous"), OBS), index, key, rest)
+            name = self._name_of(key)
+            found[name] = self._numbers(_mapping(schemas.get("continuous"), OBS), index, key, rest)
         for entry in _list(self._obs.get("_categoricalFields", []), OBS):
             index, key, rest = self._entry(entry)
             schema = _mapping(schemas.get("categorical"), OBS)
@@ -130,11 +151,12 @@ class Export:
             ext = {"uint8": "u8", "uint16": "u16", "uint32": "u32"}.get(str(rest[1]), "u16")
             codes = Stored(_path(schema, "codesPathPattern", index, key, ext), (self._n,), np.dtype(DTYPES[ext]))
             self._there(codes)
-            found[key] = categorical(array(self._store, codes), [str(c) for c in rest[0]])
+            name = self._name_of(key)
+            found[name] = categorical(array(self._store, codes), [str(c) for c in rest[0]], key in ordered)
             quantiles = self._outliers(schema, index, key, rest[4:])
             if quantiles is not None:
-                outliers[key] = quantiles
-        order = [f.get("key") for f in self._identity.get("obs_fields", []) if isinstance(f, dict)]
+                outliers[name] = quantiles
+        order = [self._name_of(str(f.get("key"))) for f in self._identity.get("obs_fields", []) if isinstance(f, dict)]
         return {
             k: found[k] for k in [*(k for k in order if k in found), *(k for k in found if k not in order)]
         }, outliers
@@ -180,6 +202,14 @@ class Export:
             shown = _mapping(said.get("defaults", {}), IDENTITY)
             return found, {f"embedding{d}": str(key) for d, key in shown.items() if key in found}
         files = _mapping(said.get("files", {}), IDENTITY)
+        own = _own(said)
+        if "items" in own:
+            for key, item in _mapping(own.get("items"), IDENTITY).items():
+                width = _count(_mapping(item, IDENTITY).get("dimension"), "dimension")
+                self._add(found, str(key), Stored(str(item.get("file")), (self._n, width), np.dtype("<f4")))
+            shown = _mapping(own.get("defaults", {}), IDENTITY)
+            self._shown = {str(d): str(key) for d, key in shown.items() if key in found}
+            return found, {f"embedding{d}": key for d, key in self._shown.items()}
         for d in (1, 2, 3):
             key = str(files.get(f"{d}d", f"points_{d}d.bin"))
             if f"{d}d" in files or find(self._store, key) is not None:
@@ -196,7 +226,7 @@ class Export:
         found: dict[str, Node] = {}
         for id, item in _mapping(said.get("fields", {}), IDENTITY).items():
             for at, file in _mapping(item.get("files", {}), IDENTITY).items():
-                base = str(at) if self._second else f"X_umap_{at}"
+                base = str(at) if self._second else self._shown.get(str(at), f"X_umap_{at}")
                 if base in points:
                     name = f"{id}_{base.removeprefix('X_')}" if self._second else f"{id}_{at}"
                     node = points[base]
@@ -209,13 +239,15 @@ class Export:
 
     # -- genes and graph -----------------------------------------------------------------------------------------------
 
-    def _genes(self) -> tuple[list[str], Node | None]:
+    def _genes(self) -> tuple[list[str], dict[str, Node], Node | None]:
+        """Names, symbols where there are some, and the matrix."""
         manifest = self._document(VAR)
         if manifest is None:
             if _mapping(self._identity.get("stats", {}), IDENTITY).get("n_genes"):
                 self._missing.append(VAR)
-            return [], None
+            return [], {}, None
         schema = _mapping(manifest.get("_varSchema", {}), VAR)
+        own = _own(manifest)
         entries = [self._entry(entry) for entry in _list(manifest.get("fields", []), VAR)]
         names = [key for _, key, _ in entries]
         genes: list[Stored | None] = []
@@ -232,7 +264,13 @@ class Export:
                 genes[number] = None
             elif stored.key not in there:
                 self._there(stored)
-        return names, GeneFiles(self._store, self._n, genes, names)
+        real = _mapping(own.get("names", {}), VAR)
+        names = [str(real.get(name, name)) for name in names]
+        symbols = own.get("symbols")
+        column: dict[str, Node] = {}
+        if isinstance(symbols, list) and len(symbols) == len(names):
+            column = {str(own.get("symbol_column") or "gene_symbols"): MemoryArray([str(s) for s in symbols])}
+        return names, column, GeneFiles(self._store, self._n, genes, names)
 
     def _graph(self) -> Node | None:
         said = self._document(GRAPH)
@@ -275,6 +313,12 @@ def _path(schema: Mapping[str, Any], pattern: str, index: int, key: str, ext: st
     if not isinstance(path, str):
         raise Damaged(f"The manifest has no {pattern}", AGAIN)
     return path.replace("{ext}", ext).replace("{index}", str(index)).replace("{key}", safe_name(key))
+
+
+def _own(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What coverslip wrote into a document beyond cellucid's words."""
+    found = document.get("coverslip", {})
+    return found if isinstance(found, dict) else {}
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ Source: the files that cellucid 0.0.9 and 0.9.4 write.
 
 from __future__ import annotations
 
+import json
 import math
 import zlib
 from collections.abc import Sequence
@@ -108,6 +109,25 @@ def array(store: Store, stored: Stored, attrs: dict[str, Any] | None = None, pla
     quantised = stored.low is not None and stored.dtype.kind == "u" and not plain
     dtype = np.dtype(np.float32) if quantised else stored.dtype.newbyteorder("=")
     return MadeArray(stored.shape, dtype, partial(read, store, stored), attrs)
+
+
+def texts(store: Store, key: str, count: int) -> Array:
+    """As many texts as are said, in a file that holds a JSON list."""
+
+    def make() -> npt.NDArray[Any]:
+        there = find(store, key)
+        raw = store.read(there) if there is not None else None
+        if there is None or raw is None:
+            raise Damaged(f"{key} is missing", AGAIN, INCOMPLETE)
+        try:
+            found = json.loads(zlib.decompress(raw, GZIP) if there.endswith(".gz") else raw)
+        except (ValueError, RecursionError, zlib.error) as error:
+            raise Damaged(f"{there} is no JSON list: {error}", AGAIN) from error
+        if not isinstance(found, list) or len(found) != count:
+            raise Damaged(f"{there} does not hold {count:,} texts", AGAIN)
+        return np.array([*map(str, found), None], object)[:-1]
+
+    return MadeArray((count,), np.dtype(object), make)
 
 
 class GeneFiles(Array):

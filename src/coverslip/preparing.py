@@ -1,0 +1,448 @@
+"""``coverslip prepare`` and `coverslip.prepare`: a data set as a folder of files. Part of the composition root."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coverslip import __version__
+from coverslip.core.errors import BadUsage, CoverslipError, DiskFull, NotFound, Unreadable
+from coverslip.core.node import Array, Group, Node, Source
+from coverslip.core.tree import MemoryArray, MemoryGroup
+from coverslip.domains.cells import Cells, Options
+from coverslip.domains.export.folder import Export, Plan, Told
+from coverslip.domains.export.options import BadArgument, ExportOptions
+from coverslip.domains.modalities import data_sets
+from coverslip.domains.vectors import FIELD
+from coverslip.engine.staging import publish, staged
+
+SPARE_BYTES = 16 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+WRITTEN = re.compile(
+    r"(dataset_identity|datasets|state-snapshots|\w*manifest)\.json|points_[1-4]d\.bin(\.gz)?|obs_names\.json(\.gz)?"
+    r"|.*\.cellucid-session|obs|var|connectivity|vectors|embeddings|index\.html|assets|static|_cellucid|\.DS_Store"
+)
+"""What the folder of an export holds; anything else in it was put there by somebody."""
+LATENT = "latent_space"
+SIZED = re.compile(r"(.+)_([123])d")
+SAFE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An export that was written.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    n_cells, n_genes
+        What is in it.
+    n_bytes
+        Its size.
+    notes
+        What a person should know of it, a line each.
+    """
+
+    path: Path
+    n_cells: int
+    n_genes: int
+    n_bytes: int
+    notes: tuple[str, ...]
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    return None
+
+
+def prepare_file(
+    path: Path,
+    out: Path,
+    options: ExportOptions,
+    cells: Options | None = None,
+    *,
+    part: str = "",
+    force: bool = False,
+    strict_genes: bool = False,
+    told: Told = _silent,
+    workers: int | None = None,
+) -> Prepared:
+    """Write a file's data set as a folder; only as much of it is read at a time as fits into little memory.
+
+    Parameters
+    ----------
+    path
+        Anything that ``coverslip serve`` shows as cells.
+    out
+        The folder; it appears when it is whole.
+    part
+        Which data set of several in a file: ``mod/rna``.
+    force
+        Whether an export that is there may be replaced.
+    strict_genes
+        Whether genes that are not there are an error rather than a note.
+
+    Raises
+    ------
+    CoverslipError
+        With one line that says what is wrong; then nothing was written.
+    """
+    from coverslip.formats import open_source  # every format is imported
+
+    _outside(path, out)
+    source = open_source(path)
+    try:
+        found = data_sets(source.root)
+        if part not in found:
+            raise NotFound(f"There is no {part!r} in {path.name}", f"There is {', '.join(filter(None, found))}.")
+        view = Cells(found[part](), cells, source.etag)
+        name = options.dataset_name or _stem(path)
+        plan = Plan(view, options, name if not part else f"{name}, {part.partition('/')[2]}", _one_case(out))
+        if strict_genes and plan.unknown_genes:
+            raise BadUsage(plan.notes[-1].rstrip("."), "Check their names.")
+        return _written(plan, out, force, told, workers, source)
+    finally:
+        source.close()
+
+
+def prepare_object(
+    root: Group, out: Path, options: ExportOptions, cells: Options, *, force: bool, told: Told = _silent
+) -> Prepared:
+    """The same of a tree in memory."""
+    plan = Plan(Cells(root, cells), options, options.dataset_name or out.resolve().name, _one_case(out))
+    return _written(plan, out, force, told, None, None)
+
+
+def _written(plan: Plan, out: Path, force: bool, told: Told, workers: int | None, source: Source | None) -> Prepared:
+    _check_place(out, force, plan.bytes_needed)
+    out = out.resolve()
+    with _disk(out), staged(out) as place:
+        Export(plan, place, __version__, told, workers).write()
+        if source is not None and not source.fresh():
+            raise Unreadable("The data changed while it was read", "Nothing was written; run it again.")
+        size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+        told("putting it in place", 0, 1)
+        publish(place, out, force)
+        told("putting it in place", 1, 1)
+    return Prepared(out, plan.cells.n_cells, len(plan.genes), size, tuple(plan.notes))
+
+
+@contextmanager
+def _disk(out: Path) -> Iterator[None]:
+    """What the system says of writing, in words."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise BadUsage(f"{out} is there already", "--force (force=True) replaces it.") from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(
+                f"The disk of {out} is full; nothing was written", "Make room, or write elsewhere."
+            ) from error
+        raise Unreadable(
+            f"{out} cannot be written: {error.strerror or error}", "Check who may write there: ls -ld."
+        ) from error
+
+
+def _check_place(out: Path, force: bool, needed: int) -> None:
+    """What can be known before the first byte: may it be written there, and is there room."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise BadUsage(f"{out} is no folder", "Name a folder that is not there yet.")
+    held = sorted(entry.name for entry in out.iterdir()) if out.is_dir() else []
+    foreign = next((name for name in held if not WRITTEN.fullmatch(name)), None)
+    if foreign is not None:
+        raise BadUsage(f"{out} holds {foreign}, which no export wrote", "Name a folder that is not there yet.")
+    if held and not force:
+        raise BadUsage(f"{out} is there already", "--force (force=True) replaces it.")
+    above = next(p for p in out.resolve().parents if p.is_dir())
+    free = shutil.disk_usage(above).free
+    if needed + SPARE_BYTES > free:
+        raise DiskFull(
+            f"The export may take {needed / 1e9:.1f} GB while it is written, and {free / 1e9:.1f} GB are free",
+            "Make room, write elsewhere, or write fewer genes.",
+        )
+
+
+def _outside(path: Path, out: Path) -> None:
+    """The data must not be in the folder that is replaced, nor the folder in the data."""
+    data, target = path.resolve(), out.resolve()
+    if data != target and (data.is_relative_to(target) or (target.is_relative_to(data) and data.is_dir())):
+        raise BadUsage(f"{out} and {path} lie in each other", "Name a folder somewhere else.")
+
+
+def _one_case(out: Path) -> bool:
+    """Whether capital and small letters are one in names on the disk of ``out``."""
+    above = next((p for p in out.resolve().parents if p.is_dir() and p.name.swapcase() != p.name), None)
+    if above is None:
+        return False
+    try:
+        return above.samefile(above.with_name(above.name.swapcase()))
+    except OSError:
+        return False
+
+
+def _stem(path: Path) -> str:
+    name = path.resolve().name
+    for ending in (".zip", ".h5ad", ".zarr", ".h5mu", ".loom", ".h5"):
+        name = name.removesuffix(ending)
+    return name or "data"
+
+
+# -- arguments as cellucid 0.0.9 takes them ----------------------------------------------------------------------------
+
+
+def prepare(
+    latent_space: Any = None,
+    obs: Any = None,
+    var: Any = None,
+    gene_expression: Any = None,
+    var_gene_id_column: str = "index",
+    gene_identifiers: Sequence[str] | None = None,
+    connectivities: Any = None,
+    out_dir: Path | str = "exports",
+    obs_keys: Sequence[str] | None = None,
+    centroid_outlier_quantile: float = 0.95,
+    centroid_min_points: int = 10,
+    obs_manifest_filename: str = "obs_manifest.json",
+    obs_binary_dirname: str = "obs",
+    var_manifest_filename: str = "var_manifest.json",
+    var_binary_dirname: str = "var",
+    connectivity_manifest_filename: str = "connectivity_manifest.json",
+    connectivity_binary_dirname: str = "connectivity",
+    force: bool = False,
+    var_quantization: int | None = None,
+    obs_continuous_quantization: int | None = None,
+    obs_categorical_dtype: str = "auto",
+    compression: int | None = None,
+    dataset_name: str | None = None,
+    dataset_description: str | None = None,
+    dataset_id: str | None = None,
+    source_name: str | None = None,
+    source_url: str | None = None,
+    source_citation: str | None = None,
+    X_umap_1d: Any = None,  # noqa: N803  (cellucid's names)
+    X_umap_2d: Any = None,  # noqa: N803
+    X_umap_3d: Any = None,  # noqa: N803
+    X_umap_4d: Any = None,  # noqa: N803
+    vector_fields: Mapping[str, Any] | None = None,
+    *,
+    data: Any = None,
+    expression: str | None = None,
+    latent_key: str | None = None,
+    told: Callable[[str, int, int], None] | None = None,
+) -> Prepared:
+    """Write a data set as a folder that ``coverslip serve`` and cellucid's first generation open.
+
+    The folder appears when it is whole, or not at all. Parameters up to ``vector_fields`` are those of cellucid 0.0.9.
+
+    Parameters
+    ----------
+    latent_space
+        Where outliers are measured, ``(n_cells, d)``; without it no cell is one.
+    obs, var
+        Data frames of cells and genes.
+    gene_expression
+        ``(n_cells, n_genes)``, dense or sparse.
+    var_gene_id_column
+        The column of ``var`` that names genes, or ``index``.
+    gene_identifiers
+        Which genes to write; None = all.
+    connectivities
+        ``(n_cells, n_cells)``, the kNN graph.
+    out_dir
+        The folder.
+    obs_keys
+        Which columns of ``obs``; None = all.
+    centroid_outlier_quantile, centroid_min_points
+        Cells of a category beyond this quantile do not move its centre; smaller categories have none.
+    force
+        Whether an export that is there is replaced, as a whole.
+    var_quantization, obs_continuous_quantization
+        8 or 16 bits, rounded (the error is half a step at most); None = float32.
+    obs_categorical_dtype
+        ``auto``, ``uint8``, ``uint16`` or ``uint32``.
+    compression
+        Level of gzip, 1 to 9; None = none.
+    X_umap_1d, X_umap_2d, X_umap_3d
+        Coordinates; one of them is needed.
+    vector_fields
+        Arrows by name, ``(n_cells, d)``: ``velocity_umap_2d`` or ``velocity_umap``.
+    data
+        Instead of the arrays: a path that ``coverslip serve`` shows as cells, or an ``anndata.AnnData``. A path is read
+        piece by piece.
+    expression, latent_key
+        Of ``data``: which matrix, and in which ``obsm`` array outliers are measured.
+    told
+        Called with what is being written, how much is done, and how much there is.
+
+    Returns
+    -------
+    Prepared
+        What was written.
+
+    Raises
+    ------
+    CoverslipError
+        With one line that says what is wrong; arguments that cannot be are a ValueError, too. Nothing was written then.
+    """
+    options = ExportOptions(
+        obs_keys=None if obs_keys is None else tuple(map(str, obs_keys)),
+        genes=None if gene_identifiers is None else tuple(map(str, gene_identifiers)),
+        expression=expression,
+        var_quantization=var_quantization, obs_continuous_quantization=obs_continuous_quantization,
+        obs_categorical_dtype=obs_categorical_dtype, compression=compression or None,
+        dataset_name=dataset_name, dataset_description=dataset_description, dataset_id=dataset_id,
+        source_name=source_name, source_url=source_url, source_citation=source_citation,
+        obs_manifest_filename=obs_manifest_filename, obs_binary_dirname=obs_binary_dirname,
+        var_manifest_filename=var_manifest_filename, var_binary_dirname=var_binary_dirname,
+        connectivity_manifest_filename=connectivity_manifest_filename,
+        connectivity_binary_dirname=connectivity_binary_dirname,
+    )  # fmt: skip
+    options.check()
+    cells = centroid_options(var_gene_id_column, latent_key, centroid_outlier_quantile, centroid_min_points)
+    out, report = Path(out_dir), told or _silent
+    points = {1: X_umap_1d, 2: X_umap_2d, 3: X_umap_3d, 4: X_umap_4d}
+    arrays = (latent_space, obs, var, gene_expression, connectivities, vector_fields, *points.values())
+    if data is not None:
+        if any(array is not None for array in arrays):
+            raise BadArgument("data stands for all the arrays", "Give data, or the arrays.")
+        if isinstance(data, (str, Path)):
+            return prepare_file(Path(data), out, options, cells, force=force, told=report)
+        from coverslip.formats.trees.anndata_memory import AnnDataSource
+
+        return prepare_object(AnnDataSource(data).root, out, options, cells, force=force, told=report)
+    given = Given(latent_space, obs, var, gene_expression, connectivities, points, vector_fields)
+    cells = replace(cells, latent_key=LATENT if latent_space is not None else None)
+    return prepare_object(given.tree(), out, options, cells, force=force, told=report)
+
+
+def centroid_options(gene_id_column: str, latent_key: str | None, quantile: float, least: int) -> Options:
+    """How the data set is read."""
+    if not 0 < quantile <= 1:
+        raise BadArgument(f"centroid_outlier_quantile={quantile!r} is not possible", "Take a number up to 1.")
+    if least < 1:
+        raise BadArgument(f"centroid_min_points={least!r} is not possible", "Take 1 or more.")
+    return Options(gene_id_column, latent_key, quantile, least)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Arrays and frames as they were given, made one tree; messages are cellucid's."""
+
+    latent_space: Any
+    obs: Any
+    var: Any
+    gene_expression: Any
+    connectivities: Any
+    points: dict[int, Any]
+    vector_fields: Mapping[str, Any] | None
+
+    def tree(self) -> Group:
+        """AnnData's tree.
+
+        Raises
+        ------
+        BadArgument
+            When the pieces do not fit together.
+        """
+        from coverslip.formats.trees.anndata_memory import frame_of, values_of
+
+        if self.points[4] is not None:
+            raise BadArgument("4D visualization is not yet implemented", "Use X_umap_1d, X_umap_2d, or X_umap_3d.")
+        obsm = {f"X_umap_{d}d": self._points(d, p) for d, p in self.points.items() if p is not None}
+        if not obsm:
+            raise BadArgument(
+                "At least one dimensional embedding must be provided", "Use X_umap_1d, X_umap_2d, or X_umap_3d."
+            )
+        n = next(iter(obsm.values())).spec.shape[0]
+        if self.obs is None:
+            raise BadArgument("obs DataFrame is required")
+        self._same("obs", len(self.obs), n, "embeddings have {} cells")
+        for key, array in obsm.items():
+            self._same(key, array.spec.shape[0], n, "the others have {} cells")
+        if self.latent_space is not None:
+            obsm[LATENT] = MemoryArray(_plain(self.latent_space, "latent_space"))
+            self._same("latent_space", obsm[LATENT].spec.shape[0], n, "embeddings have {} cells")
+        obsm |= self._vectors(obsm, n)
+        nodes: dict[str, Node] = {"obs": frame_of(self.obs), "obsm": MemoryGroup(obsm)}
+        if self.gene_expression is not None:
+            if self.var is None:
+                raise BadArgument("var DataFrame must be provided when gene_expression is given")
+            shape = self.gene_expression.shape
+            self._same("var", len(self.var), shape[1], "gene_expression has {} genes")
+            self._same("gene_expression", shape[0], n, "embeddings have {} cells")
+            nodes |= {"var": frame_of(self.var), "X": values_of(self.gene_expression)}
+        if self.connectivities is not None:
+            if tuple(self.connectivities.shape) != (n, n):
+                raise BadArgument(
+                    f"Connectivity matrix shape {tuple(self.connectivities.shape)} does not match number of cells {n}"
+                )
+            nodes["obsp"] = MemoryGroup({"connectivities": values_of(_by_row(self.connectivities))})
+        return MemoryGroup(nodes, {"encoding-type": "anndata"})
+
+    def _same(self, what: str, found: int, wanted: int, others: str) -> None:
+        if found != wanted:
+            raise BadArgument(f"{what} has {found:,} rows, but {others.format(f'{wanted:,}')}")
+
+    def _points(self, d: int, given: Any) -> Array:
+        values = _plain(given, f"X_umap_{d}d")
+        values = values.reshape(-1, 1) if values.ndim == 1 and d == 1 else values
+        if values.ndim != 2 or values.shape[1] != d:
+            columns = values.shape[1] if values.ndim == 2 else 0
+            raise BadArgument(f"X_umap_{d}d must have exactly {d} columns, got {columns}. Shape is {values.shape}")
+        return MemoryArray(values)
+
+    def _vectors(self, obsm: Mapping[str, Array], n: int) -> dict[str, Array]:
+        if self.vector_fields is None:
+            return {}
+        if not isinstance(self.vector_fields, Mapping):
+            raise VectorsNeeded("vector_fields must be a dict[str, array]")
+        found: dict[str, Array] = {}
+        for key, given in self.vector_fields.items():
+            if not isinstance(key, str) or not SAFE_ID.fullmatch(key):
+                raise BadArgument(f"{key!r} is no name of a vector field", "Take letters, digits, '.', '_' and '-'.")
+            values = _plain(given, key)
+            values = values.reshape(-1, 1) if values.ndim == 1 else values
+            sized = SIZED.fullmatch(key)
+            width = values.shape[1] if values.ndim == 2 else 0
+            if values.shape[0] != n or (sized is not None and int(sized[2]) != width):
+                raise BadArgument(f"The vector field {key!r} has the shape {values.shape}, and there are {n:,} cells")
+            base = f"X_umap_{width}d"
+            if base not in obsm:
+                raise BadArgument(f"The vector field {key!r} has {width} columns, and there is no {base}")
+            id = sized[1] if sized is not None else key
+            attrs = None if id.endswith("_umap") else {FIELD: [id, id.replace("_", " "), base]}
+            found[f"{id}_{width}d"] = MemoryArray(values, attrs)
+        return found
+
+
+class VectorsNeeded(BadUsage, TypeError):
+    """Vector fields that are no dictionary."""
+
+
+def _plain(values: Any, what: str) -> np.ndarray[Any, Any]:
+    """An array of numbers, of a sparse matrix too."""
+    found = np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+    if found.dtype.kind not in "iufb" or found.ndim not in (1, 2):
+        raise BadArgument(f"{what} is no array of numbers", "Give an array of shape (cells, dimensions).")
+    return found
+
+
+def _by_row(graph: Any) -> Any:
+    """A graph as rows: dense ones and those compressed by column are the same graph."""
+    if hasattr(graph, "tocsr"):
+        return graph.tocsr()
+    from scipy.sparse import csr_matrix  # who gives a dense graph has it
+
+    return csr_matrix(np.asarray(graph))
+
+
+__all__ = ["CoverslipError", "Prepared", "prepare", "prepare_file", "prepare_object"]

@@ -1,0 +1,94 @@
+/** What groups are made of: a bar for each group, parted by category. */
+
+import { useMemo } from "react";
+import { count, number, shorten } from "../../data/format";
+import { type Tip, textWidth } from "./Figure";
+import { pressable } from "./GridChart";
+
+interface BarsProps {
+  label: string;
+  groups: { name: string; color: string }[];
+  parts: { name: string; color: string }[];
+  /** Groups × parts. */
+  counts: number[][];
+  /** Shares of each group, rather than numbers of cells. */
+  shares: boolean;
+  width: number;
+  onTip: (tip: Tip | null) => void;
+  onGroup: (group: number) => void;
+}
+
+const STEP = 24;
+const LONGEST = 28;
+const TOP = 8;
+const TICKS = [0, 0.25, 0.5, 0.75, 1];
+
+export function Bars({ label, groups, parts, counts, shares, width, onTip, onGroup }: BarsProps) {
+  const sums = useMemo(() => counts.map((row) => row.reduce((a, b) => a + b, 0)), [counts]);
+  const left = Math.max(40, ...groups.map((g) => textWidth(shorten(g.name, LONGEST)))) + 16;
+  const room = Math.max(120, width - left - 70);
+  const most = Math.max(1, ...sums);
+  const scaleOf = (group: number) => room / (shares ? Math.max(1, sums[group] ?? 0) : most);
+  const floor = TOP + groups.length * STEP;
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: an svg cannot be a fieldset.
+    <svg
+      className="bars-chart"
+      width={left + room + 70}
+      height={floor + 22}
+      role="group"
+      aria-label={label}
+      onPointerLeave={() => onTip(null)}
+    >
+      {groups.map(({ name }, i) => {
+        let x = left;
+        const y = TOP + i * STEP;
+        return (
+          // biome-ignore lint/suspicious/noArrayIndexKey: two groups can have one name.
+          <g key={i} data-testid="bar">
+            <text
+              x={left - 8}
+              y={y + STEP / 2}
+              textAnchor="end"
+              dominantBaseline="central"
+              {...pressable(() => onGroup(i), `Select ${name}`, i === 0)}
+            >
+              {shorten(name, LONGEST)}
+            </text>
+            {parts.map((part, k) => {
+              const n = counts[i]?.[k] ?? 0;
+              const wide = n * scaleOf(i);
+              const at = x;
+              x += wide;
+              const words = [name, part.name, `${count(n)} cells, ${percent(n / Math.max(1, sums[i] ?? 0))}`];
+              return n === 0 ? null : (
+                <rect
+                  // biome-ignore lint/suspicious/noArrayIndexKey: two parts can have one name.
+                  key={k}
+                  x={at}
+                  y={y + 3}
+                  width={wide}
+                  height={STEP - 6}
+                  style={{ fill: part.color }}
+                  onPointerMove={() => onTip({ x: at + wide / 2, y: y + STEP, lines: words })}
+                />
+              );
+            })}
+            <text x={(shares ? left + room : x) + 6} y={y + STEP / 2} dominantBaseline="central" className="sum">
+              {count(sums[i] ?? 0)}
+            </text>
+          </g>
+        );
+      })}
+      {TICKS.map((tick) => (
+        <text key={tick} x={left + tick * room} y={floor + 14} textAnchor="middle">
+          {shares ? `${tick * 100}%` : number(Math.round(tick * most))}
+        </text>
+      ))}
+    </svg>
+  );
+}
+
+export function percent(share: number): string {
+  return `${Number((share * 100).toPrecision(3))} %`;
+}

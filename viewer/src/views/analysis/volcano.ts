@@ -1,0 +1,90 @@
+/** Fold changes against significance: where each gene lies, which are significant, which is under the pointer. */
+
+export interface Tested {
+  /** log2 of the fold change; NaN where it is not known. */
+  change: Float64Array;
+  /** Adjusted P; NaN where there was nothing to test. */
+  p: Float64Array;
+}
+
+export interface Cloud {
+  x: Float64Array;
+  /** −log10 of the adjusted P. */
+  y: Float64Array;
+  /** Largest |x| and largest y, never 0. */
+  reach: number;
+  top: number;
+  /** P so small that it was rounded to 0: they are drawn on the upper edge. */
+  beyond: number;
+  /** Genes without a number: not drawn. */
+  left: number;
+}
+
+export interface Limits {
+  change: number;
+  p: number;
+}
+
+/** Room above the highest point with a known height, for those whose P is 0. */
+const ABOVE = 1.06;
+
+export function cloudOf({ change, p }: Tested): Cloud {
+  const n = change.length;
+  const y = Float64Array.from(p, (one) =>
+    one > 0 ? -Math.log10(one) : one === 0 ? Number.POSITIVE_INFINITY : Number.NaN,
+  );
+  let [reach, highest, beyond, left] = [0, 0, 0, 0];
+  for (let i = 0; i < n; i += 1) {
+    if (!Number.isFinite(change[i]) || Number.isNaN(y[i])) left += 1;
+    else {
+      reach = Math.max(reach, Math.abs(change[i] as number));
+      if (y[i] === Number.POSITIVE_INFINITY) beyond += 1;
+      else highest = Math.max(highest, y[i] as number);
+    }
+  }
+  const top = Math.max(highest, beyond > 0 ? 300 : 1) * ABOVE;
+  for (let i = 0; i < n; i += 1) if (y[i] === Number.POSITIVE_INFINITY) y[i] = top;
+  return { x: Float64Array.from(change), y, reach: reach || 1, top, beyond, left };
+}
+
+/** 1 above both limits, −1 below, 0 between. */
+export function sideOf(change: number, p: number, limits: Limits): -1 | 0 | 1 {
+  if (!(p <= limits.p) || !(Math.abs(change) >= limits.change)) return 0;
+  return change > 0 ? 1 : -1;
+}
+
+export interface Sides {
+  up: number[];
+  down: number[];
+}
+
+/** Significant genes, the most so first. */
+export function significant({ change, p }: Tested, limits: Limits): Sides {
+  const sides: Sides = { up: [], down: [] };
+  for (let i = 0; i < change.length; i += 1) {
+    const side = sideOf(change[i] as number, p[i] as number, limits);
+    if (side === 1) sides.up.push(i);
+    else if (side === -1) sides.down.push(i);
+  }
+  const order = (i: number, j: number) =>
+    (p[i] as number) - (p[j] as number) || Math.abs(change[j] as number) - Math.abs(change[i] as number);
+  sides.up.sort(order);
+  sides.down.sort(order);
+  return sides;
+}
+
+/** The gene nearest to a place on the screen, within `most` pixels; −1 for none. */
+export function nearestTo(
+  cloud: Cloud,
+  place: (i: number) => [number, number],
+  [x, y]: [number, number],
+  most: number,
+): number {
+  let [best, least] = [-1, most * most];
+  for (let i = 0; i < cloud.x.length; i += 1) {
+    const [px, py] = place(i);
+    const far = (px - x) ** 2 + (py - y) ** 2;
+    if (far <= least) [best, least] = [i, far];
+  }
+  return best;
+}

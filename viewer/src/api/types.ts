@@ -62,6 +62,8 @@ export interface Identity {
   incomplete?: string[];
   expression: { default: string | null; items: ExpressionInfo[] };
   tissue?: TissueInfo[];
+  /** Orders of the cells in which arrays can be asked for, besides the file's. */
+  orders?: string[];
 }
 
 export interface CategoryField {

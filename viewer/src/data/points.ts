@@ -1,6 +1,6 @@
 /** Coordinates and values made ready for the GPU. Runs in the worker. */
 
-import { permute } from "./order";
+import { cellAt, permute, stepOf } from "./order";
 
 /** Coordinates of cells that have none; the shader leaves out what lies beyond `FAR`. */
 export const NOWHERE = 1e30;
@@ -24,25 +24,57 @@ export interface Geometry {
   nowhere: number;
 }
 
-/** `coordinates` is (n, dimensions); the result is (n, 3) in drawing order. */
-export function layOut(coordinates: Float32Array, n: number, dimensions: number): Geometry {
-  const cells = new Float32Array(n * 3);
-  let nowhere = 0;
-  for (let i = 0; i < n; i += 1) {
-    let finite = true;
-    for (let k = 0; k < dimensions; k += 1) {
-      const value = coordinates[i * dimensions + k] as number;
-      cells[i * 3 + k] = value;
-      finite &&= Number.isFinite(value);
-    }
-    if (dimensions === 1) cells[i * 3 + 1] = jitter(i) * 0.15;
-    if (!finite) {
-      cells.fill(NOWHERE, i * 3, i * 3 + 3);
-      nowhere += 1;
-    }
+/** Writes one cell's coordinates to a place; whether it has any. */
+function lay(
+  from: Float32Array,
+  at: number,
+  dimensions: number,
+  cell: number,
+  to: Float32Array,
+  place: number,
+): boolean {
+  let finite = true;
+  for (let k = 0; k < dimensions; k += 1) {
+    const value = from[at + k] as number;
+    to[place * 3 + k] = value;
+    finite &&= Number.isFinite(value);
   }
-  return { positions: permute(cells, n, 3, new Float32Array(n * 3)), nowhere };
+  if (dimensions === 1) to[place * 3 + 1] = jitter(cell) * 0.15;
+  if (!finite) to.fill(NOWHERE, place * 3, place * 3 + 3);
+  return finite;
 }
+
+/** `coordinates` is (n, dimensions) in the file's order; the result is (n, 3) in drawing order. */
+export function layOut(coordinates: Float32Array, n: number, dimensions: number): Geometry {
+  const positions = new Float32Array(n * 3);
+  const step = stepOf(n);
+  let nowhere = 0;
+  for (let place = 0, cell = 0; place < n; place += 1) {
+    if (!lay(coordinates, cell * dimensions, dimensions, cell, positions, place)) nowhere += 1;
+    cell += step;
+    if (cell >= n) cell -= n;
+  }
+  return { positions, nowhere };
+}
+
+/** `coordinates` are those of the places from `from`, in drawing order; the result is (how many, 3). */
+export function layOutPart(coordinates: Float32Array, n: number, dimensions: number, from: number): Geometry {
+  const many = Math.floor(coordinates.length / dimensions);
+  const positions = new Float32Array(many * 3);
+  let nowhere = 0;
+  for (let i = 0; i < many; i += 1) {
+    if (!lay(coordinates, i * dimensions, dimensions, cellAt(from + i, n), positions, i)) nowhere += 1;
+  }
+  return { positions, nowhere };
+}
+
+/** Places to which nothing has come yet. */
+export function nowhereYet(n: number): Float32Array<ArrayBuffer> {
+  return new Float32Array(n * 3).fill(NOWHERE);
+}
+
+/** Codes in drawing order: narrow ones as they come from the server, where what is beyond the last category is missing. */
+export type Codes = Float32Array | Uint8Array | Uint16Array;
 
 /** Codes in drawing order; missing ones become `categories`, the entry after the last category. */
 export function layOutCodes(codes: ArrayLike<number>, n: number, categories: number): Float32Array {

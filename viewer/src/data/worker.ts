@@ -4,15 +4,29 @@ import { type Bits, has } from "./bits";
 import { Crossfilter, type Sieve, type Sifted } from "./crossfilter";
 import { nearest, type Pointer } from "./nearest";
 import { cellAt } from "./order";
-import { layOut, layOutCodes, layOutValues, type Matrix, onPicture, type Summary, summarise } from "./points";
+import {
+  layOut,
+  layOutCodes,
+  layOutPart,
+  layOutValues,
+  type Matrix,
+  nowhereYet,
+  onPicture,
+  type Summary,
+  summarise,
+} from "./points";
 import { type By, countsIn, type Makeup, type Mode, meanOf, type Selection, selected, selectionOf } from "./selecting";
 import { marksOf } from "./sets";
 
-/** Where points lie: each view of the same cells has places of its own for them. */
-export type Ground = "embedding" | "tissue";
+/** Where points lie, by name: `tissue`, or one layout of an embedding; views that lay the cells out alike share it. */
+export type Ground = string;
 
 export type Task =
-  | { kind: "points"; bytes: ArrayBuffer; n: number; dimensions: number }
+  | { kind: "points"; bytes: ArrayBuffer; n: number; dimensions: number; ground: Ground }
+  /** Coordinates in drawing order, of the places from `from`; a ground begins with those from 0. */
+  | { kind: "arrived"; bytes: ArrayBuffer; n: number; dimensions: number; ground: Ground; from: number }
+  /** No view lays the cells out so any more. */
+  | { kind: "leave"; ground: Ground }
   | { kind: "tissue"; bytes: ArrayBuffer; n: number; matrix: Matrix }
   | {
       kind: "codes";
@@ -32,6 +46,8 @@ export type Task =
       dtype: "uint8" | "uint16" | "uint32" | "float32";
       categories: number | null;
       column: string;
+      /** The bytes are in drawing order already. */
+      drawn?: boolean;
     }
   | { kind: "drop"; columns: string[] }
   | { kind: "sift"; sieves: Sieve[]; watched: string[]; n: number }
@@ -44,10 +60,12 @@ export type Task =
   | { kind: "unselect" }
   /** The selection as it was: places of a `Selection`. */
   | { kind: "choose"; places: Bits | null }
-  | { kind: "makeup" };
+  | { kind: "makeup"; key: string; column: string };
 
 export interface Answers {
   points: { positions: Float32Array; nowhere: number };
+  arrived: { positions: Float32Array; nowhere: number };
+  leave: null;
   tissue: { positions: Float32Array; nowhere: number };
   codes: { values: Float32Array };
   values: { values: Float32Array; summary: Summary };
@@ -64,9 +82,7 @@ export interface Answers {
 }
 
 /** What the points now look like, for finding the one under the pointer. */
-const positions = { embedding: new Float32Array(0), tissue: new Float32Array(0) };
-let values: Float32Array | null = null;
-let colored: { key: string; categories: number | null } | null = null;
+const positions = new Map<Ground, Float32Array>();
 let passing: Bits | null = null;
 let chosen: Bits | null = null;
 const filters = new Crossfilter();
@@ -77,9 +93,14 @@ function visible(place: number): boolean {
   return passing === null || has(passing, place);
 }
 
-function makeup(): Makeup | null {
-  if (chosen === null || values === null || colored === null) return null;
-  const { key, categories } = colored;
+function positionsOn(ground: Ground): Float32Array {
+  return positions.get(ground) ?? new Float32Array(0);
+}
+
+function makeup(key: string, name: string): Makeup | null {
+  const column = filters.column(name);
+  if (chosen === null || column === null) return null;
+  const { values, categories } = column;
   return categories === null
     ? { kind: "continuous", key, ...meanOf(chosen, values) }
     : { kind: "category", key, counts: countsIn(chosen, values, categories) };
@@ -92,29 +113,37 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       const raw = new Float32Array(task.bytes);
       const laid =
         task.kind === "points" ? layOut(raw, task.n, task.dimensions) : layOut(onPicture(raw, task.matrix), task.n, 2);
-      positions[task.kind === "points" ? "embedding" : "tissue"] = laid.positions.slice();
+      positions.set(task.kind === "points" ? task.ground : "tissue", laid.positions.slice());
       return [laid, [laid.positions.buffer]];
     }
+    case "arrived": {
+      const { ground, from, n, dimensions } = task;
+      const laid = layOutPart(new Float32Array(task.bytes), n, dimensions, from);
+      if (from === 0) positions.set(ground, nowhereYet(n));
+      positions.get(ground)?.set(laid.positions, from * 3);
+      return [laid, [laid.positions.buffer]];
+    }
+    case "leave":
+      positions.delete(task.ground);
+      return [null, []];
     case "codes": {
       const laid = layOutCodes(new CODE_ARRAYS[task.dtype](task.bytes), task.n, task.categories);
-      values = laid.slice();
-      colored = { key: task.key, categories: task.categories };
-      filters.add(task.column, values, task.categories);
+      filters.add(task.column, laid.slice(), task.categories);
       return [{ values: laid }, [laid.buffer]];
     }
     case "values": {
       const raw = new Float32Array(task.bytes);
       const laid = layOutValues(raw, task.n);
-      values = laid.slice();
-      colored = { key: task.key, categories: null };
-      filters.add(task.column, values, null);
+      filters.add(task.column, laid.slice(), null);
       return [{ values: laid, summary: summarise(raw) }, [laid.buffer]];
     }
     case "column": {
       const raw = new CODE_ARRAYS[task.dtype](task.bytes);
       const { categories, column, n } = task;
-      if (categories !== null) filters.add(column, layOutCodes(raw, n, categories), categories);
-      else filters.add(column, layOutValues(raw as Float32Array, n), null);
+      if (categories !== null) {
+        const laid = task.drawn ? Float32Array.from(raw, (code) => Math.min(code, categories)) : null;
+        filters.add(column, laid ?? layOutCodes(raw, n, categories), categories);
+      } else filters.add(column, layOutValues(raw as Float32Array, n), null);
       return [{ summary: categories === null ? summarise(raw as Float32Array) : null }, []];
     }
     case "drop":
@@ -131,18 +160,19 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
     }
     case "forget":
       filters.clear();
+      positions.clear();
       chosen = null;
       passing = null;
       return [null, []];
     case "nearest": {
-      const there = positions[task.ground];
+      const there = positionsOn(task.ground);
       const place = nearest(there, task.pointer, visible);
       if (place < 0) return [null, []];
       const at = (k: number) => there[place * 3 + k] as number;
       return [{ cell: cellAt(place, there.length / 3), position: [at(0), at(1), at(2)] }, []];
     }
     case "select": {
-      const there = positions[task.ground];
+      const there = positionsOn(task.ground);
       const n = there.length / 3;
       chosen = selected(chosen, task.by, task.mode, n, there, visible);
       return [chosen && selectionOf(chosen.slice(), n), []];
@@ -154,7 +184,7 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       chosen = task.places;
       return [null, []];
     case "makeup":
-      return [makeup(), []];
+      return [makeup(task.key, task.column), []];
   }
 }
 

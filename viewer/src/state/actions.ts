@@ -5,12 +5,24 @@ import type { Cell, Dataset, EmbeddingInfo, Field, FieldEntry, Genes, Identity }
 import { members } from "../data/bits";
 import type { By, Mode } from "../data/selecting";
 import type { Ground } from "../data/worker";
+import { codesComeInParts, fetchCodes, fetchPoints } from "./arrival";
 import { addressOf, crewIsThere, crewOf } from "./crew";
 import { CODE_BYTES, columnOf, forgetFilters, hiddenOf, hide, hold } from "./filters";
 import { followIndex } from "./indexing";
 import { setPlace } from "./route";
-import { type Color, get, MOST_LINKED, NOTHING, type Painted, set, setProgress, useModel } from "./store";
+import {
+  type Color,
+  type Geometry,
+  get,
+  MOST_LINKED,
+  NOTHING,
+  type Painted,
+  set,
+  setProgress,
+  useModel,
+} from "./store";
 import { type Linked, readUrl, writeUrl } from "./url";
+import { forgetGrounds, groundOf, ownOf, setOwn, viewsNow } from "./views";
 
 const MOST_DEFAULT_CATEGORIES = 100;
 const POLL_MS = 1500;
@@ -180,28 +192,29 @@ export async function choosePoints(
   embedding: EmbeddingInfo,
   dim: number | null,
   columns: number[] | null,
+  view = get().focused,
 ): Promise<void> {
   const most = Math.max(...embedding.dimensions);
   const fits = dim !== null && embedding.dimensions.includes(dim);
   const chosen = fits ? dim : Math.min(most, 2) || most;
   const axes = columns?.length === chosen && columns.every((c) => Number.isInteger(c) && c >= 0 && c < embedding.width);
   const own = axes && columns ? columns : Array.from({ length: chosen }, (_, i) => i);
-  await latest("points", async (signal) => {
-    const n = get().identity?.stats.n_cells ?? 0;
-    const file = embedding.files[`${chosen}d`] ?? "";
-    const plain = own.every((c, i) => c === i);
-    const label = `${embedding.label}: ${n.toLocaleString("en")} cells`;
-    setProgress("points", { label, fraction: 0 });
-    const url = path(file) + (plain ? "" : `?columns=${own.join(",")}`);
-    const bytes = await getBytes(url, n * chosen * 4, signal, (got, all) =>
-      setProgress("points", { label, fraction: got / all }),
-    );
-    const laid = await crewOf().run({ kind: "points", bytes, n, dimensions: chosen });
-    if (signal.aborted) return;
-    const before = get().geometry;
-    const moved = before !== null && (before.embedding.id !== embedding.id || before.dim !== chosen);
-    set({ geometry: { ...laid, n, embedding, dim: chosen, columns: own }, phase: "ready", hover: null });
-    if (moved) set({ camera: null });
+  const wanted = { embedding, dim: chosen, columns: own, task: `points ${view}` };
+  const before = ownOf(get(), view).geometry;
+  const moved = before !== null && (before.embedding.id !== embedding.id || before.dim !== chosen);
+  // What comes in parts is waited for only until the first can be seen.
+  await new Promise<void>((first) => {
+    void latest(wanted.task, async (signal) => {
+      const show = (geometry: Geometry) => {
+        setOwn(view, moved && ownOf(get(), view).geometry === before ? { geometry, camera: null } : { geometry });
+        set({ phase: "ready", hover: null });
+        first();
+      };
+      const same = viewsNow(get()).find(({ geometry: g }) => g?.arrived === g?.n && groundOf(g) === groundOf(wanted));
+      if (same?.geometry) show(same.geometry);
+      else await fetchPoints(wanted, signal, show);
+      forgetGrounds(before);
+    }).finally(first);
   });
 }
 
@@ -227,22 +240,39 @@ export async function chooseExpression(expression: string): Promise<void> {
   });
 }
 
-export async function paint(color: Color): Promise<void> {
-  set({ color, error: null });
-  await latest("color", async (signal) => {
-    if (color.kind !== "none") setProgress("color", { label: color.key, fraction: null });
-    const painted = color.kind === "none" ? NOTHING : await fetchPainted(color, signal);
-    if (signal.aborted) return;
-    set({ painted, hidden: hiddenOf(get().filters, painted), range: null, hover: null });
-    if (painted.kind !== "none") hold(painted);
+export async function paint(color: Color, view = get().focused): Promise<void> {
+  setOwn(view, { color });
+  set({ error: null });
+  const task = `color ${view}`;
+  await latest(task, async (signal) => {
+    if (color.kind !== "none") setProgress(task, { label: color.key, fraction: null });
+    const known = viewsNow(get()).find(({ painted }) => painted.kind !== "none" && isOf(painted, color))?.painted;
+    const show = (painted: Painted) => {
+      if (signal.aborted) return;
+      setOwn(view, { painted, range: null });
+      set((now) => ({ hidden: hiddenOf(now.filters, now.painted), hover: null }));
+    };
+    const painted = color.kind === "none" ? NOTHING : (known ?? (await fetchPainted(color, signal, show)));
+    show(painted);
+    if (!signal.aborted && painted.kind !== "none") hold(painted);
   });
 }
 
-function keyOf(color: Color): string {
+/** Whether these are the complete colours of a field or gene. */
+function isOf(painted: Exclude<Painted, { kind: "none" }>, color: Color): boolean {
+  const whole = painted.kind === "continuous" || painted.arrived === undefined;
+  return whole && color.kind !== "none" && painted.column === columnOf(color);
+}
+
+export function keyOf(color: Color): string {
   return color.kind === "none" ? "none" : `${color.kind}:${color.key}`;
 }
 
-async function fetchPainted(color: Exclude<Color, { kind: "none" }>, signal: AbortSignal): Promise<Painted> {
+async function fetchPainted(
+  color: Exclude<Color, { kind: "none" }>,
+  signal: AbortSignal,
+  show: (now: Painted) => void,
+): Promise<Painted> {
   const n = get().identity?.stats.n_cells ?? 0;
   const key = keyOf(color);
   const column = columnOf(color);
@@ -256,6 +286,7 @@ async function fetchPainted(color: Exclude<Color, { kind: "none" }>, signal: Abo
   }
   const field = await getJson<Field>(path(`fields/${color.index}.json`), signal);
   if (field.kind === "category") {
+    if (codesComeInParts(get().identity, field)) return fetchCodes(field, { key, column }, signal, show);
     const bytes = await getBytes(path(field.codes), n * CODE_BYTES[field.dtype], signal);
     const task = {
       kind: "codes",
@@ -275,7 +306,7 @@ async function fetchPainted(color: Exclude<Color, { kind: "none" }>, signal: Abo
 }
 
 /** Cells that every view of them shows as chosen. */
-export async function select(by: By, mode: Mode, ground: Ground = "embedding"): Promise<void> {
+export async function select(by: By, mode: Mode, ground: Ground = groundOf(get().geometry)): Promise<void> {
   set({ selection: await crewOf().run({ kind: "select", by, mode, ground }) });
 }
 

@@ -4,9 +4,8 @@ import { create } from "zustand";
 import type { ApiError } from "../api/client";
 import type { CategoryField, Cell, Dataset, EmbeddingInfo, Genes, Identity } from "../api/types";
 import type { Bits } from "../data/bits";
-import type { Summary } from "../data/points";
+import type { Codes, Summary } from "../data/points";
 import type { Selection } from "../data/selecting";
-import type { Ground } from "../data/worker";
 import type { ColorMap } from "../gpu/lut";
 import type { ColumnInfo, Filter } from "./filters";
 import type { Group, Marks } from "./groups";
@@ -24,12 +23,14 @@ export type Color =
  */
 export type Painted =
   | { kind: "none"; key: string }
-  | { kind: "category"; key: string; column?: string; field: CategoryField; values: Float32Array }
+  | { kind: "category"; key: string; column?: string; field: CategoryField; values: Codes; arrived?: number }
   | { kind: "continuous"; key: string; column?: string; title: string; summary: Summary; values: Float32Array };
 
 export interface Geometry {
   positions: Float32Array;
   n: number;
+  /** Places whose coordinates have arrived, from the first; they are drawn while the rest is on its way. */
+  arrived: number;
   nowhere: number;
   embedding: EmbeddingInfo;
   dim: number;
@@ -39,8 +40,8 @@ export interface Geometry {
 export interface Hover {
   cell: number;
   position: [number, number, number];
-  /** The view that was asked; the others mark the same cell. */
-  ground: Ground;
+  /** The view that was asked, by id or `tissue`; the others mark the same cell. */
+  view: string;
   x: number;
   y: number;
   /** Width and height of that view. */
@@ -49,7 +50,18 @@ export interface Hover {
 }
 
 /** Which views are shown. */
-export type Layout = Ground | "both";
+export type Layout = "embedding" | "tissue" | "both";
+
+/**
+ * What one of several views of the cells has of its own; all else (selection, filters, groups, hover) is of all of them.
+ *
+ * Of the view that has the focus these are in the model itself, where the panels read them; see `views.ts`.
+ */
+export type Own = Pick<Model, "geometry" | "color" | "painted" | "range" | "cmap" | "fileColors" | "camera">;
+
+export interface View extends Own {
+  id: string;
+}
 
 /** What a drag does. */
 export type Tool = "move" | "lasso" | "rectangle";
@@ -70,6 +82,12 @@ export interface Model {
   indexing: number | null;
   datasets: Dataset[];
   dataset: Dataset | null;
+  /** In the order of the grid. What the one that has the focus says here is out of date. */
+  views: View[];
+  /** Id of the view that has the focus. */
+  focused: string;
+  /** Views that lay the cells out alike move together. */
+  together: boolean;
   identity: Identity | null;
   genes: Genes | null;
   expression: string | null;
@@ -100,7 +118,6 @@ export interface Model {
   camera: number[] | null;
   theme: Theme;
   hover: Hover | null;
-  drawn: number;
   /** Null: what fits the data set and the screen. */
   layout: Layout | null;
   /** Name of the picture under the cells; null for the first. */
@@ -119,6 +136,16 @@ export interface Model {
 
 export const NOTHING: Painted = { kind: "none", key: "none" };
 
+export const BLANK: Own = {
+  geometry: null,
+  color: { kind: "none" },
+  painted: NOTHING,
+  range: null,
+  cmap: "viridis",
+  fileColors: false,
+  camera: null,
+};
+
 export const useModel = create<Model>(() => ({
   phase: "loading",
   error: null,
@@ -128,12 +155,13 @@ export const useModel = create<Model>(() => ({
   indexing: null,
   datasets: [],
   dataset: null,
+  views: [{ id: "1", ...BLANK }],
+  focused: "1",
+  together: true,
   identity: null,
   genes: null,
   expression: null,
-  geometry: null,
-  color: { kind: "none" },
-  painted: NOTHING,
+  ...BLANK,
   hidden: null,
   filters: [],
   passing: null,
@@ -143,15 +171,10 @@ export const useModel = create<Model>(() => ({
   columns: {},
   groups: [],
   marks: null,
-  range: null,
-  cmap: "viridis",
-  fileColors: false,
   size: null,
   alpha: null,
-  camera: null,
   theme: "system",
   hover: null,
-  drawn: 0,
   layout: null,
   tissue: null,
   tissueCamera: null,

@@ -5,11 +5,13 @@ import { counted } from "../data/format";
 import { checkServer, choosePoints, followUrl, leave, paint, start, unselect } from "../state/actions";
 import { navigate, setPlace } from "../state/route";
 import { get, set, shownCells, useModel } from "../state/store";
-import { useLayout } from "../views/cells/layout";
+import { close as closeView, duplicate, focusNext, moveCamera } from "../state/views";
+import { useLayout, useNarrow } from "../views/cells/layout";
 import { SelectionPanel } from "../views/cells/SelectionPanel";
 import { Tools } from "../views/cells/Tools";
+import { addView } from "../views/grid/actions";
+import { Grid } from "../views/grid/Grid";
 import { ScatterPanel } from "../views/scatter/Panel";
-import { ScatterView } from "../views/scatter/View";
 import { type PageKeys, useKeysOf } from "./keys";
 import { Legend, loadRest } from "./Legend";
 import { Empty, Failure, Notice, Offline, ProgressStrip } from "./States";
@@ -27,6 +29,7 @@ const MOST_LISTED = 50;
 
 export default function CellsPage() {
   const { phase, sheet, identity, selection, dataset } = useModel();
+  const views = useModel((s) => s.views.length);
   useKeysOf(KEYS);
   // Before the plot makes its canvas, which takes long: the data is on its way meanwhile.
   useLayoutEffect(() => {
@@ -44,6 +47,8 @@ export default function CellsPage() {
     if (phase === "ready") loadRest();
   }, [phase]);
   const layout = useLayout();
+  const narrow = useNarrow();
+  const panes = (layout === "tissue" ? 0 : narrow ? 1 : views) + (layout === "embedding" ? 0 : 1);
   const close = () => set({ sheet: "none" });
   return (
     <main data-testid="app" data-page="cells" data-state={phase} className={`app sheet-${sheet}`}>
@@ -60,12 +65,8 @@ export default function CellsPage() {
         )}
       </nav>
       <div className="centre">
-        <div className={`panes ${layout}`}>
-          {layout === "tissue" ? null : (
-            <div className="pane" key="embedding">
-              <ScatterView />
-            </div>
-          )}
+        <div className={`panes ${layout}`} data-panes={panes}>
+          {layout === "tissue" ? null : <Grid />}
           {layout === "embedding" ? null : (
             <div className="pane" key="tissue">
               <Suspense fallback={<p className="waiting">Opening the tissue…</p>}>
@@ -156,7 +157,8 @@ function CellsBar() {
 }
 
 function resetCamera(): void {
-  set({ camera: null, tissueCamera: null });
+  moveCamera(get().focused, null);
+  set({ tissueCamera: null });
 }
 
 function stepField(by: number): void {
@@ -178,6 +180,8 @@ const KEYS: PageKeys = {
     ["[ and ]", "Previous and next field"],
     ["1 2 3", "Number of dimensions"],
     ["R", "Show everything"],
+    ["N, D, X", "One more view, duplicate it, close it"],
+    ["W", "Next view"],
     ["L, B, V", "Lasso, rectangle, move"],
     ["Click", "Select a cell; Shift adds, Alt takes away"],
     ["Esc", "Clear the selection"],
@@ -192,6 +196,10 @@ const KEYS: PageKeys = {
     l: () => set({ tool: "lasso" }),
     b: () => set({ tool: "rectangle" }),
     r: resetCamera,
+    n: addView,
+    d: () => void duplicate(),
+    x: () => closeView(get().focused),
+    w: () => focusNext(1),
     "1": () => chooseDim(1),
     "2": () => chooseDim(2),
     "3": () => chooseDim(3),

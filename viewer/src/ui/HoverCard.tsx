@@ -1,17 +1,23 @@
 /** The cell under the pointer: a ring around it, and what is known of it. */
 
 import { number, shorten } from "../data/format";
-import type { Ground } from "../data/worker";
-import { type Hover, useModel } from "../state/store";
+import { type Geometry, type Hover, type Painted, useModel } from "../state/store";
 
 const MOST_FIELDS = 12;
 const CARD_WIDTH = 260;
 
+interface CardProps {
+  /** Id of the view, or `tissue`. */
+  view: string;
+  painted: Painted;
+  /** Where the axes' names are worth telling. */
+  geometry: Geometry | null;
+}
+
 /** In the view of the cells that was asked; the others only mark it. */
-export function HoverCard({ ground = "embedding" }: { ground?: Ground }) {
-  const { hover, geometry, painted } = useModel();
-  if (!hover || !geometry || hover.ground !== ground) return null;
-  const { embedding, columns } = geometry;
+export function HoverCard({ view, painted, geometry }: CardProps) {
+  const hover = useModel((s) => s.hover);
+  if (!hover || hover.view !== view) return null;
   const fields = Object.entries(hover.detail?.fields ?? {});
   const own = painted.key.split(":").slice(1).join(":");
   const sorted = fields.sort(([a], [b]) => Number(b === own) - Number(a === own));
@@ -35,7 +41,9 @@ export function HoverCard({ ground = "embedding" }: { ground?: Ground }) {
           ))}
         </dl>
         {sorted.length > MOST_FIELDS ? <p className="note">and {sorted.length - MOST_FIELDS} more fields</p> : null}
-        {ground === "embedding" ? <p className="note">{columns.map((c) => embedding.axes[c]).join(" · ")}</p> : null}
+        {geometry ? (
+          <p className="note">{geometry.columns.map((c) => geometry.embedding.axes[c]).join(" · ")}</p>
+        ) : null}
       </aside>
     </>
   );

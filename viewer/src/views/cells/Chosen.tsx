@@ -48,9 +48,9 @@ function MadeOf() {
   const [makeup, setMakeup] = useState<Makeup | null>(null);
   useEffect(() => {
     let asked = true;
-    if (selection && painted.kind !== "none") {
+    if (selection && painted.kind !== "none" && painted.column !== undefined) {
       crewOf()
-        .run({ kind: "makeup" })
+        .run({ kind: "makeup", key: painted.key, column: painted.column })
         .then((found) => asked && setMakeup(found))
         .catch((error: unknown) => set({ error: toApiError(error) }));
     }

@@ -2,7 +2,6 @@
 
 import { toPixel } from "../../data/nearest";
 import { placeOf } from "../../data/order";
-import type { Ground } from "../../data/worker";
 import { useModel } from "../../state/store";
 
 export function Outline({ corners }: { corners: number[] }) {
@@ -17,19 +16,24 @@ export function Outline({ corners }: { corners: number[] }) {
 }
 
 interface RingProps {
-  ground: Ground;
+  view: string;
   positions: Float32Array | null;
   matrix: () => number[] | null;
 }
 
 /** A ring around the cell under the pointer, when the pointer is in another view. */
-export function Ring({ ground, positions, matrix }: RingProps) {
+export function Ring({ view, positions, matrix }: RingProps) {
   const hover = useModel((s) => s.hover);
-  if (!hover || hover.ground === ground || !positions?.length) return null;
+  if (!hover || hover.view === view || !positions?.length) return null;
   const own = matrix();
   const at = own && toPixel(own, positions, placeOf(hover.cell, positions.length / 3));
   if (!at) return null;
   return (
-    <div className="ring" data-testid={`ring-${ground}`} data-cell={hover.cell} style={{ left: at[0], top: at[1] }} />
+    <div
+      className="ring"
+      data-testid={`ring-${view === "tissue" ? "tissue" : "embedding"}`}
+      data-cell={hover.cell}
+      style={{ left: at[0], top: at[1] }}
+    />
   );
 }

@@ -1,6 +1,7 @@
 /** Over the plot: what a drag does. */
 
 import { set, type Tool, useModel } from "../../state/store";
+import { ViewTools } from "../grid/ViewTools";
 
 const TOOLS: readonly [Tool, string, string][] = [
   ["move", "Move (V)", "M8 1.5v13M1.5 8h13M6 3.5l2-2 2 2M6 12.5l2 2 2-2M3.5 6l-2 2 2 2M12.5 6l2 2-2 2"],
@@ -32,6 +33,7 @@ export function Tools() {
           </svg>
         </button>
       ))}
+      <ViewTools />
     </div>
   );
 }

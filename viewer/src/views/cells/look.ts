@@ -2,13 +2,18 @@
 
 import { useMemo } from "react";
 import { categoryLut, mapLut, plainLut } from "../../gpu/lut";
-import { useModel } from "../../state/store";
+import { type Own, useModel } from "../../state/store";
 import type { PointsLayerProps } from "../scatter/layer";
 
-export type Look = Pick<PointsLayerProps, "values" | "lut" | "range" | "selected" | "passing" | "marks">;
+export type Look = Pick<PointsLayerProps, "values" | "valued" | "lut" | "range" | "selected" | "passing" | "marks">;
 
-export function useLook(): Look {
-  const { geometry, painted, hidden, range, cmap, fileColors, selection, passing, marks } = useModel();
+/** Of one view, or of the one that has the focus. */
+export function useLook(own?: Own): Look {
+  const model = useModel();
+  const { geometry, painted, range, cmap, fileColors } = own ?? model;
+  const { selection, passing, marks } = model;
+  // Elsewhere the filter itself leaves out what the legend has switched off.
+  const hidden = own === undefined || own === model ? model.hidden : null;
   const n = geometry?.n ?? 0;
   const selected = selection?.places ?? null;
   const lut = useMemo(() => {
@@ -20,9 +25,10 @@ export function useLook(): Look {
   }, [painted, hidden, cmap, fileColors]);
   return useMemo(() => {
     const fits = painted.kind !== "none" && painted.values.length === n;
-    if (!fits) return { values: null, lut: plainLut(), range: null, selected, passing, marks };
-    const own: [number, number] | null =
+    if (!fits) return { values: null, valued: n, lut: plainLut(), range: null, selected, passing, marks };
+    const span: [number, number] | null =
       painted.kind === "continuous" ? (range ?? [painted.summary.min, painted.summary.max]) : null;
-    return { values: painted.values, lut, range: own, selected, passing, marks };
+    const valued = painted.kind === "category" ? (painted.arrived ?? n) : n;
+    return { values: painted.values, valued, lut, range: span, selected, passing, marks };
   }, [painted, range, lut, n, selected, passing, marks]);
 }

@@ -14,7 +14,9 @@ const STEP_PX = 3;
 
 /** What the hook needs of a view. */
 export interface Bed {
-  ground: Ground;
+  /** Id of the view, or `tissue`. */
+  view: string;
+  ground: () => Ground;
   matrix: () => number[] | null;
   /** How far from a cell's middle it is still meant, in CSS pixels. */
   reach: () => number;
@@ -51,7 +53,9 @@ function extentOf(corners: number[]): number {
 
 export async function cellUnder({ ground, matrix, reach }: Bed, x: number, y: number) {
   const own = matrix();
-  return own ? crewOf().run({ kind: "nearest", pointer: { matrix: own, x, y, radius: reach() }, ground }) : null;
+  return own
+    ? crewOf().run({ kind: "nearest", pointer: { matrix: own, x, y, radius: reach() }, ground: ground() })
+    : null;
 }
 
 /** One cell: alone, added, taken away; one that is selected already is taken away. */
@@ -78,8 +82,8 @@ function useHover(bed: Bed) {
       const found = await cellUnder(bed, x, y);
       const { hover } = get();
       if (!found) forgetCell();
-      else if (hover?.cell !== found.cell || hover.ground !== bed.ground) {
-        set({ hover: { ...found, ground: bed.ground, x, y, room, detail: null } });
+      else if (hover?.cell !== found.cell || hover.view !== bed.view) {
+        set({ hover: { ...found, view: bed.view, x, y, room, detail: null } });
         clearTimeout(dwell.current);
         dwell.current = window.setTimeout(() => void describeCell(found.cell), DWELL_MS);
       }
@@ -148,7 +152,7 @@ export function usePointer(bed: Bed) {
     if (done.tool === "move") return;
     const corners = Float32Array.from(extended(done, x, y));
     const matrix = bed.matrix();
-    if (matrix) void select({ kind: "outline", outline: { matrix, corners } }, mode, bed.ground);
+    if (matrix) void select({ kind: "outline", outline: { matrix, corners } }, mode, bed.ground());
   }
 
   return {

@@ -143,7 +143,7 @@ export async function openNetwork(id: string, linked: Linked): Promise<void> {
     for (let row = 0; row < n; row += 1) if (!Number.isFinite(coordinates[row * 3])) nowhere += 1;
     const embedding = { id: "network", label: about.name, axes: ["x", "y", "z"], width: 3, dimensions: [3] };
     setModel({
-      geometry: { positions, n, nowhere, embedding: embedding as never, dim: 3, columns: [0, 1, 2] },
+      geometry: { positions, n, arrived: n, nowhere, embedding: embedding as never, dim: 3, columns: [0, 1, 2] },
     });
     change({ frame, coordinates, places, phase: nowhere === n ? "empty" : "ready" });
   });

@@ -3,7 +3,8 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ApiError } from "../../api/client";
 import { forgetCell } from "../../state/actions";
-import { get, set, useModel } from "../../state/store";
+import { get, type Own, set, useModel } from "../../state/store";
+import { focus, groundOf, moveCamera, ownOf } from "../../state/views";
 import { HoverCard } from "../../ui/HoverCard";
 import { useLook } from "../cells/look";
 import { Outline, Ring } from "../cells/Marks";
@@ -14,14 +15,16 @@ import { Stage } from "./stage";
 const NO_POINTS = new Float32Array(0);
 const REACH_PX = 8;
 
-function useScene() {
-  const { geometry, size, alpha } = useModel();
-  const look = useLook();
+function useScene(own: Own) {
+  const { size, alpha } = useModel();
+  const { geometry } = own;
+  const look = useLook(own);
   return useMemo(() => {
     const n = geometry?.n ?? 0;
     return {
       ...look,
       positions: geometry?.positions ?? NO_POINTS,
+      arrived: geometry?.arrived,
       alpha: alpha ?? 1,
       dim: geometry?.dim ?? 2,
       pointSize: size ?? autoSize(n),
@@ -33,12 +36,21 @@ function mark(name: string): void {
   if (performance.getEntriesByName(name).length === 0) performance.mark(name);
 }
 
-export function ScatterView() {
+interface Props {
+  /** Id of the view. */
+  view: string;
+}
+
+export function ScatterView({ view }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const stage = useRef<Stage | null>(null);
   const [failed, setFailed] = useState(false);
-  const scene = useScene();
-  const { geometry, painted, camera, drawn, tool, selection } = useModel();
+  const model = useModel();
+  const own = ownOf(model, view);
+  const { tool, selection, focused, views } = model;
+  const { geometry, painted, camera } = own;
+  const scene = useScene(own);
+  const [drawn, setDrawn] = useState(0);
   const dim = scene.dim;
   useEffect(() => {
     const parent = host.current;
@@ -56,28 +68,29 @@ export function ScatterView() {
       setFailed(true);
       return;
     }
-    const home = () => homeCamera(get().geometry?.dim ?? 2, parent.clientWidth, parent.clientHeight);
-    const own = new Stage(parent, cameraFromLink(get().camera, home()), {
+    const now = () => ownOf(get(), view);
+    const home = () => homeCamera(now().geometry?.dim ?? 2, parent.clientWidth, parent.clientHeight);
+    const made = new Stage(parent, cameraFromLink(now().camera, home()), {
       onCamera: (moved: Camera) => {
         forgetCell();
-        set({ camera: cameraToLink(moved, home()) });
+        moveCamera(view, cameraToLink(moved, home()));
       },
       onDrawn: (points) => {
         if (points > 0) mark("coverslip:first-paint");
-        if (points > 0 && points === get().geometry?.n) mark("coverslip:all-painted");
-        if (get().drawn !== points) set({ drawn: points });
+        if (points > 0 && points === now().geometry?.n) mark("coverslip:all-painted");
+        setDrawn(points);
       },
       onError: (error) => set({ error: new ApiError("drawing", error.message, "Reload the page.", 0) }),
     });
-    stage.current = own;
-    const watcher = new ResizeObserver(() => own.look(cameraFromLink(get().camera, home())));
+    stage.current = made;
+    const watcher = new ResizeObserver(() => made.look(cameraFromLink(now().camera, home())));
     watcher.observe(parent);
     return () => {
       watcher.disconnect();
-      own.destroy();
+      made.destroy();
       stage.current = null;
     };
-  }, []);
+  }, [view]);
 
   useEffect(() => stage.current?.show(scene), [scene]);
   useEffect(() => stage.current?.hold(tool !== "move"), [tool]);
@@ -89,7 +102,8 @@ export function ScatterView() {
 
   const matrix = useCallback(() => stage.current?.pixelMatrix() ?? null, []);
   const reach = useCallback(() => Math.max(REACH_PX, (get().size ?? 4) / 2), []);
-  const { handlers, outline } = usePointer({ ground: "embedding", matrix, reach });
+  const ground = useCallback(() => groundOf(ownOf(get(), view).geometry), [view]);
+  const { handlers, outline } = usePointer({ view, ground, matrix, reach });
   const words = geometry
     ? summary(geometry.n, geometry.nowhere, geometry.embedding, geometry.columns, painted, selection?.count ?? 0)
     : "Scatter plot, loading";
@@ -97,6 +111,8 @@ export function ScatterView() {
     <section
       className="scatter"
       data-testid="scatter"
+      data-view={view}
+      data-focused={view === focused}
       data-cells={geometry?.n ?? 0}
       data-painted={drawn}
       data-color={painted.key}
@@ -104,7 +120,9 @@ export function ScatterView() {
       data-dim={geometry?.dim ?? ""}
       data-camera={camera?.join(",") ?? ""}
       data-selected={selection?.count ?? 0}
-      aria-label="Scatter plot"
+      aria-label={views.length > 1 ? `Scatter plot ${views.findIndex(({ id }) => id === view) + 1}` : "Scatter plot"}
+      onPointerDownCapture={() => focus(view)}
+      onFocusCapture={() => focus(view)}
     >
       <div
         ref={host}
@@ -121,8 +139,8 @@ export function ScatterView() {
         {...handlers}
       />
       <Outline corners={outline} />
-      <Ring ground="embedding" positions={geometry?.positions ?? null} matrix={matrix} />
-      {failed ? null : <HoverCard />}
+      <Ring view={view} positions={geometry?.positions ?? null} matrix={matrix} />
+      {failed ? null : <HoverCard view={view} painted={painted} geometry={geometry} />}
     </section>
   );
 }

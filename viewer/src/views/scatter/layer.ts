@@ -12,7 +12,7 @@ import type { Buffer, Texture } from "@luma.gl/core";
 import { Model } from "@luma.gl/engine";
 import type { ShaderModule } from "@luma.gl/shadertools";
 import type { Bits } from "../../data/bits";
-import { FAR, MISSING } from "../../data/points";
+import { type Codes, FAR, MISSING } from "../../data/points";
 import { LUT_WIDTH, type Lut } from "../../gpu/lut";
 import { fromHex } from "../../gpu/palette";
 import type { Marks } from "../../state/groups";
@@ -20,8 +20,12 @@ import type { Marks } from "../../state/groups";
 export interface PointsLayerProps extends LayerProps {
   /** (n, 3) in drawing order. */
   positions: Float32Array;
+  /** Places whose positions are there, from the first; all when undefined. More may come without another array. */
+  arrived?: number | undefined;
   /** (n,): category codes or numbers; null = entry 0 of the table for all. */
-  values: Float32Array | null;
+  values: Codes | null;
+  /** Places whose values are there. */
+  valued?: number | undefined;
   lut: Lut;
   /** Range of the colour map; null when values are codes. */
   range: readonly [number, number] | null;
@@ -108,7 +112,7 @@ out vec4 vColor;
 
 float entryOf(float value) {
   if (points.mode < 0.5) return 0.0;
-  if (points.mode < 1.5) return value;
+  if (points.mode < 1.5) return min(value, points.entries);
   if (value <= ${(MISSING / 10).toExponential(1)}) return points.entries;
   float span = points.high - points.low;
   float t = span > 0.0 ? clamp((value - points.low) / span, 0.0, 1.0) : 0.5;
@@ -169,12 +173,19 @@ interface State {
   model: Model;
   positions: Buffer | null;
   values: Buffer | null;
+  /** Items of them that are on the GPU. */
+  uploaded: { positions: number; values: number };
   texture: Texture | null;
   chosen: Texture;
   passing: Texture;
   marks: Texture;
   markColors: Texture;
 }
+
+/** What values may be, by their bytes: the shader reads whole numbers as they are. */
+const FORMATS = { 1: "uint8", 2: "uint16", 4: "float32" } as const;
+/** Items sent to the GPU at once. */
+const PIECE = 1 << 20;
 
 /** Textures that are bytes of a set, or of marks, as they are. */
 const BYTES = ["chosen", "passing", "marks"] as const;
@@ -203,14 +214,19 @@ export class PointsLayer extends Layer<PointsLayerProps> {
     const [chosen, passing, marks] = BYTES.map(() => this.byteTexture(null)) as [Texture, Texture, Texture];
     const markColors = this.colorTexture([]);
     const textures = { texture: null, chosen, passing, marks, markColors };
-    this.setState({ model, positions: null, values: null, ...textures } satisfies State);
+    const uploaded = { positions: 0, values: 0 };
+    this.setState({ model, positions: null, values: null, uploaded, ...textures } satisfies State);
   }
 
   override updateState({ props, oldProps }: UpdateParameters<this>): void {
     const state = this.state as unknown as State;
-    if (props.positions !== oldProps.positions) this.upload("positions", props.positions);
+    const n = props.positions.length / 3;
+    if (props.positions !== oldProps.positions) this.allocate("positions", props.positions);
+    this.upload("positions", props.positions, 3, props.arrived ?? n);
     const sameValues = props.values === oldProps.values && props.positions.length === oldProps.positions?.length;
-    if (!sameValues) this.upload("values", props.values ?? new Float32Array(props.positions.length / 3));
+    const values = props.values ?? (sameValues ? null : new Uint8Array(n));
+    if (values && !sameValues) this.allocate("values", values);
+    if (values) this.upload("values", values, 1, props.values ? (props.valued ?? n) : n);
     if (props.selected !== oldProps.selected) this.replace("chosen", props.selected);
     if (props.passing !== oldProps.passing) this.replace("passing", props.passing);
     if (props.marks !== oldProps.marks) {
@@ -253,19 +269,41 @@ export class PointsLayer extends Layer<PointsLayerProps> {
     return this.context.device.createTexture({ format: "rgba8unorm", ...size, data, mipLevels: 1, sampler });
   }
 
-  private upload(name: "positions" | "values", data: Float32Array): void {
+  private allocate(name: "positions" | "values", data: Codes): void {
     const state = this.state as unknown as State;
     state[name]?.destroy();
-    const buffer = this.context.device.createBuffer({ data });
+    const buffer = this.context.device.createBuffer({ byteLength: data.byteLength });
     state[name] = buffer;
+    state.uploaded[name] = 0;
+    if (name === "values") {
+      const format = FORMATS[data.BYTES_PER_ELEMENT as keyof typeof FORMATS];
+      state.model.setBufferLayout([
+        { name: "positions", format: "float32x3" },
+        { name, format },
+      ]);
+      // Another layout forgets what was bound.
+      if (state.positions) state.model.setAttributes({ positions: state.positions });
+    }
     state.model.setAttributes({ [name]: buffer });
   }
 
+  /** Sends what is not there yet, in pieces that no driver refuses. */
+  private upload(name: "positions" | "values", data: Codes, width: number, upTo: number): void {
+    const { uploaded, [name]: buffer } = this.state as unknown as State;
+    for (let at = uploaded[name]; at < upTo; ) {
+      const stop = Math.min(upTo, at + PIECE);
+      buffer?.write(data.subarray(at * width, stop * width), at * width * data.BYTES_PER_ELEMENT);
+      at = stop;
+    }
+    uploaded[name] = Math.max(uploaded[name], upTo);
+  }
+
   override draw(): void {
-    const { positions, count, depth, selected } = this.props;
+    const { positions, arrived, values, valued, count, depth, selected } = this.props;
     const { model, texture } = this.state as unknown as State;
     if (!texture || positions.length === 0) return;
-    model.setVertexCount(Math.min(count, positions.length / 3));
+    const n = positions.length / 3;
+    model.setVertexCount(Math.min(count, arrived ?? n, values === null ? n : (valued ?? n)));
     if (selected === null) this.drawPart(ALL, texture, depth);
     else {
       this.drawPart(OUTSIDE, texture, false);

@@ -2,11 +2,12 @@
 
 import { Deck, type Layer, OrbitView, OrthographicView } from "@deck.gl/core";
 import { PointsLayer, type PointsLayerProps } from "./layer";
-import { type Camera, MAX_ZOOM, MIN_ZOOM, MOVING_POINTS, moveByKey } from "./model";
+import { type Camera, MAX_ZOOM, MIN_ZOOM, moveByKey } from "./model";
+import { Pace, whenDone } from "./pace";
 
 export interface Scene
   extends Pick<PointsLayerProps, "positions" | "values" | "lut" | "range" | "alpha" | "selected">,
-    Partial<Pick<PointsLayerProps, "passing" | "marks">> {
+    Partial<Pick<PointsLayerProps, "arrived" | "valued" | "passing" | "marks">> {
   dim: number;
   /** Diameter in CSS pixels. */
   pointSize: number;
@@ -31,6 +32,13 @@ const CONTROLS = {
   keyboard: false,
 };
 
+/** Nearly: a camera that went through a link and back is not moved by rounding. */
+function sameCamera(one: Camera, other: Camera): boolean {
+  const numbers = (c: Camera) => [...c.target, c.zoom, ...(c.kind === "3d" ? [c.rotationX, c.rotationOrbit] : [])];
+  const theirs = numbers(other);
+  return one.kind === other.kind && numbers(one).every((value, i) => Math.abs(value - (theirs[i] ?? 0)) < 1e-6);
+}
+
 export class Stage {
   private readonly deck: Deck<OrthographicView[] | OrbitView[]>;
   private scene: Scene | null = null;
@@ -38,7 +46,11 @@ export class Stage {
   private moving = false;
   private still = false;
   private timer = 0;
+  /** Points of the last frame. */
   private counted = 0;
+  private readonly pace = new Pace();
+  /** Gives up the measurement that is under way. */
+  private giveUp: (() => void) | null = null;
 
   constructor(
     parent: HTMLDivElement,
@@ -55,7 +67,7 @@ export class Stage {
       useDevicePixels: true,
       pickingRadius: 0,
       onViewStateChange: ({ viewState }) => this.follow(viewState as unknown as Record<string, unknown>),
-      onAfterRender: () => this.events.onDrawn(this.counted),
+      onAfterRender: ({ gl }) => this.drew(gl),
       onError: (error) => this.events.onError(error),
     });
   }
@@ -123,21 +135,44 @@ export class Stage {
   /** Look from here. */
   look(camera: Camera): void {
     const other = camera.kind !== this.camera.kind;
+    const elsewhere = !sameCamera(camera, this.camera);
     this.camera = camera;
     if (other) this.deck.setProps({ views: this.views(), viewState: this.viewState() });
-    this.render();
+    if (elsewhere && !other) this.move();
+    else this.render();
   }
 
   show(scene: Scene): void {
     this.scene = scene;
+    this.counted = 0;
     this.render();
+  }
+
+  /** A frame is on its way to the screen; at rest, the next has more points until all are there. */
+  private drew(gl: WebGL2RenderingContext): void {
+    const points = this.counted;
+    this.events.onDrawn(points);
+    if (this.giveUp) return;
+    this.giveUp = whenDone(gl, (ms) => {
+      this.giveUp = null;
+      if (points > 0) this.pace.learn(points, ms);
+      if (!this.moving && this.counted < this.there()) this.render();
+    });
+  }
+
+  /** Points that could be drawn now. */
+  private there(): number {
+    if (!this.scene) return 0;
+    const { positions, arrived, values, valued } = this.scene;
+    const n = positions.length / 3;
+    return Math.min(n, arrived ?? n, values ? (valued ?? n) : n);
   }
 
   private render(): void {
     const { scene } = this;
     if (!scene) return;
-    const n = scene.positions.length / 3;
-    const count = this.moving ? Math.min(n, MOVING_POINTS) : n;
+    const n = this.there();
+    const count = this.moving ? this.pace.moving(n) : this.pace.resting(n, this.counted);
     this.counted = count;
     const ratio = window.devicePixelRatio || 1;
     const size = Math.max(1, scene.pointSize * ratio * this.growth());
@@ -160,6 +195,7 @@ export class Stage {
 
   destroy(): void {
     clearTimeout(this.timer);
+    this.giveUp?.();
     this.deck.finalize();
   }
 }

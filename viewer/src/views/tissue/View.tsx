@@ -16,6 +16,7 @@ import { chosenTissue, looksOf, spotSize, summary } from "./model";
 import { getTissue, setTissue, useTissue } from "./state";
 
 const REACH_PX = 8;
+const onTissue = () => "tissue";
 const ZOOM_STEP = 0.5;
 const ARROWS: Record<string, [number, number]> = {
   ArrowLeft: [-1, 0],
@@ -129,7 +130,7 @@ export default function TissueView() {
     () => Math.max(REACH_PX, (spot * 2 ** (stage.current?.where.zoom ?? 0)) / 2),
     [stage, spot],
   );
-  const { handlers, outline } = usePointer({ ground: "tissue", matrix, reach });
+  const { handlers, outline } = usePointer({ view: "tissue", ground: onTissue, matrix, reach });
   const n = (positions?.length ?? 0) / 3;
 
   function press(event: React.KeyboardEvent): void {
@@ -171,8 +172,8 @@ export default function TissueView() {
         {...handlers}
       />
       <Outline corners={outline} />
-      <Ring ground="tissue" positions={positions} matrix={matrix} />
-      <HoverCard ground="tissue" />
+      <Ring view="tissue" positions={positions} matrix={matrix} />
+      <HoverCard view="tissue" painted={colored} geometry={null} />
       <Words />
     </section>
   );

@@ -1,0 +1,86 @@
+/** One to six views of the cells side by side; on a phone one at a time. */
+
+import { shorten } from "../../data/format";
+import { keyOf } from "../../state/actions";
+import { type Own, useModel } from "../../state/store";
+import { close, duplicate, focus, MOST_VIEWS, ownOf } from "../../state/views";
+import { useNarrow } from "../cells/layout";
+import { ScatterView } from "../scatter/View";
+
+const LONGEST = 34;
+
+export function Grid() {
+  const { views, focused } = useModel();
+  const narrow = useNarrow();
+  const several = views.length > 1;
+  const shown = narrow ? views.filter(({ id }) => id === focused) : views;
+  return (
+    <>
+      {shown.map(({ id }) => (
+        <div key={id} className={several && id === focused ? "pane focused" : "pane"}>
+          <ScatterView view={id} />
+          {several && !narrow ? <Caption view={id} /> : null}
+        </div>
+      ))}
+      {several && narrow ? <Switcher /> : null}
+    </>
+  );
+}
+
+/** What a view shows, in a few words. */
+export function titleOf({ geometry, color }: Own): string {
+  const layout = geometry ? geometry.embedding.label : "…";
+  return color.kind === "none" ? layout : `${layout} · ${shorten(keyOf(color).replace(/^\w+:/, ""), LONGEST)}`;
+}
+
+function Caption({ view }: { view: string }) {
+  const model = useModel();
+  const own = ownOf(model, view);
+  const title = titleOf(own);
+  return (
+    <div className="caption" data-testid="view-caption" data-view={view} data-focused={view === model.focused}>
+      <button type="button" className="plain" onClick={() => focus(view)} title="Show its settings (W for the next)">
+        {title}
+      </button>
+      <button
+        type="button"
+        data-testid="duplicate-view"
+        aria-label={`Duplicate the view ${title}`}
+        title="Duplicate (D)"
+        disabled={model.views.length >= MOST_VIEWS}
+        onClick={() => {
+          focus(view);
+          duplicate();
+        }}
+      >
+        ⧉
+      </button>
+      <button
+        type="button"
+        data-testid="close-view"
+        aria-label={`Close the view ${title}`}
+        title="Close (X)"
+        onClick={() => close(view)}
+      >
+        ×
+      </button>
+    </div>
+  );
+}
+
+/** Which of several views a phone shows. */
+function Switcher() {
+  const { views, focused } = useModel();
+  return (
+    <fieldset className="segments switcher" aria-label="Views" data-testid="view-switcher">
+      {views.map((one, at) => (
+        <button key={one.id} type="button" aria-pressed={one.id === focused} onClick={() => focus(one.id)}>
+          {at + 1}
+        </button>
+      ))}
+      <button type="button" aria-label="Close this view" onClick={() => close(focused)}>
+        ×
+      </button>
+    </fieldset>
+  );
+}

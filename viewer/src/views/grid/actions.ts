@@ -1,0 +1,22 @@
+/** One more view, coloured by what no view shows yet. */
+
+import type { FieldEntry } from "../../api/types";
+import { paint } from "../../state/actions";
+import { get, type Model } from "../../state/store";
+import { duplicate, viewsNow } from "../../state/views";
+
+const MOST_CATEGORIES = 100;
+
+/** The next field that makes a good picture and that no view shows; undefined when all do. */
+export function nextField(state: Model): FieldEntry | undefined {
+  const shown = new Set(viewsNow(state).map(({ color }) => (color.kind === "field" ? color.index : -1)));
+  const fields = (state.identity?.obs_fields ?? []).filter(({ index }) => !shown.has(index));
+  const groups = fields.find(({ n_categories: n = 0 }) => n >= 2 && n <= MOST_CATEGORIES);
+  return groups ?? fields.find(({ kind }) => kind === "continuous");
+}
+
+export function addView(): void {
+  const field = nextField(get());
+  const view = duplicate();
+  if (view !== null && field) void paint({ kind: "field", index: field.index, key: field.key }, view);
+}

@@ -2,6 +2,8 @@ import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+import { lean } from "./lean.ts";
+import { colorMaps } from "./maps.ts";
 
 /** Names the cells' parts in the page itself: they are fetched beside the shell, not after it. */
 function preloadCells(): Plugin {
@@ -26,7 +28,7 @@ function preloadCells(): Plugin {
 export default defineConfig({
   // The page may live behind a path prefix, so every address in it is relative.
   base: "./",
-  plugins: [react(), preloadCells()],
+  plugins: [react(), preloadCells(), colorMaps(), lean()],
   resolve: {
     alias: {
       wgsl_reflect: fileURLToPath(new URL("src/gpu/no-wgsl.ts", import.meta.url)),

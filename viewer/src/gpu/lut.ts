@@ -1,26 +1,38 @@
 /** Lookup tables: one colour for each category code, or 256 steps of a colour map; the last entry is "missing". */
 
-import {
-  interpolateCividis,
-  interpolateGreys,
-  interpolateMagma,
-  interpolatePlasma,
-  interpolateRdBu,
-  interpolateViridis,
-} from "d3-scale-chromatic";
+import { TABLES, ZERO } from "virtual:color-maps";
 import { categoryColor, fromHex, MISSING_COLOR, type Rgb } from "./palette";
 
 /** Texture width; a table fills as many rows as it needs. */
 export const LUT_WIDTH = 1024;
 export const MAP_STEPS = 256;
 
+/** Of a map's colours those at 256 even steps, as CSS. */
+function stepsOf(table: string): (t: number) => string {
+  let colors: string[] | undefined;
+  const read = () => {
+    const values = Array.from({ length: 3 * MAP_STEPS }, () => 0);
+    for (let i = 0; i < values.length; i += 1) {
+      const before = i % MAP_STEPS === 0 ? 0 : (values[i - 1] ?? 0);
+      values[i] = before + table.charCodeAt(i) - ZERO;
+    }
+    return values
+      .slice(0, MAP_STEPS)
+      .map((r, i) => `rgb(${r}, ${values[i + MAP_STEPS]}, ${values[i + 2 * MAP_STEPS]})`);
+  };
+  return (t) => {
+    colors ??= read();
+    return colors[Math.round(Math.min(1, Math.max(0, t)) * (MAP_STEPS - 1))] ?? "";
+  };
+}
+
 export const COLOR_MAPS = {
-  viridis: { label: "Viridis", at: interpolateViridis },
-  magma: { label: "Magma", at: interpolateMagma },
-  plasma: { label: "Plasma", at: interpolatePlasma },
-  cividis: { label: "Cividis", at: interpolateCividis },
-  greys: { label: "Greys", at: (t: number) => interpolateGreys(0.15 + 0.85 * t) },
-  rdbu: { label: "Red–blue (around the middle)", at: (t: number) => interpolateRdBu(1 - t) },
+  viridis: { label: "Viridis", at: stepsOf(TABLES.viridis) },
+  magma: { label: "Magma", at: stepsOf(TABLES.magma) },
+  plasma: { label: "Plasma", at: stepsOf(TABLES.plasma) },
+  cividis: { label: "Cividis", at: stepsOf(TABLES.cividis) },
+  greys: { label: "Greys", at: stepsOf(TABLES.greys) },
+  rdbu: { label: "Red–blue (around the middle)", at: stepsOf(TABLES.rdbu) },
 } as const;
 
 export type ColorMap = keyof typeof COLOR_MAPS;

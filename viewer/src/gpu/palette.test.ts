@@ -1,5 +1,6 @@
+import { interpolateCividis, interpolateGreys, interpolateMagma, interpolateRdBu } from "d3-scale-chromatic";
 import { describe, expect, it } from "vitest";
-import { categoryLut, mapLut, parseColor } from "./lut";
+import { COLOR_MAPS, categoryLut, mapLut, parseColor } from "./lut";
 import { categoryColor, MISSING_COLOR } from "./palette";
 
 const at = (pixels: Uint8Array, entry: number) => Array.from(pixels.subarray(entry * 4, entry * 4 + 4));
@@ -95,6 +96,19 @@ describe("colour maps", () => {
     const { pixels, entries } = mapLut("viridis");
     expect(at(pixels, 0)).toEqual([68, 1, 84, 255]);
     expect(at(pixels, entries - 1)).toEqual([253, 231, 37, 255]);
+  });
+
+  it("are those of d3 at every step", () => {
+    const theirs = {
+      magma: interpolateMagma,
+      cividis: interpolateCividis,
+      greys: (t: number) => interpolateGreys(0.15 + 0.85 * t),
+      rdbu: (t: number) => interpolateRdBu(1 - t),
+    };
+    for (const [name, of] of Object.entries(theirs)) {
+      const { at } = COLOR_MAPS[name as keyof typeof theirs];
+      for (let i = 0; i < 256; i += 1) expect(parseColor(at(i / 255))).toEqual(parseColor(of(i / 255)));
+    }
   });
 
   it("read both ways of writing a colour", () => {

@@ -1,19 +1,19 @@
 /** Categories with their counts: show, hide, isolate. Only the rows in sight exist, so 70,000 stay fast. */
 
-import { useVirtualizer } from "@tanstack/react-virtual";
-import { useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useMemo, useState } from "react";
 import { counted, count as countText, shorten } from "../data/format";
 import { categoryColor, fromHex, MISSING_COLOR, toCss } from "../gpu/palette";
 import { hide } from "../state/actions";
 import { type Painted, set, useModel } from "../state/store";
 import { MiddleCut } from "./MiddleCut";
 
-const ROW_PX = 26;
-const TOUCH_ROW_PX = 40;
+// Most legends are short.
+const WindowedRows = lazy(() => import("./WindowedRows"));
+
 const FILTER_FROM = 20;
 const SHOW_ALL_ROWS_TO = 300;
 
-interface Row {
+export interface Row {
   code: number;
   name: string;
   count: number;
@@ -91,7 +91,7 @@ function rowsOf(field: Extract<Painted, { kind: "category" }>["field"], fileColo
   return rows;
 }
 
-interface RowsProps {
+export interface RowsProps {
   rows: Row[];
   isHidden: (code: number) => boolean;
   toggle: (code: number) => void;
@@ -99,7 +99,12 @@ interface RowsProps {
 }
 
 function Rows(props: RowsProps) {
-  return props.rows.length > SHOW_ALL_ROWS_TO ? <WindowedRows {...props} /> : <PlainRows {...props} />;
+  if (props.rows.length <= SHOW_ALL_ROWS_TO) return <PlainRows {...props} />;
+  return (
+    <Suspense fallback={<p className="note">Opening the legend…</p>}>
+      <WindowedRows {...props} />
+    </Suspense>
+  );
 }
 
 function PlainRows({ rows, ...rest }: RowsProps) {
@@ -112,27 +117,13 @@ function PlainRows({ rows, ...rest }: RowsProps) {
   );
 }
 
-function WindowedRows({ rows, ...rest }: RowsProps) {
-  const box = useRef<HTMLUListElement>(null);
-  const touch = window.matchMedia?.("(max-width: 720px)").matches ?? false;
-  const list = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => box.current,
-    estimateSize: () => (touch ? TOUCH_ROW_PX : ROW_PX),
-    overscan: 12,
-  });
-  return (
-    <ul ref={box} className="legend-rows windowed">
-      <li aria-hidden="true" className="spacer" style={{ height: list.getTotalSize() }} />
-      {list.getVirtualItems().map((item) => {
-        const row = rows[item.index];
-        return row ? <LegendRow key={row.code} row={row} top={item.start} {...rest} /> : null;
-      })}
-    </ul>
-  );
-}
-
-function LegendRow({ row, top, isHidden, toggle, isolate }: Omit<RowsProps, "rows"> & { row: Row; top?: number }) {
+export function LegendRow({
+  row,
+  top,
+  isHidden,
+  toggle,
+  isolate,
+}: Omit<RowsProps, "rows"> & { row: Row; top?: number }) {
   const { code, name, count, color } = row;
   const off = isHidden(code);
   return (

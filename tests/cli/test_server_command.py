@@ -142,6 +142,10 @@ def test_a_life(run: Run, places: Places, data: Path) -> None:
     refused = run("restart", data / "nothing")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("Error: Path not found")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        refused = run("restart", "--web-port", str(stranger.getsockname()[1]))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "is already in use." in refused.stderr
     assert status()["pid"] == pid, "nothing was stopped"
 
     restarted = run("restart")

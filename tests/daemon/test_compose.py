@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from coverslip.config import Config, load
-from coverslip.core.errors import BadRequest, BadUsage, NotFound
+from coverslip.core.errors import BadRequest, BadUsage
 from coverslip.daemon import flags as flags_module
-from coverslip.daemon.compose import check, offered, settings_of
+from coverslip.daemon.compose import offered, settings_of
 from coverslip.daemon.flags import Flags
 from coverslip.daemon.places import Places
 
@@ -95,14 +95,6 @@ def test_two_protocols_need_two_ports() -> None:
     settings_of(replace(one, flight=False), Config())
     settings_of(replace(one, host="127.0.0.2"), Config())
     settings_of(replace(one, port=0, web_port=0), Config())
-
-
-def test_a_restart_finds_out_first(tmp_path: Path) -> None:
-    check(Flags(paths=(str(tmp_path),)))
-    with pytest.raises(NotFound, match="no"):
-        check(Flags(paths=(str(tmp_path / "no"),)))
-    with pytest.raises(NotFound, match="configuration"):
-        check(Flags(config=str(tmp_path / "none.toml")))
 
 
 def test_flags_are_remembered_without_the_token(tmp_path: Path) -> None:

@@ -89,9 +89,9 @@ def restart(timeout: float, **given: Any) -> None:
         flags = replace(flags, token=token)
     now = known(places)
     if now.running and now.identity is not None:
-        from coverslip.daemon.compose import check
+        from coverslip.daemon.rehearsal import rehearse
 
-        check(with_default(flags))
+        rehearse(with_default(flags), places, now.record)
         ended(now.identity, timeout)
     else:
         told_leftover(now, places)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coverslip.core.errors import BadRequest, CannotListen, CoverslipError, NotFound
+from coverslip.core.errors import BadRequest, CannotListen, CoverslipError
 from coverslip.daemon.flags import Flags
 
 if TYPE_CHECKING:
@@ -17,24 +17,6 @@ if TYPE_CHECKING:
 
 WEB_PORT = 8814
 HOST = "127.0.0.1"
-
-
-def check(flags: Flags) -> None:
-    """Find out what a start would refuse, while the server that is to be replaced still runs.
-
-    Raises
-    ------
-    CoverslipError
-        With the reason.
-    """
-    from coverslip.flight import location_of
-
-    config = config_of(flags)
-    settings, _ = settings_of(flags, config)
-    location_of(settings)
-    for item in offered(flags, config):
-        if isinstance(item, Path) and not item.exists():
-            raise NotFound(f"Path not found: {item}", "Check the spelling, and that it is on this machine.")
 
 
 def config_of(flags: Flags) -> Config:

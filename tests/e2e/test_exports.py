@@ -138,6 +138,50 @@ def same_genes(theirs: str, ours: str) -> None:
         np.testing.assert_array_equal(np.frombuffer(get(f"{ours}genes/{i}.values.f32"), "<f4"), wanted)
 
 
+@pytest.mark.parametrize(("bits", "level"), [(8, 6), (0, 0)])
+def test_what_we_prepare_reads_equal_in_cellucids_server(tmp_path: Path, command: Path, bits: int, level: int) -> None:
+    """Every gene, column, edge and coordinate of a file through cellucid 0.0.9, and the same from ours."""
+    from scipy import sparse
+
+    import make
+
+    adata = make.adata(sparse.csr_matrix(make.dense_matrix()))
+    rng = np.random.default_rng(4)
+    adata.obsm["velocity_umap"] = rng.normal(size=(adata.n_obs, 2))
+    adata.obsm["X_umap"][7] = np.nan
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    options = ["--var-quantization", bits, "--obs-continuous-quantization", bits] if bits else []
+    options += ["--compression", level] if level else []
+    done = subprocess.run(
+        list(map(str, [command, "prepare", tmp_path / "in.h5ad", tmp_path / "out", *options])),
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "'HLA/A' as 'HLA/A (2)'" in done.stderr
+    theirs_says = [peer_command(), "serve", tmp_path / "out"]
+    with serving(*theirs_says) as theirs, serving(command, "serve", tmp_path / "out") as ours:
+        told = json.loads(get(f"{theirs}dataset_identity.json"))
+        assert (told["version"], told["stats"]["n_cells"], told["stats"]["n_genes"]) == (2, 50, 12)
+        points = values(theirs + told["embeddings"]["files"]["2d"], "<f4", None, None).reshape(-1, 2)
+        assert np.flatnonzero(np.isnan(points).any(1)).tolist() == [7], "a cell without coordinates is the only one"
+        np.testing.assert_array_equal(np.frombuffer(get(f"{ours}points_2d.bin"), "<f4").reshape(-1, 2), points)
+        manifest = json.loads(get(f"{theirs}var_manifest.json"))
+        assert len({g[0] for g in manifest["fields"]}) == 12
+        for i, (name, *span) in enumerate(manifest["fields"]):
+            path = manifest["_varSchema"]["pathPattern"].replace("{key}", safe_name(name))
+            found = values(theirs + path, manifest["_varSchema"]["dtype"], *(span or [None, None]))
+            wanted = adata.X[:, [i]].toarray().ravel()
+            step = (wanted.max() - wanted.min()) / 254 if bits else 0
+            np.testing.assert_allclose(found, wanted, rtol=1e-6 if bits else 0, atol=0.5001 * step)
+            np.testing.assert_array_equal(np.frombuffer(get(f"{ours}genes/{i}.values.f32"), "<f4"), found)
+        assert json.loads(get(f"{ours}genes.json"))["names"] == adata.var_names.tolist()
+        same_columns(theirs, ours)
+        graph = json.loads(get(f"{theirs}connectivity_manifest.json"))
+        links = adata.obsp["connectivities"] + adata.obsp["connectivities"].T
+        source, target = sparse.triu(links, 1).tocsr().sorted_indices().nonzero()
+        for key, wanted in (("sourcesPath", source), ("destinationsPath", target)):
+            np.testing.assert_array_equal(values(theirs + graph[key], graph["index_dtype"], None, None), wanted)
+
+
 @pytest.mark.parametrize(("bits", "level"), [(16, 6), (0, 0)])
 def test_the_second_generation_is_what_it_was_made_of(tmp_path: Path, command: Path, bits: int, level: int) -> None:
     """cellucid 0.0.9 refuses it."""

@@ -3,12 +3,15 @@
 import { ApiError, getBytes, getJson, isAbort, toApiError } from "../api/client";
 import type { Cell, Dataset, EmbeddingInfo, Field, FieldEntry, Genes, Identity } from "../api/types";
 import { members } from "../data/bits";
+import { counted } from "../data/format";
 import type { By, Mode } from "../data/selecting";
 import type { Ground } from "../data/worker";
 import { codesComeInParts, fetchCodes, fetchPoints } from "./arrival";
 import { addressOf, crewIsThere, crewOf } from "./crew";
-import { CODE_BYTES, columnOf, forgetFilters, hiddenOf, hide, hold } from "./filters";
+import { type FindGene, filtersFrom, linkedFilters } from "./filterlink";
+import { CODE_BYTES, columnOf, forgetFilters, hiddenOf, hide, hold, setFilters } from "./filters";
 import { followIndex } from "./indexing";
+import { forgetParts } from "./parts";
 import { setPlace } from "./route";
 import {
   type Color,
@@ -97,9 +100,8 @@ export async function checkServer(): Promise<void> {
 
 export async function start(): Promise<void> {
   const linked = readUrl(location.search);
-  const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha } = linked;
-  set({ phase: "loading", error: null, cmap, size, alpha, fileColors });
-  set({ layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha });
+  set({ phase: "loading", error: null });
+  setLooks(linked);
   await latest("dataset", async (signal) => {
     setProgress("dataset", { label: "Opening", fraction: null });
     const { datasets } = await getJson<{ datasets: Dataset[] }>("_cellucid/datasets", signal);
@@ -119,6 +121,12 @@ export async function start(): Promise<void> {
   });
 }
 
+/** What needs nothing of the server. */
+function setLooks(linked: Linked): void {
+  const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha } = linked;
+  set({ cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha });
+}
+
 /** Ends what runs and forgets the data set; the theme is the whole page's and stays. */
 export function leave(): void {
   for (const one of running.values()) one.abort();
@@ -126,15 +134,35 @@ export function leave(): void {
   clearTimeout(timer);
   if (crewIsThere()) void crewOf().run({ kind: "forget" });
   forgetFilters();
+  forgetParts();
   set(({ theme }) => ({ ...useModel.getInitialState(), theme }));
 }
 
 async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Promise<void> {
   set({ dataset, identity: null, error: null });
   const identity = await getJson<Identity>(path("dataset_identity.json"), signal);
-  const known = identity.expression.items.some((e) => e.id === linked.expr);
-  set({ identity, expression: known ? linked.expr : identity.expression.default, camera: linked.camera });
+  set({ identity, camera: linked.camera });
   setPlace(identity.name);
+  await show(linked, identity, signal);
+  if (get().geometry === null || signal.aborted) return;
+  if (linked.selected.length > 0) await select({ kind: "cells", cells: linked.selected }, "replace");
+  // Not needed before there is something to undo.
+  if (!signal.aborted) void import("./history").then(({ beginHistory }) => beginHistory()).catch(() => undefined);
+}
+
+/** The view of a session that is opened, in place of the one there is. */
+export async function applyLink(linked: Linked): Promise<void> {
+  const { identity } = get();
+  if (identity === null) return;
+  setLooks(linked);
+  await latest("dataset", async (signal) => {
+    await show(linked, identity, signal, () => set({ camera: linked.camera }));
+  });
+}
+
+async function show(linked: Linked, identity: Identity, signal: AbortSignal, shown?: () => void): Promise<void> {
+  const known = identity.expression.items.some((e) => e.id === linked.expr);
+  set({ expression: known ? linked.expr : identity.expression.default });
   const embeddings = identity.embeddings.items;
   const embedding =
     embeddings.find((e) => e.id === linked.embedding) ?? embeddings.find((e) => e.default) ?? embeddings[0];
@@ -147,8 +175,19 @@ async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Prom
   }
   await choosePoints(embedding, linked.dim, linked.columns);
   if (get().geometry === null || signal.aborted) return;
-  await paintLinked(linked, identity, signal);
-  if (linked.selected.length > 0 && !signal.aborted) await select({ kind: "cells", cells: linked.selected }, "replace");
+  shown?.();
+  if (linked.filters.length > 0) await filterLinked(linked.filters, identity, signal);
+  if (!signal.aborted) await paintLinked(linked, identity, signal);
+}
+
+async function filterLinked(texts: string[], identity: Identity, signal: AbortSignal): Promise<void> {
+  const { findGene } = await import("./genefind");
+  const find: FindGene = (expression, index, name) => findGene(identity, expression, index, name);
+  const { filters, missed } = await filtersFrom(texts, identity, find);
+  if (signal.aborted) return;
+  if (missed > 0) set({ notice: `${counted(missed, "filter")} of the link left out: there is no such field or gene.` });
+  // In the background: what passes is drawn when it is known.
+  void setFilters(filters);
 }
 
 /** What the link asks for, else the first field that makes a good legend. */
@@ -343,7 +382,8 @@ export function linkedNow(): Linked {
     expr: s.expression === s.identity?.expression.default ? null : s.expression,
     range: s.range,
     cmap: s.cmap,
-    hidden: s.hidden ? Array.from(s.hidden.keys()).filter((code) => s.hidden?.[code]) : [],
+    hidden: [],
+    filters: linkedFilters(s.filters, s.identity).texts,
     fileColors: s.fileColors,
     size: s.size,
     alpha: s.alpha,
@@ -371,8 +411,13 @@ export function followUrl(): () => void {
     clearTimeout(timer);
     timer = window.setTimeout(() => {
       if (Object.keys(get().progress).length > 0) return;
-      const query = writeUrl(linkedNow(), location.search);
-      history.replaceState(history.state, "", `${location.pathname}${query ? `?${query}` : ""}`);
+      writeAddress();
     }, 200);
   });
+}
+
+/** The address bar as it has to be now. */
+export function writeAddress(): void {
+  const query = writeUrl(linkedNow(), location.search);
+  history.replaceState(history.state, "", `${location.pathname}${query ? `?${query}` : ""}`);
 }

@@ -202,9 +202,11 @@ function ruleOf(by: Keep): Rule {
 }
 
 function trim(n: number): void {
-  const { filters, painted } = get();
+  const { filters, painted, views } = get();
   const needed = new Set([...watched.keys(), ...filters.map(columnOfFilter)]);
-  if (painted.kind !== "none" && painted.column) needed.add(painted.column);
+  for (const one of [painted, ...views.map((view) => view.painted)]) {
+    if (one.kind !== "none" && one.column) needed.add(one.column);
+  }
   const unused = [...held.keys()].filter((column) => !needed.has(column));
   const most = Math.max(0, Math.floor(MOST_HELD_BYTES / (n * 6)) - needed.size);
   const columns = unused.slice(0, Math.max(0, unused.length - most));

@@ -23,6 +23,7 @@ export const CELLS_PARAMETERS = [
   "range",
   "cmap",
   "hidden",
+  "filter",
   "filecolors",
   "size",
   "alpha",

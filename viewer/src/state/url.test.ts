@@ -12,6 +12,7 @@ const view: Linked = {
   range: [-1.5, 2e-7],
   cmap: "magma",
   hidden: [0, 1, 2, 9],
+  filters: ["hide:0-3,7:a:b & c", "off-range::2.5:0:n genes"],
   fileColors: true,
   size: 2.5,
   alpha: 0.4,

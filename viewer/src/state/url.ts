@@ -17,7 +17,10 @@ export interface Linked {
   expr: string | null;
   range: [number, number] | null;
   cmap: ColorMap;
+  /** Codes of the coloured field, of links from before there were filters. */
   hidden: number[];
+  /** As `filterlink.ts` writes and reads them. */
+  filters: string[];
   fileColors: boolean;
   size: number | null;
   alpha: number | null;
@@ -67,6 +70,7 @@ export function readUrl(search: string): Linked {
     range: range?.length === 2 ? [range[0] as number, range[1] as number] : null,
     cmap: cmap !== null && Object.hasOwn(COLOR_MAPS, cmap) ? (cmap as ColorMap) : "viridis",
     hidden: readRuns(query.get("hidden")),
+    filters: query.getAll("filter"),
     fileColors: query.get("filecolors") === "1",
     size: numberOf(query.get("size")),
     alpha: numberOf(query.get("alpha")),
@@ -99,6 +103,7 @@ export function writeUrl(view: Linked, search: string): string {
   put("range", view.range?.map((v) => Number(v.toPrecision(7))).join(","));
   put("cmap", view.cmap === "viridis" ? null : view.cmap);
   put("hidden", writeRuns(view.hidden));
+  for (const text of view.filters) query.append("filter", text);
   put("filecolors", view.fileColors ? 1 : null);
   put("size", view.size);
   put("alpha", view.alpha);

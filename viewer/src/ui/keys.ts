@@ -10,7 +10,7 @@ export type KeyLine = readonly [keys: string, what: string];
 
 export interface PageKeys {
   lines: readonly KeyLine[];
-  /** What a key does while no field is being typed into. */
+  /** What a key does while no field is being typed into; `ctrl+z` is ⌘Z on a Mac, too. */
   actions: Readonly<Record<string, () => void>>;
 }
 
@@ -35,9 +35,11 @@ export function useKeys(): void {
     function press(event: KeyboardEvent): void {
       if (event.key === "Escape") set({ help: false, sheet: "none", hover: null });
       const typing = event.target instanceof Element && event.target.closest(TYPING) !== null;
-      if (typing || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (typing || event.defaultPrevented || event.altKey) return;
       const key = event.key.toLowerCase();
-      const action = usePageKeys.getState().actions[key] ?? SHELL[key];
+      const held = event.ctrlKey || event.metaKey;
+      const name = held ? `ctrl+${event.shiftKey ? "shift+" : ""}${key}` : key;
+      const action = usePageKeys.getState().actions[name] ?? (held ? undefined : SHELL[key]);
       if (!action) return;
       event.preventDefault();
       action();

@@ -68,7 +68,8 @@ class Root:
         """
         real = Path(os.path.realpath(path))
         if not real.exists():
-            raise NotFound(f"Path not found: {path}", "Check the spelling, and that it is on this machine.")
+            where = os.path.abspath(path)  # noqa: PTH100  (links stay as named)
+            raise NotFound(f"Path not found: {where}", "Check the spelling, and that it is on this machine.")
         found = cls(real, alias or Path(os.path.abspath(path)).name or "data")  # noqa: PTH100  (links stay as named)
         return replace(found, **options)  # type: ignore[arg-type]
 

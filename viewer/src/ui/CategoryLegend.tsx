@@ -1,10 +1,12 @@
 /** Categories with their counts: show, hide, isolate. Only the rows in sight exist, so 70,000 stay fast. */
 
 import { lazy, Suspense, useMemo, useState } from "react";
+import type { CategoryField } from "../api/types";
 import { counted, count as countText, shorten } from "../data/format";
 import { categoryColor, fromHex, MISSING_COLOR, toCss } from "../gpu/palette";
 import { hide } from "../state/actions";
 import { type Painted, set, useModel } from "../state/store";
+import { useCounts } from "./counts";
 import { MiddleCut } from "./MiddleCut";
 
 // Most legends are short.
@@ -17,6 +19,8 @@ export interface Row {
   code: number;
   name: string;
   count: number;
+  /** How many of them pass the other filters. */
+  shown: number;
   color: string;
 }
 
@@ -24,7 +28,8 @@ export function CategoryLegend({ painted }: { painted: Extract<Painted, { kind: 
   const { field } = painted;
   const { hidden, fileColors } = useModel();
   const [filter, setFilter] = useState("");
-  const rows = useMemo(() => rowsOf(field, fileColors, filter), [field, fileColors, filter]);
+  const shown = useCounts(painted.column);
+  const rows = useMemo(() => rowsOf(field, fileColors, filter, shown), [field, fileColors, filter, shown]);
   const total = field.categories.length;
   const isHidden = (code: number) => hidden?.[code] === 1;
 
@@ -77,28 +82,34 @@ export function CategoryLegend({ painted }: { painted: Extract<Painted, { kind: 
   );
 }
 
-function rowsOf(field: Extract<Painted, { kind: "category" }>["field"], fileColors: boolean, filter: string): Row[] {
+export function rowsOf(field: CategoryField, fileColors: boolean, filter: string, shown: Uint32Array | null): Row[] {
   const wanted = filter.trim().toLowerCase();
   const rows: Row[] = [];
   field.categories.forEach((name, code) => {
     if (wanted !== "" && !name.toLowerCase().includes(wanted)) return;
     const own = fileColors ? field.colors?.[code] : undefined;
-    rows.push({ code, name, count: field.counts[code] ?? 0, color: toCss(own ? fromHex(own) : categoryColor(code)) });
+    const count = field.counts[code] ?? 0;
+    const color = toCss(own ? fromHex(own) : categoryColor(code));
+    rows.push({ code, name, count, shown: shown?.[code] ?? count, color });
   });
+  const code = field.categories.length;
   if (field.n_missing > 0 && wanted === "") {
-    rows.push({ code: field.categories.length, name: "missing", count: field.n_missing, color: toCss(MISSING_COLOR) });
+    const count = field.n_missing;
+    rows.push({ code, name: "missing", count, shown: shown?.[code] ?? count, color: toCss(MISSING_COLOR) });
   }
   return rows;
 }
 
 export interface RowsProps {
   rows: Row[];
+  /** What tests call a row. */
+  id?: string;
   isHidden: (code: number) => boolean;
   toggle: (code: number) => void;
   isolate: (code: number) => void;
 }
 
-function Rows(props: RowsProps) {
+export function Rows(props: RowsProps) {
   if (props.rows.length <= SHOW_ALL_ROWS_TO) return <PlainRows {...props} />;
   return (
     <Suspense fallback={<p className="note">Opening the legend…</p>}>
@@ -120,16 +131,17 @@ function PlainRows({ rows, ...rest }: RowsProps) {
 export function LegendRow({
   row,
   top,
+  id = "legend-item",
   isHidden,
   toggle,
   isolate,
 }: Omit<RowsProps, "rows"> & { row: Row; top?: number }) {
-  const { code, name, count, color } = row;
+  const { code, name, count, shown, color } = row;
   const off = isHidden(code);
   return (
     <li
       className={off ? "legend-row off" : "legend-row"}
-      data-testid="legend-item"
+      data-testid={id}
       data-code={code}
       data-color={color}
       style={top === undefined ? undefined : { position: "absolute", top, left: 0, right: 0 }}
@@ -138,7 +150,9 @@ export function LegendRow({
         <input type="checkbox" checked={!off} onChange={() => toggle(code)} />
         <span className="swatch" style={{ background: color }} aria-hidden="true" />
         <MiddleCut text={name} />
-        <span className="count">{countText(count)}</span>
+        <span className="count" title={shown < count ? "Pass the other filters, of all" : undefined}>
+          {shown < count ? `${countText(shown)} of ${countText(count)}` : countText(count)}
+        </span>
       </label>
       <button type="button" className="only" onClick={() => isolate(code)} aria-label={`Only ${name}`}>
         only

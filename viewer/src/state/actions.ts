@@ -218,6 +218,7 @@ async function colorOf(linked: Linked, identity: Identity): Promise<Color | null
     const field = identity.obs_fields.find((f) => f.key === key && f.kind !== "text");
     return field ? { kind: "field", index: field.index, key } : null;
   }
+  if (kind === "score") return get().scores.find((score) => score.key === key) ?? null;
   const expression = get().expression;
   if (kind !== "gene" || expression === null) return null;
   const genes = await loadGenes();
@@ -320,6 +321,12 @@ async function fetchPainted(
     const template = genes?.values ?? "genes/{index}.values.f32";
     void followIndex(path, color.expression);
     const bytes = await getBytes(path(template.replace("{index}", String(color.index))), n * 4, signal);
+    const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
+    return { kind: "continuous", key, column, title: color.key, ...laid };
+  }
+  if (color.kind === "score") {
+    const { scoreBytes } = await import("./scores");
+    const bytes = await scoreBytes(color, n, signal);
     const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
     return { kind: "continuous", key, column, title: color.key, ...laid };
   }

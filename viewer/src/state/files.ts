@@ -11,6 +11,7 @@ import { choose, GROUP_COLORS, setGroups } from "./grouping";
 import type { Group } from "./groups";
 import { type Packed, pack, unpack } from "./packing";
 import { loadParts, saveParts } from "./parts";
+import { loadScores, savedScore, scoreFrom } from "./scores";
 import { get, set } from "./store";
 import { readUrl, writeUrl } from "./url";
 
@@ -42,6 +43,10 @@ async function saveFilter({ on, by }: Filter, n: number): Promise<Json> {
     return { on, cells: { name: by.name, inside: by.inside, ...(await pack(by.bits, n)) } };
   }
   const { of } = by;
+  if (of.kind === "score") {
+    if (by.kind !== "range") throw new Error("a score has no categories");
+    return { on, range: { score: savedScore(of), min: by.min, max: by.max, missing: by.missing } };
+  }
   const who = of.kind === "gene" ? { gene: of.key, expression: of.expression } : { field: of.key };
   if (by.kind === "range") {
     return { on, range: { ...who, index: of.index, min: by.min, max: by.max, missing: by.missing } };
@@ -51,7 +56,7 @@ async function saveFilter({ on, by }: Filter, n: number): Promise<Json> {
   return { on, category: { ...who, index: of.index, hidden: hidden.map((code) => field[code] ?? null) } };
 }
 
-async function categoriesOf(of: Source): Promise<string[]> {
+async function categoriesOf(of: Exclude<Source, { kind: "score" }>): Promise<string[]> {
   const field = await getJson<{ categories?: string[] }>(addressOf(`fields/${of.index}.json`));
   return field.categories ?? [];
 }
@@ -179,6 +184,7 @@ async function keepFrom(saved: Json, identity: Identity, n: number): Promise<Kee
 }
 
 async function sourceFrom(own: Json, identity: Identity): Promise<Source | null> {
+  if (own.score !== undefined) return scoreFrom(own.score);
   if (typeof own.field === "string") {
     const field = identity.obs_fields.find((f) => f.key === own.field && f.kind !== "text");
     return field ? { kind: "field", index: field.index, key: field.key } : null;
@@ -214,6 +220,8 @@ export async function loadSession(session: Json): Promise<string> {
   const selection = session.selection ? await unpack(session.selection, n, "The selection") : null;
   if (get().identity !== identity) throw new Error("another data set was opened meanwhile");
   const filters = found.filter((filter) => filter !== null);
+  // Before the view, which may be coloured by one.
+  await loadScores(objectOf(session.parts).scores);
   if (typeof session.view === "string") await applyLink(readUrl(session.view));
   setGroups(groups);
   choose(selection);

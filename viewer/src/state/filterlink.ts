@@ -24,6 +24,8 @@ function keepText(by: Keep, identity: Identity): string | null {
     const codes = Array.from(by.hidden.keys()).filter((code) => by.hidden[code]);
     return `hide:${writeRuns(codes)}:${of.key}`;
   }
+  // Its genes are not in the link.
+  if (of.kind === "score") return null;
   const range = `${end(by.min)}:${end(by.max)}:${by.missing ? 1 : 0}`;
   if (of.kind === "field") return `range:${range}:${of.key}`;
   const expression = of.expression === identity.expression.default ? "" : encodeURIComponent(of.expression);

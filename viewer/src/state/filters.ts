@@ -8,7 +8,7 @@ import type { Summary } from "../data/points";
 import { addressOf, crewOf } from "./crew";
 import { type Color, get, type Model, set } from "./store";
 
-/** A field or a gene. */
+/** A field, a gene or a score. */
 export type Source = Exclude<Color, { kind: "none" }>;
 
 export type Keep =
@@ -33,6 +33,7 @@ export const CODE_BYTES = { uint8: 1, uint16: 2, uint32: 4 };
 
 /** One name for the values of a field or gene, however many genes share a name. */
 export function columnOf(of: Source): string {
+  if (of.kind === "score") return `score:${of.id}`;
   return of.kind === "gene" ? `gene:${of.expression}:${of.index}` : `field:${of.index}`;
 }
 
@@ -143,15 +144,16 @@ async function columnInfo(of: Source, column: string, n: number): Promise<Column
     await crewOf().run({ kind: "column", bytes, n, dtype: field.dtype, categories, column });
     return { kind: "category", field };
   }
-  const url = field ? (field as ContinuousField).values : geneUrl(of);
-  const bytes = await getBytes(addressOf(url), n * 4);
+  const bytes = await numbersOf(of, field, n);
   const { summary } = await crewOf().run({ kind: "column", bytes, n, dtype: "float32", categories: null, column });
   return { kind: "continuous", summary: summary as Summary };
 }
 
-function geneUrl(of: Source): string {
-  const expression = of.kind === "gene" ? of.expression : "";
-  return `genes/${of.index}.values.f32?expression=${encodeURIComponent(expression)}`;
+async function numbersOf(of: Source, field: Field | null, n: number): Promise<ArrayBuffer> {
+  if (of.kind === "score") return (await import("./scores")).scoreBytes(of, n, new AbortController().signal);
+  const expression = of.kind === "gene" ? encodeURIComponent(of.expression) : "";
+  const url = field ? (field as ContinuousField).values : `genes/${of.index}.values.f32?expression=${expression}`;
+  return getBytes(addressOf(url), n * 4);
 }
 
 /** Has the worker filter anew; while it works, changes are gathered into one more turn. */

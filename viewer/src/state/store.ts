@@ -14,7 +14,16 @@ import type { Theme } from "./theme";
 export type Color =
   | { kind: "none" }
   | { kind: "field"; index: number; key: string }
-  | { kind: "gene"; index: number; key: string; expression: string };
+  | { kind: "gene"; index: number; key: string; expression: string }
+  /** A gene set's score; all that is needed to compute it. */
+  | {
+      kind: "score";
+      id: string;
+      key: string;
+      expression: string;
+      method: "scanpy" | "mean" | "zmean";
+      genes: { index: number; name: string }[];
+    };
 
 /**
  * What colours the points now; it stays until the next is complete, so that nothing flickers.
@@ -130,6 +139,10 @@ export interface Model {
   spotAlpha: number;
   tool: Tool;
   selection: Selection | null;
+  /** Scores of gene sets, for this data set. */
+  scores: Extract<Color, { kind: "score" }>[];
+  /** Whether the analysis is open. */
+  analysis: boolean;
   sheet: "none" | "panel" | "legend";
   help: boolean;
 }
@@ -183,6 +196,8 @@ export const useModel = create<Model>(() => ({
   spotAlpha: 1,
   tool: "move",
   selection: null,
+  scores: [],
+  analysis: false,
   sheet: "none",
   help: false,
 }));

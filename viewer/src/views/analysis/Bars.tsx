@@ -31,7 +31,6 @@ export function Bars({ label, groups, parts, counts, shares, width, onTip, onGro
   const scaleOf = (group: number) => room / (shares ? Math.max(1, sums[group] ?? 0) : most);
   const floor = TOP + groups.length * STEP;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: an svg cannot be a fieldset.
     <svg
       className="bars-chart"
       width={left + room + 70}

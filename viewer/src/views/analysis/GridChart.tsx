@@ -77,7 +77,6 @@ export function GridChart(props: GridProps) {
     onTip(null);
   }
   return (
-    // biome-ignore lint/a11y/useSemanticElements: an svg cannot be a fieldset.
     <svg
       className="grid-chart"
       width={sides.width}

@@ -47,7 +47,6 @@ export function Violin({ label, unit, groups, width, onTip, onGroup }: ViolinPro
     onTip(group ? { x: left + (at + 1) * step + 4, y: TOP, lines: wordsOf(group) } : null);
   }
   return (
-    // biome-ignore lint/a11y/useSemanticElements: an svg cannot be a fieldset.
     <svg
       className="violin-chart"
       width={left + groups.length * step + 16}

@@ -2,7 +2,7 @@
 
 import { scaleLinear } from "d3-scale";
 import { type PointerEvent, useMemo, useRef, useState } from "react";
-import { count, number } from "../../data/format";
+import { count } from "../../data/format";
 import { type Tip, textWidth } from "./Figure";
 import { placeLabels } from "./labels";
 import { cloudOf, type Limits, nearestTo, sideOf, significant, type Tested } from "./volcano";
@@ -164,7 +164,7 @@ function Points({ tested, place, limits }: PointsProps) {
   for (let i = 0; i < tested.change.length; i += 1) {
     const [px, py] = place(i);
     if (!Number.isFinite(px) || !Number.isFinite(py)) continue;
-    const side = sideOf(tested.change[i] as number, tested.p[i] as number, limits);
+    const side = sideOf(tested.change[i] as number, tested.log10[i] as number, limits);
     paths[side]?.push(`M${px.toFixed(1)},${py.toFixed(1)}h0`);
   }
   return (
@@ -212,11 +212,7 @@ function Labels({ genes, names, place, width, height }: LabelsProps) {
 /** For the caption under the chart. */
 export function volcanoWords({ beyond, left }: { beyond: number; left: number }): string {
   const parts: string[] = [];
-  if (beyond > 0) parts.push(`${count(beyond)} with a P too small for a number lie on the upper edge`);
+  if (beyond > 0) parts.push(`${count(beyond)} with a P of 0 lie on the upper edge`);
   if (left > 0) parts.push(`${count(left)} could not be tested and are not drawn`);
   return parts.length > 0 ? `${parts.join("; ")}.` : "";
-}
-
-export function shortNumber(value: number): string {
-  return Number.isFinite(value) ? number(value) : "–";
 }

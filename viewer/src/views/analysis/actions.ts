@@ -90,7 +90,7 @@ export function findMarkers(grouping: Grouping, each: number): Promise<void> {
     const answer = await ask("markers", body, signal, tell);
     const genes = new Map<number, Gene>();
     for (const { genes: indices, names } of answer.results) {
-      indices.forEach((index, i) => genes.set(index, { index, name: names[i] ?? "" }));
+      for (const [i, index] of indices.entries()) genes.set(index, { index, name: names[i] ?? "" });
     }
     return { genes: [...genes.values()].slice(0, MOST_GENES) };
   });

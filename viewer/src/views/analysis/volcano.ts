@@ -3,8 +3,8 @@
 export interface Tested {
   /** log2 of the fold change; NaN where it is not known. */
   change: Float64Array;
-  /** Adjusted P; NaN where there was nothing to test. */
-  p: Float64Array;
+  /** log10 of the adjusted P; −∞ where P is 0, NaN where there was nothing to test. */
+  log10: Float64Array;
 }
 
 export interface Cloud {
@@ -25,16 +25,13 @@ export interface Limits {
   p: number;
 }
 
-/** Room above the highest point with a known height, for those whose P is 0. */
+/** Room above the highest point, for those whose P is 0. */
 const ABOVE = 1.06;
 
-export function cloudOf({ change, p }: Tested): Cloud {
-  const n = change.length;
-  const y = Float64Array.from(p, (one) =>
-    one > 0 ? -Math.log10(one) : one === 0 ? Number.POSITIVE_INFINITY : Number.NaN,
-  );
+export function cloudOf({ change, log10 }: Tested): Cloud {
+  const y = Float64Array.from(log10, (one) => -one);
   let [reach, highest, beyond, left] = [0, 0, 0, 0];
-  for (let i = 0; i < n; i += 1) {
+  for (let i = 0; i < change.length; i += 1) {
     if (!Number.isFinite(change[i]) || Number.isNaN(y[i])) left += 1;
     else {
       reach = Math.max(reach, Math.abs(change[i] as number));
@@ -42,14 +39,14 @@ export function cloudOf({ change, p }: Tested): Cloud {
       else highest = Math.max(highest, y[i] as number);
     }
   }
-  const top = Math.max(highest, beyond > 0 ? 300 : 1) * ABOVE;
-  for (let i = 0; i < n; i += 1) if (y[i] === Number.POSITIVE_INFINITY) y[i] = top;
+  const top = (highest || 1) * ABOVE;
+  for (let i = 0; i < y.length; i += 1) if (y[i] === Number.POSITIVE_INFINITY) y[i] = top;
   return { x: Float64Array.from(change), y, reach: reach || 1, top, beyond, left };
 }
 
 /** 1 above both limits, −1 below, 0 between. */
-export function sideOf(change: number, p: number, limits: Limits): -1 | 0 | 1 {
-  if (!(p <= limits.p) || !(Math.abs(change) >= limits.change)) return 0;
+export function sideOf(change: number, log10: number, limits: Limits): -1 | 0 | 1 {
+  if (!(log10 <= Math.log10(limits.p)) || !(Math.abs(change) >= limits.change)) return 0;
   return change > 0 ? 1 : -1;
 }
 
@@ -59,15 +56,17 @@ export interface Sides {
 }
 
 /** Significant genes, the most so first. */
-export function significant({ change, p }: Tested, limits: Limits): Sides {
+export function significant({ change, log10 }: Tested, limits: Limits): Sides {
   const sides: Sides = { up: [], down: [] };
   for (let i = 0; i < change.length; i += 1) {
-    const side = sideOf(change[i] as number, p[i] as number, limits);
+    const side = sideOf(change[i] as number, log10[i] as number, limits);
     if (side === 1) sides.up.push(i);
     else if (side === -1) sides.down.push(i);
   }
-  const order = (i: number, j: number) =>
-    (p[i] as number) - (p[j] as number) || Math.abs(change[j] as number) - Math.abs(change[i] as number);
+  const order = (i: number, j: number) => {
+    const [a, b] = [log10[i] as number, log10[j] as number];
+    return a === b ? Math.abs(change[j] as number) - Math.abs(change[i] as number) : a - b;
+  };
   sides.up.sort(order);
   sides.down.sort(order);
   return sides;

@@ -94,7 +94,7 @@ function Axes() {
 }
 
 function ColorChoice() {
-  const { identity, color } = useModel();
+  const { identity, color, scores } = useModel();
   const fields = identity?.obs_fields ?? [];
   const categories = fields.filter((f) => f.kind === "category");
   const numbers = fields.filter((f) => f.kind === "continuous");
@@ -105,8 +105,10 @@ function ColorChoice() {
         <span className="visually-hidden">Field</span>
         <select
           data-testid="color-select"
-          value={color.kind === "field" ? String(color.index) : color.kind}
+          value={color.kind === "field" ? String(color.index) : color.kind === "score" ? color.id : color.kind}
           onChange={(e) => {
+            const score = scores.find((one) => one.id === e.target.value);
+            if (score) return void paint(score);
             const field = fields.find((f) => String(f.index) === e.target.value);
             void paint(field ? { kind: "field", index: field.index, key: field.key } : { kind: "none" });
           }}
@@ -127,6 +129,15 @@ function ColorChoice() {
               </option>
             ))}
           </optgroup>
+          {scores.length > 0 ? (
+            <optgroup label="Scores of gene sets">
+              {scores.map((score) => (
+                <option key={score.id} value={score.id}>
+                  {score.key}
+                </option>
+              ))}
+            </optgroup>
+          ) : null}
         </select>
       </label>
       {identity?.incomplete && identity.incomplete.length > 0 ? (

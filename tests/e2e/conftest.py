@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from surroundings import CHROMIUM, CHROMIUM_FLAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60
+# Compiled once, and not by each of the hundreds of commands under test.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,27 +64,63 @@ STATE = """() => JSON.stringify([
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run, the same for tests that run at the same time."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def making(folder: Path) -> Iterator[bool]:
+    """Whether a folder is still to be made; who comes meanwhile waits until it is there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        done = folder.parent / f"{folder.name}.done"
+        yield not done.is_file()
+        done.touch()
+
+
+@pytest.fixture(scope="session")
+def wheel(shared: Path) -> Path:
     """The wheel built from this checkout, its viewer included."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
+    folder = shared / "wheel"
+    with making(folder) as missing:
+        if missing:
+            run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
     return next(folder.glob("coverslip-*.whl"))
 
 
+Install = Callable[..., Path]
+
+
 @pytest.fixture(scope="session")
-def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def install(wheel: Path, shared: Path) -> Install:
+    """Installs the wheel with some extras, and what else is named, once in this run; the environment's Python."""
+
+    def installed(extras: str = "", *others: str) -> Path:
+        folder = shared / "installed" / "+".join(filter(None, [extras.replace(",", "+") or "plain", *others]))
+        with making(folder) as missing:
+            if missing:
+                python = new_environment(folder)
+                # What is used is compiled when it is first imported, which is far from all.
+                what = f"{wheel}[{extras}]" if extras else wheel
+                run(python, "-m", "pip", "install", "--quiet", "--no-compile", what, *others)
+        return folder / "bin" / "python"
+
+    return installed
+
+
+@pytest.fixture(scope="session")
+def command(install: Install) -> Path:
     """The ``coverslip`` command of an environment into which only the wheel was installed."""
-    python = new_environment(tmp_path_factory.mktemp("installed") / "env")
-    run(python, "-m", "pip", "install", "--quiet", wheel)
-    return python.parent / "coverslip"
+    return install().parent / "coverslip"
 
 
 @pytest.fixture(scope="session")
-def imaging_command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def imaging_command(install: Install) -> Path:
     """The installed command with the libraries that read image files."""
-    python = new_environment(tmp_path_factory.mktemp("imaging") / "env")
-    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[images]")
-    return python.parent / "coverslip"
+    return install("images").parent / "coverslip"
 
 
 @dataclass

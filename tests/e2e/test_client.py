@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import Running, fetch, new_environment, run, wait_for
+from conftest import Install, Running, fetch, run, wait_for
 from surroundings import environment, free_port
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -22,11 +22,9 @@ PEER = "biopb[tensor]==0.13.0"
 
 
 @pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(install: Install) -> Path:
     """An environment with the wheel, all it can use, and dask's workers."""
-    found = new_environment(tmp_path_factory.mktemp("notebook") / "env")
-    run(found, "-m", "pip", "install", "--quiet", f"{wheel}[images,flight,client]", "distributed")
-    return found
+    return install("images,flight,client", "distributed")
 
 
 @pytest.fixture(scope="module")

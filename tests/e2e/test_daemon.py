@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from conftest import PATIENCE_S, fetch, new_environment, run, wait_for
+from conftest import PATIENCE_S, Install, fetch, wait_for
 from surroundings import environment, free_port
 
 PEER = "biopb[tensor]==0.13.0"
@@ -29,11 +29,9 @@ HTTP_ONLY = ("--no-flight", "--web-port", "0")
 
 
 @pytest.fixture(scope="session")
-def flight_command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def flight_command(install: Install) -> Path:
     """The installed command with Arrow Flight."""
-    python = new_environment(tmp_path_factory.mktemp("flight") / "env")
-    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[flight,tls]")
-    return python.parent / "coverslip"
+    return install("flight,tls").parent / "coverslip"
 
 
 class Daemon:

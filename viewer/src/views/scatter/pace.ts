@@ -42,7 +42,9 @@ export class Pace {
   /** Points of the next frame at rest, after one that drew `drawn`. */
   resting(n: number, drawn: number): number {
     if (this.cost === null ? n <= UNKNOWN : this.cost * n <= PATIENCE_MS) return n;
-    return Math.min(n, Math.max(drawn, this.moving(n)) * STEP);
+    const next = Math.max(drawn, this.moving(n)) * STEP;
+    // A last step for the few that are left would cost as much as all of them.
+    return next * 2 >= n ? n : next;
   }
 }
 

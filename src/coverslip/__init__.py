@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from coverslip.cell_servers import serve_anndata as serve_anndata
     from coverslip.client import connect as connect
     from coverslip.core.errors import CoverslipError as CoverslipError
+    from coverslip.drift import add_transition_drift_to_obsm as add_transition_drift_to_obsm
+    from coverslip.drift import compute_transition_drift as compute_transition_drift
     from coverslip.preparing import prepare as prepare
 
 __version__ = version("coverslip")
@@ -24,6 +26,8 @@ __all__ = [
     "CellucidServer",
     "CoverslipError",
     "__version__",
+    "add_transition_drift_to_obsm",
+    "compute_transition_drift",
     "connect",
     "prepare",
     "serve",
@@ -34,6 +38,8 @@ _HOMES = {
     "AnnDataServer": "coverslip.cell_servers",
     "CellucidServer": "coverslip.cell_servers",
     "CoverslipError": "coverslip.core.errors",
+    "add_transition_drift_to_obsm": "coverslip.drift",
+    "compute_transition_drift": "coverslip.drift",
     "connect": "coverslip.client",
     "prepare": "coverslip.preparing",
     "serve": "coverslip.cell_servers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import shutil
 import time
@@ -408,6 +409,13 @@ def test_names_of_some_cells(serve: Serve, path: Path) -> None:
     assert client.get("/cells/names.json?start=5&stop=2").json()["names"] == []
     for odd in ("start=-1", "start=1.5", "stop=x", "stop=99999999999"):
         assert client.get(f"/cells/names.json?{odd}").status_code == 400
+
+
+def test_a_digest_of_the_names_in_their_order(serve: Serve, path: Path) -> None:
+    client = serve(path)
+    names = [str(n) for n in anndata.read_h5ad(path).obs_names]
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    assert client.get("/cells/digest.json").json() == {"n": len(names), "digest": f"sha256:{digest}"}
 
 
 def test_many_genes_at_once(serve: Serve, path: Path) -> None:

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from coverslip.core.digest import NamesDigest
 from coverslip.core.errors import Ambiguous, CoverslipError, Damaged, NotFound, Unsupported
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.stop import NEVER, Stop
@@ -24,6 +25,7 @@ from coverslip.domains.matrix import Csr, Matrix, Scattered, read_matrix
 from coverslip.domains.vectors import VectorField, vector_fields
 
 LATENT_KEYS = ("scanvi", "scvi", "X_scvi", "X_pca", "harmony", "X_harmony")
+NAMES_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,14 @@ class Cells:
             return []
         return as_text(self._obs.index.read_rows(start, stop)) if self._obs else [str(i) for i in range(start, stop)]
 
+    def digest(self, stop: Stop = NEVER) -> str:
+        """What tells whether other cells are these, in this order."""
+        made = NamesDigest()
+        for start in range(0, self.n_cells, NAMES_AT_ONCE):
+            stop.check()
+            made.add(self.cell_names(start, start + NAMES_AT_ONCE))
+        return str(made)
+
     def cell_name(self, index: int) -> str:
         """One cell's name; its number when the data set names no cells."""
         if not 0 <= index < self.n_cells:
@@ -227,6 +237,16 @@ class Cells:
     def latent_key(self) -> str | None:
         """Where outliers are measured, or were."""
         return self._said("outlierQuantiles", "latentKey") or (self.latent.key if self.latent is not None else None)
+
+    @cached_property
+    def log_base(self) -> float | None:
+        """The base of the logarithm that values are, where ``uns['log1p']`` tells it; None = the natural one."""
+        held = self._uns.group("log1p") if self._uns is not None else None
+        node = held["base"] if held is not None and "base" in held else None
+        if not isinstance(node, Array) or node.spec.dtype.kind not in "iuf" or np.prod(node.spec.shape) != 1:
+            return None
+        base = float(node.read_all().reshape(-1)[0])
+        return base if 0 < base < np.inf and base != 1 else None
 
     def _own(self, name: str) -> Group | None:
         """A part of ``uns['cellucid']``, which cellucid's third generation writes."""

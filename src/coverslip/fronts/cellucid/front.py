@@ -232,11 +232,23 @@ class CellsFront:
             return Progress("off")
 
         def work(stop: Stop) -> Progress:
-            place = self._catalog.place(asked.entry.id)
-            path = place[1] if place is not None else None
-            return indexes.want(Kept(path, cells.etag, etag, asked.part, asked.name), cells, expression)
+            return indexes.want(self._kept_at(asked, cells, etag), cells, expression)
 
         return await self._reader.run(("gene index", asked.id, etag, expression), work, lane="quick")
+
+    def _kept_at(self, asked: Asked, cells: Cells, etag: str) -> Kept:
+        place = self._catalog.place(asked.entry.id)
+        return Kept(place[1] if place is not None else None, cells.etag, etag, asked.part, asked.name)
+
+    async def data_set(self, prefix: str) -> tuple[Kept, Cells, Callable[[], bool]]:
+        """The data set whose paths begin so (``<id>/``, empty for the first), and whether it is still what it was."""
+        path = f"{prefix}dataset_identity.json"
+        asked = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), lane="quick")
+        cells, etag = await self._open(asked)
+        kept = await self._reader.run(
+            ("kept", asked.id, etag), lambda stop: self._kept_at(asked, cells, etag), lane="quick"
+        )
+        return kept, cells, lambda: self._cells(asked.entry, asked.part)[1] == etag
 
     async def _open(self, asked: Asked) -> tuple[Cells, str]:
         key = f"open {asked.entry.id} {asked.part}"
@@ -280,6 +292,8 @@ class CellsFront:
                 return manifests.cell(cells, wanted.number)
             case "names":
                 return manifests.names(cells, query.get("start"), query.get("stop"))
+            case "digest":
+                return {"n": cells.n_cells, "digest": cells.digest(stop)}
             case _:
                 return manifests.connectivity_manifest(cells, stop)
 

@@ -57,6 +57,7 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Wanted]]] = [
         (rf"genes/values\.f32{_GZ}", lambda m: Wanted("several", gzip=bool(m[1]))),
         (rf"fields/{_NUMBER}\.json", _document("field")),
         (r"cells/names\.json", _document("names")),
+        (r"cells/digest\.json", _document("digest")),
         (rf"cells/{_NUMBER}\.json", _document("cell")),
         (rf"points_([123])d\.bin{_GZ}", lambda m: Wanted("points", dimensions=int(m[1]), gzip=bool(m[2]))),
         (

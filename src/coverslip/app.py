@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,7 +22,9 @@ from coverslip import __version__
 from coverslip.config import SourceTable, marked
 from coverslip.config_file import ConfigFile, effective, schema
 from coverslip.core.errors import BadUsage
+from coverslip.core.idle import ASKED
 from coverslip.core.node import Group, Source
+from coverslip.domains.analyses import Analyses
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.gene_indexes import GeneIndexes
 from coverslip.domains.images import Images, ome_of
@@ -36,24 +38,29 @@ from coverslip.engine.diagnostics import Diagnostics
 from coverslip.engine.failures import Failures
 from coverslip.engine.files import Files
 from coverslip.engine.indexer import Description
+from coverslip.engine.measures import Measures
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
+from coverslip.engine.rest import Rest
 from coverslip.engine.secret import kept_key
 from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
 from coverslip.engine.systems import Systems
 from coverslip.flight import flight_of
 from coverslip.formats import open_source, recognise
 from coverslip.formats.hdf5_arrays import has_signature, open_typed
+from coverslip.fronts.analysis.front import AnalysisFront
 from coverslip.fronts.cellucid.front import CellsFront
 from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import Guard
 from coverslip.fronts.h5grove.front import GroveFront
 from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.http import Body
+from coverslip.fronts.metrics.front import MetricsFront
+from coverslip.fronts.metrics.metered import Metered
 from coverslip.fronts.networks.front import NetworksFront
 from coverslip.fronts.systems.front import SystemsFront
-from coverslip.fronts.tensors.admin import AdminFront, note
+from coverslip.fronts.tensors.admin import AdminFront, memory_bytes, note
 from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.tensors.sockets import sockets
@@ -68,6 +75,16 @@ from coverslip.writable import recall, uploads_of
 MOST_DESCRIBED = 2000
 """Images of one source that the catalog lists; a plate has thousands, and its wells are found through it."""
 METADATA_BYTES = 16 << 20
+
+
+class Front(Protocol):
+    """What answers some of the paths."""
+
+    def has(self, path: str) -> bool:
+        """Whether a path, relative to the root, is its own."""
+
+    async def __call__(self, request: Request, path: str) -> Response:
+        """Answer one request."""
 
 
 def catalog_of(data: Any, options: Options | None = None, catalog: CatalogOptions | None = None) -> Catalog:
@@ -248,6 +265,8 @@ def create_app(
     zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
     genes = GeneIndexes(cache_folder() / "genes", settings.disk_bytes, settings.gene_index)
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port), genes)
+    analyses = Analyses(genes)
+    analysis = AnalysisFront(cells, analyses, reader)
     domains = Files(catalog.roots, has_signature, open_typed)
     hsds = HsdsFront(domains, reader, ByteCache(METADATA_BYTES), settings.slice_bytes)
     grove = GroveFront(domains, reader, settings.slice_bytes)
@@ -262,21 +281,37 @@ def create_app(
     flight = flight_of(catalog, images.images_of, settings, certificate, uploads, failures)
     images.chunk = flight.chunk if flight is not None else None
 
-    async def answer(request: Request, path: str) -> Response:
-        for front in (neural, admin, images, zarr, hsds, grove, systems, viewer):
-            if front.has(path):
-                return await front(request, path)
-        return await cells(request)
+    measures = Measures()
+    caches: dict[str, ByteCache[Any]] = {"tiles": tiles, "cells": answers}
+    metrics = MetricsFront(measures, catalog, reader, caches, memory_bytes, __version__)
+    named: dict[str, Front] = {
+        "metrics": metrics,
+        "networks": neural,
+        "admin": admin,
+        "images": images,
+        "zarr": zarr,
+        "hsds": hsds,
+        "h5grove": grove,
+        "systems": systems,
+        "viewer": viewer,
+        "analysis": analysis,
+    }
 
     async def fronts(scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
+        ASKED.now()
         if scope["type"] == "websocket":
             await sockets(path, scope, receive, send, images.rendered)
             return
-        started = time.perf_counter()
-        response = await answer(Request(scope, receive, send), path)
-        note(diagnostics, path, time.perf_counter() - started, response)
-        await response(scope, receive, send)
+        name = next((name for name, front in named.items() if front.has(path)), "cells")
+        request, metered = Request(scope, receive, send), Metered(send, measures)
+        try:
+            response = await (named[name](request, path) if name in named else cells(request))
+            note(diagnostics, path, time.perf_counter() - metered.started, response)
+            await response(scope, receive, metered)
+        finally:
+            about = (part for part in path.split("/", 3)[:3] if part in catalog)
+            metered.end(name, next(about, ""))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -285,8 +320,12 @@ def create_app(
             remotes.start()
         if uploads is not None:
             recall(catalog, uploads)
+        rest = Rest()
+        rest.start()
         yield
+        rest.close()
         neural.close()
+        await asyncio.to_thread(analyses.close)
         await asyncio.to_thread(genes.close)
         reader.close()
         if remotes is not None:
@@ -301,12 +340,13 @@ def create_app(
     access = Access.create(
         settings.host, settings.token, settings.allow_hosts, settings.allow_origins, session_key, proxied
     )
-    guard = partial(Guard, failures=failures, speaks=lambda path: hsds.has(path) or admin.takes(path))
+    guard = partial(Guard, failures=failures, speaks=lambda path: hsds.has(path) or admin.takes(path) or analysis.has(path))
     gate = [Middleware(guard, access=access, port=port, public=viewer.has)]
     if settings.trusted_proxies:
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
     routes = [Mount("/", fronts)]
     app = Starlette(routes=routes, middleware=gate, lifespan=lifespan)
     app.state.genes = genes
+    app.state.analyses = analyses
     app.state.flight = flight  # started once HTTP answers, and closed before it
     return app

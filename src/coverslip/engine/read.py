@@ -27,6 +27,7 @@ class _Flight:
         self.future = future
         self.stop = stop
         self.waiters = 0
+        self.begun = False
 
 
 class Reader:
@@ -79,6 +80,7 @@ class Reader:
     def _do(self, key: Hashable, flight: _Flight, work: Callable[[Stop], Any], loop: asyncio.AbstractEventLoop) -> None:
         result: Any = None
         error: BaseException | None = None
+        flight.begun = True
         flight.stop.allow(flight.stop.within_s)  # from now on: waiting for a thread does not count
         try:
             flight.stop.check()  # everybody may have left while it waited for a thread
@@ -105,6 +107,12 @@ class Reader:
             return
         flight.future.set_exception(error)
         flight.future.exception()  # seen, so that an error nobody waits for is not reported as lost
+
+    def load(self) -> dict[str, int]:
+        """How many reads have begun (``begun``), and how many wait for a thread (``waiting``)."""
+        flights = list(self._flights.values())
+        begun = sum(flight.begun for flight in flights)
+        return {"begun": begun, "waiting": len(flights) - begun}
 
     def close(self) -> None:
         """End: running work is asked to stop, nothing new starts."""

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coverslip.caches import clear_web_cache as clear_web_cache
+    from coverslip.caches import get_web_cache_dir as get_web_cache_dir
     from coverslip.cell_servers import AnnDataServer as AnnDataServer
     from coverslip.cell_servers import CellucidServer as CellucidServer
     from coverslip.cell_servers import serve as serve
@@ -27,8 +29,10 @@ __all__ = [
     "CoverslipError",
     "__version__",
     "add_transition_drift_to_obsm",
+    "clear_web_cache",
     "compute_transition_drift",
     "connect",
+    "get_web_cache_dir",
     "prepare",
     "serve",
     "serve_anndata",
@@ -39,6 +43,8 @@ _HOMES = {
     "CellucidServer": "coverslip.cell_servers",
     "CoverslipError": "coverslip.core.errors",
     "add_transition_drift_to_obsm": "coverslip.drift",
+    "clear_web_cache": "coverslip.caches",
+    "get_web_cache_dir": "coverslip.caches",
     "compute_transition_drift": "coverslip.drift",
     "connect": "coverslip.client",
     "prepare": "coverslip.preparing",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import zlib
@@ -16,11 +17,13 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from coverslip.core.errors import Unreadable
 from coverslip.engine.cache import ByteCache
 
 MAGIC = b"CSK1"
 HEADER = len(MAGIC) + 4
 CACHE_DIR = "COVERSLIP_CACHE_DIR"
+WEB_CACHE_DIR = "CELLUCID_WEB_PROXY_CACHE_DIR"
 QUOTA_BYTES = 10 << 30
 SPARE_BYTES = 1 << 30
 """Disk space that is left free whatever the quota."""
@@ -30,10 +33,55 @@ MEMORY_BYTES = 48 << 20
 
 
 def cache_folder() -> Path:
-    """Where this user's derived data is kept (``COVERSLIP_CACHE_DIR``)."""
+    """Where this user's derived data is kept; made for its owner only where it can be.
+
+    ``COVERSLIP_CACHE_DIR`` names the folder itself. ``CELLUCID_WEB_PROXY_CACHE_DIR`` may be shared by several users:
+    each has a folder of their own in it, ``coverslip-<number of the user>``.
+
+    Raises
+    ------
+    Unreadable
+        When it belongs to somebody else, or to everybody: what is kept there could be somebody else's.
+    """
     from platformdirs import user_cache_dir  # costs a few milliseconds; only asked for when something is kept
 
-    return Path(os.environ.get(CACHE_DIR) or user_cache_dir("coverslip", appauthor=False))
+    if given := os.environ.get(CACHE_DIR):
+        return private(Path(given))
+    if shared := os.environ.get(WEB_CACHE_DIR):
+        return private(Path(shared).expanduser() / user_folder())
+    return private(Path(user_cache_dir("coverslip", appauthor=False)))
+
+
+def user_folder() -> str:
+    """The name of this user's own folder in one that users share."""
+    return f"coverslip-{os.geteuid()}" if hasattr(os, "geteuid") else "coverslip"
+
+
+def private(folder: Path) -> Path:
+    """The folder, made readable by its owner only.
+
+    Raises
+    ------
+    Unreadable
+        When it is not this user's own.
+    """
+    with suppress(OSError):  # a disk that cannot be written: nothing is kept, which all who ask here can live with
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        named, found = folder.lstat(), folder.stat()  # a link of one's own leads where one likes
+    except OSError:
+        return folder
+    if not hasattr(os, "geteuid"):
+        return folder
+    hint = f"Set {CACHE_DIR} to a folder of your own."
+    if {named.st_uid, found.st_uid} != {os.geteuid()}:
+        raise Unreadable("The cache folder belongs to another user", hint, "no_cache")
+    if found.st_mode & stat.S_ISVTX:  # /tmp: taken from everybody else it would break their programs
+        raise Unreadable("The cache folder is one that everybody shares", hint, "no_cache")
+    if found.st_mode & 0o077:
+        with suppress(OSError):
+            folder.chmod(0o700)
+    return folder
 
 
 class Shelf:

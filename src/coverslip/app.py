@@ -340,7 +340,9 @@ def create_app(
     access = Access.create(
         settings.host, settings.token, settings.allow_hosts, settings.allow_origins, session_key, proxied
     )
-    guard = partial(Guard, failures=failures, speaks=lambda path: hsds.has(path) or admin.takes(path) or analysis.has(path))
+    guard = partial(
+        Guard, failures=failures, speaks=lambda path: hsds.has(path) or admin.takes(path) or analysis.has(path)
+    )
     gate = [Middleware(guard, access=access, port=port, public=viewer.has)]
     if settings.trusted_proxies:
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))

@@ -15,7 +15,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,7 +66,7 @@ class GeneIndex:
     """
 
     def __init__(self, path: Path, shape: tuple[int, int], key: bytes) -> None:
-        self.shape = shape
+        self.path, self.shape, self.key = path, shape, key
         self._lock = threading.Lock()
         self._file: BinaryIO = path.open("rb", buffering=0)
         try:
@@ -97,29 +97,63 @@ class GeneIndex:
         Damaged
             When what is read is not what was written.
         """
+        result = np.zeros(self.shape[0], np.float32)
+        for run, piece in self._pieces(gene):
+            self._add(result, run, *self._items(run, piece))
+        return result
+
+    def entries(self, gene: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """The cells in which a gene is not 0, in rising order, and its values there.
+
+        Raises
+        ------
+        Damaged
+            When what is read is not what was written.
+        """
+        cells, values = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
+        for run, piece in self._pieces(gene):
+            places, numbers = self._items(run, piece)
+            if places is None:
+                places = np.flatnonzero(numbers)
+                numbers = numbers[places]
+            elif not np.all(places[1:] > places[:-1]):
+                part = np.zeros(int(run["n_rows"]), np.float32)
+                np.add.at(part, places, numbers.astype(np.float32))
+                places = np.flatnonzero(part)
+                numbers = part[places]
+            cells.append(places.astype(np.intp) + int(run["first"]))
+            values.append(numbers.astype(np.float32))
+        found, numbers = np.concatenate(cells), np.concatenate(values)
+        there = numbers != 0
+        return (found, numbers) if there.all() else (found[there], numbers[there])
+
+    def _pieces(self, gene: int) -> Iterator[tuple[Any, Any]]:
+        """The runs that have something of a gene, and where."""
         n_runs = len(self._runs)
         record = self._read(self._records_at + gene * (n_runs * PIECE.itemsize + 4), n_runs * PIECE.itemsize + 4)
         if struct.pack("<I", checksum(record[:-4])) != record[-4:]:
             raise Damaged("A gene index is damaged", AGAIN)
-        result = np.zeros(self.shape[0], np.float32)
         for run, piece in zip(self._runs, np.frombuffer(record, PIECE, n_runs), strict=True):
             if piece["count"]:
-                self._add(result, run, int(piece["start"]), int(piece["count"]), int(piece["crc"]))
-        return result
+                yield run, piece
 
-    def _add(self, result: npt.NDArray[np.float32], run: Any, start: int, count: int, crc: int) -> None:
+    def _items(self, run: Any, piece: Any) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any]]:
+        """Cells of a piece, from the run's first (None: all of them), and their values."""
+        start, count = int(piece["start"]), int(piece["count"])
         dtype, dense = VALUES[int(run["kind"]) & 0xFF], int(run["kind"]) & DENSE
         rows = b"" if dense else self._read(int(run["rows_at"]) + 2 * start, 2 * count)
         values = self._read(int(run["values_at"]) + dtype.itemsize * start, dtype.itemsize * count)
-        if checksum(values, checksum(rows)) != crc:
+        if checksum(values, checksum(rows)) != int(piece["crc"]):
             raise Damaged("A gene index is damaged", AGAIN)
+        return None if dense else np.frombuffer(rows, "<u2"), np.frombuffer(values, dtype)
+
+    def _add(
+        self, result: npt.NDArray[np.float32], run: Any, places: npt.NDArray[Any] | None, numbers: npt.NDArray[Any]
+    ) -> None:
         part = result[int(run["first"]) : int(run["first"]) + int(run["n_rows"])]
-        numbers = np.frombuffer(values, dtype)
-        if dense:
+        if places is None:
             part[:] = numbers
-            return
-        places = np.frombuffer(rows, "<u2")
-        if np.all(places[1:] > places[:-1]):
+        elif np.all(places[1:] > places[:-1]):
             part[places] += numbers
         else:  # a file may store one cell's value in parts
             np.add.at(part, places, numbers.astype(np.float32))

@@ -68,6 +68,16 @@ class Matrix(ABC):
         """Stored values that are looked at for one gene."""
         return self.shape[0]
 
+    @property
+    def n_values(self) -> int:
+        """Stored values of all genes."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def measured(self) -> tuple[Matrix, npt.NDArray[Any] | None]:
+        """The matrix of the cells that were measured, and the row there of each cell (-1: none); None: all of them."""
+        return self, None
+
 
 class Dense(Matrix):
     """A two-dimensional array."""
@@ -100,6 +110,10 @@ class Dense(Matrix):
     def rows(self, first: int, last: int) -> Float32:
         """Every gene in the cells from ``first`` to before ``last``; float32 ``(last - first, n_genes)``."""
         return to_float32(self._values.read_rows(first, last))
+
+    def part(self, rows: tuple[int, int], genes: tuple[int, int]) -> Float32:
+        """Some genes in some cells, from the first to before the last of each; float32 ``(cells, genes)``."""
+        return to_float32(self._values.read(Box((rows[0], genes[0]), (rows[1], genes[1]))))
 
     def scanned(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
         """Several genes in every cell, read in blocks of rows."""
@@ -140,20 +154,29 @@ class Sparse(Matrix):
         """Number of stored values."""
         return self._data.spec.shape[0]
 
+    @property
+    def n_values(self) -> int:
+        """Stored values of all genes."""
+        return self.n_stored
+
 
 class Csc(Sparse):
     """Compressed by gene: one gene is one short read."""
 
     layout = "csc"
 
+    def entries(self, gene: int) -> tuple[npt.NDArray[Any], Float32]:
+        """The cells of the stored values of a gene, and these; one cell may be there more than once."""
+        start, last = int(self.indptr[gene]), int(self.indptr[gene + 1])
+        places = _checked(self._indices.read_rows(start, last), self.shape[0])
+        return places, to_float32(self._data.read_rows(start, last))
+
     def scanned(self, genes: Sequence[int], stop: Stop = NEVER) -> Float32:
         """Several genes in every cell."""
         result = np.zeros((len(genes), self.shape[0]), np.float32)
         for row, gene in zip(result, genes, strict=True):
             stop.check()
-            start, last = int(self.indptr[gene]), int(self.indptr[gene + 1])
-            places = _checked(self._indices.read_rows(start, last), self.shape[0])
-            np.add.at(row, places, to_float32(self._data.read_rows(start, last)))
+            np.add.at(row, *self.entries(gene))
         return result
 
 
@@ -234,6 +257,16 @@ class Scattered(Matrix):
         """As of the cells that were measured."""
         return self._matrix.scan_items
 
+    @property
+    def n_values(self) -> int:
+        """As of the cells that were measured."""
+        return self._matrix.n_values
+
+    @property
+    def measured(self) -> tuple[Matrix, npt.NDArray[Any] | None]:
+        """The matrix of the cells that were measured, and the row there of each cell (-1: none)."""
+        return self._matrix, self._rows()
+
     def column(self, gene: int, stop: Stop = NEVER) -> Float32:
         """One gene in every cell of the whole."""
         found: Float32 = self._spread(self._matrix.column(gene, stop)[None])[0]
@@ -244,13 +277,17 @@ class Scattered(Matrix):
         return self._spread(self._matrix.scanned(genes, stop))
 
     def _spread(self, measured: Float32) -> Float32:
-        rows = self._at.read_all()
-        if rows.size and rows.max() >= measured.shape[1]:
-            raise Damaged("obsmap points outside of its modality", "Write the file again.")
+        rows = self._rows()
         result = np.full((len(measured), rows.size), np.nan, np.float32)
         there = rows >= 0
         result[:, there] = measured[:, rows[there]]
         return result
+
+    def _rows(self) -> npt.NDArray[Any]:
+        rows = self._at.read_all()
+        if rows.size and rows.max() >= self._matrix.shape[0]:
+            raise Damaged("obsmap points outside of its modality", "Write the file again.")
+        return rows
 
 
 def _checked(indices: npt.NDArray[Any], limit: int) -> npt.NDArray[Any]:

@@ -41,6 +41,11 @@ BY_CODE = {
     "not_json": 415,
     "superseded": 404,
     "unavailable": 503,
+    "busy": 503,
+    "job_running": 409,
+    "job_failed": 409,
+    "job_cancelled": 409,
+    "no_such_file": 404,
 }
 
 

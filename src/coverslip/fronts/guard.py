@@ -57,7 +57,7 @@ FIXED_HEADERS = tuple(
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": POLICY,
         "Referrer-Policy": "no-referrer",
-        "Access-Control-Allow-Methods": f"{METHODS}, POST",
+        "Access-Control-Allow-Methods": f"{METHODS}, POST, DELETE",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, Range, X-Biopb-Token",
         "Access-Control-Expose-Headers": EXPOSED,
         "Vary": "Origin",

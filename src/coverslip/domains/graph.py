@@ -44,12 +44,20 @@ def undirected_edges(graph: Csr, stop: Stop = NEVER) -> Edges:
         stop.check()
         a, b = graph.entries(first, last)
         low, high = np.minimum(a, b), np.maximum(a, b)
-        keys.append(np.unique((low * n + high)[low != high]))
-    key = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
+        keys.append(_distinct((low * n + high)[low != high]))
+    key = _distinct(np.concatenate(keys)) if keys else np.empty(0, np.int64)
     sources, targets = np.divmod(key, n) if n else (key, key)
     degree = np.bincount(sources, minlength=n) + np.bincount(targets, minlength=n)
     dtype = np.min_scalar_type(max(n, 1)) if n > 255 else np.dtype(np.uint16)
     return Edges(sources.astype(dtype), targets.astype(dtype), int(degree.max(initial=0)))
+
+
+def _distinct(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Each once, in order; by sorting, which for many distinct ones is several times as fast as numpy's ``unique``."""
+    keys.sort()
+    first = np.ones(keys.size, bool)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    return keys[first]
 
 
 def weights(graph: Csr, edges: Edges, stop: Stop = NEVER) -> npt.NDArray[np.float32]:

@@ -31,6 +31,7 @@ class Files:
 
     def __init__(self, folder: Path, level: int | None) -> None:
         self._folder, self._level = folder, level
+        self._made: set[str] = set()
 
     @property
     def folder(self) -> Path:
@@ -41,12 +42,19 @@ class Files:
         """An array's file: ``.gz`` where it is compressed."""
         return path if self._level is None else f"{path}.gz"
 
-    def array(self, path: str, values: npt.NDArray[Any]) -> str:
-        """Write one array, little-endian, C order, without a header; the file's name in the folder."""
+    def array(self, path: str, values: npt.NDArray[Any], light: bool = False) -> str:
+        """Write one array, little-endian, C order, without a header; the file's name in the folder.
+
+        Parameters
+        ----------
+        light
+            Whether no effort is worth its time: coordinates, numbers of cells.
+        """
         little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
         data = memoryview(little.reshape(-1).view(np.uint8).data)
         name = self.name(path)
-        self._write(name, data if self._level is None else packed(data, self._level, values.dtype))
+        level = min(self._level or 1, 1) if light else self._level
+        self._write(name, data if self._level is None else packed(data, level or 1, values.dtype))
         return name
 
     def document(self, path: str, content: Any, indent: int | None = None) -> None:
@@ -61,9 +69,7 @@ class Files:
         """Write texts as one JSON list, block by block; the file's name in the folder."""
         name = self.name(path)
         work = None if self._level is None else zlib.compressobj(self._level, zlib.DEFLATED, GZIP)
-        target = self._folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
+        with self._place(name).open("wb") as file:
             start = b"["
             for block in blocks:
                 text = start + json.dumps(block, ensure_ascii=False)[1:-1].encode("utf-8", "replace")
@@ -74,9 +80,18 @@ class Files:
         return name
 
     def _write(self, name: str, data: bytes | memoryview) -> None:
-        path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        with self._place(name).open("wb", buffering=0) as file:
+            rest = memoryview(data)
+            while len(rest):
+                rest = rest[file.write(rest) :]
+
+    def _place(self, name: str) -> Path:
+        """Where a file goes, its folder made."""
+        path, above = self._folder / name, name.rpartition("/")[0]
+        if above not in self._made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(above)
+        return path
 
 
 def packed(data: bytes | memoryview, level: int, dtype: npt.DTypeLike = np.uint8) -> bytes:

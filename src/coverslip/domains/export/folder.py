@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -211,14 +211,10 @@ class Export:
 
     def _finished(self, what: str, futures: list[Future[Any]]) -> list[Any]:
         """Results in order, told as they come; the first error ends the others."""
-        done, left = 0, set(futures)
-        while left:
+        self._told(what, 0, len(futures))
+        for done, future in enumerate(as_completed(futures), 1):
+            future.result()
             self._told(what, done, len(futures))
-            over, left = wait(left, timeout=0.1, return_when=FIRST_EXCEPTION)
-            done += len(over)
-            for future in over:
-                future.result()
-        self._told(what, done, len(futures))
         return [future.result() for future in futures]
 
     # -- what it is -------------------------------------------------------------------------------------------------
@@ -268,7 +264,7 @@ class Export:
         for d, embedding in cells.points.items():
             self._told("coordinates", d - 1, 3)
             self._points[d] = embedding.points(range(d))
-            files[f"{d}d"] = self._files.array(f"points_{d}d.bin", self._points[d])
+            files[f"{d}d"] = self._files.array(f"points_{d}d.bin", self._points[d], light=True)
         shown = {embedding.key: f"{d}d" for d, embedding in cells.points.items()}
         for number, embedding in enumerate(cells.embeddings):
             d = min(embedding.width, 3)
@@ -278,7 +274,10 @@ class Export:
                 items[embedding.key] = {**item, "dimension": int(at[0]), "file": files[at]}
             elif cells.latent is None or embedding.key != cells.latent.key:
                 points = embedding.points(range(d))
-                items[embedding.key] = {**item, "file": self._files.array(f"embeddings/{number}_{d}d.bin", points)}
+                items[embedding.key] = {
+                    **item,
+                    "file": self._files.array(f"embeddings/{number}_{d}d.bin", points, light=True),
+                }
         identity["embeddings"] = {
             "available_dimensions": list(files),
             "default_dimension": max(cells.points),
@@ -293,7 +292,7 @@ class Export:
         for id, made in self._cells.vector_fields.items():
             there = {d: base for d, (_, base) in made.arrows.items() if self._cells.points.get(d) is base}
             files = {
-                f"{d}d": self._files.array(f"vectors/{safe_name(id)}_{d}d.bin", made.vectors(d, range(d)))
+                f"{d}d": self._files.array(f"vectors/{safe_name(id)}_{d}d.bin", made.vectors(d, range(d)), light=True)
                 for d in sorted(there)
             }
             if files:
@@ -483,10 +482,10 @@ class Export:
                 "format": "edge_pairs", "n_cells": self._cells.n_cells, "n_edges": len(edges.sources),
                 "max_neighbors": edges.max_neighbors, "index_bytes": edges.dtype.itemsize,
                 "index_dtype": edges.dtype.name,
-                "sourcesPath": self._files.array(f"{folder}/edges.src.bin", edges.sources),
-                "destinationsPath": self._files.array(f"{folder}/edges.dst.bin", edges.targets),
+                "sourcesPath": self._files.array(f"{folder}/edges.src.bin", edges.sources, light=True),
+                "destinationsPath": self._files.array(f"{folder}/edges.dst.bin", edges.targets, light=True),
                 "weightsPath": self._files.array(
-                    f"{folder}/edges.weights.f32.bin", weights(graph, edges, self._stop)
+                    f"{folder}/edges.weights.f32.bin", weights(graph, edges, self._stop), light=True
                 ),
                 "weight_dtype": "float32", "compression": options.compression,
             },

@@ -19,13 +19,15 @@ import {
   get,
   MOST_LINKED,
   NOTHING,
+  type Own,
   type Painted,
   set,
   setProgress,
   useModel,
 } from "./store";
 import { type Linked, readUrl, writeUrl } from "./url";
-import { forgetGrounds, groundOf, ownOf, setOwn, viewsNow } from "./views";
+import { type LinkedView, readView, writeView } from "./viewlink";
+import { forgetGrounds, groundOf, layViews, MOST_VIEWS, ownOf, setOwn, viewsNow } from "./views";
 
 const MOST_DEFAULT_CATEGORIES = 100;
 const POLL_MS = 1500;
@@ -123,8 +125,9 @@ export async function start(): Promise<void> {
 
 /** What needs nothing of the server. */
 function setLooks(linked: Linked): void {
-  const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha } = linked;
-  set({ cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha });
+  const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha, together } =
+    linked;
+  set({ cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha, together });
 }
 
 /** Ends what runs and forgets the data set; the theme is the whole page's and stays. */
@@ -178,6 +181,25 @@ async function show(linked: Linked, identity: Identity, signal: AbortSignal, sho
   shown?.();
   if (linked.filters.length > 0) await filterLinked(linked.filters, identity, signal);
   if (!signal.aborted) await paintLinked(linked, identity, signal);
+  if (!signal.aborted) await showViews(linked, identity, signal);
+}
+
+/** The other views of a link, one after the other. */
+async function showViews(linked: Linked, identity: Identity, signal: AbortSignal): Promise<void> {
+  const wanted = linked.views.slice(0, MOST_VIEWS - 1).map(readView);
+  if (wanted.length === 0 && get().views.length === 1) return;
+  const ids = layViews(wanted.length, linked.at);
+  for (const [i, one] of wanted.entries()) {
+    const id = ids[i] ?? "";
+    const { items } = identity.embeddings;
+    const embedding = items.find((e) => e.id === one.embedding) ?? get().geometry?.embedding ?? items[0];
+    if (!embedding || signal.aborted) return;
+    await choosePoints(embedding, one.dim, one.columns, id);
+    const color = await colorOf(one, identity);
+    if (color !== null && !signal.aborted) await paint(color, id);
+    const { range, cmap, fileColors, camera } = one;
+    setOwn(id, { range, cmap, fileColors, camera });
+  }
 }
 
 async function filterLinked(texts: string[], identity: Identity, signal: AbortSignal): Promise<void> {
@@ -211,7 +233,7 @@ async function paintLinked(linked: Linked, identity: Identity, signal: AbortSign
   }
 }
 
-async function colorOf(linked: Linked, identity: Identity): Promise<Color | null> {
+async function colorOf(linked: Pick<Linked, "color" | "gene">, identity: Identity): Promise<Color | null> {
   const [kind, ...rest] = (linked.color ?? "").split(":");
   const key = rest.join(":");
   if (kind === "field") {
@@ -374,27 +396,35 @@ export function forgetCell(): void {
   if (get().hover !== null) set({ hover: null });
 }
 
-/** The current view as a link. */
-export function linkedNow(): Linked {
-  const s = get();
-  const { geometry, color } = s;
+function linkedView({ geometry, color, range, cmap, fileColors, camera }: Own, genes: Genes | null): LinkedView {
   const plain = geometry?.columns.every((c, i) => c === i) ?? true;
   return {
-    dataset: s.datasets.length > 1 || linkNames("dataset") ? (s.dataset?.id ?? null) : null,
     embedding: geometry?.embedding.id ?? null,
     dim: geometry?.dim ?? null,
     columns: plain ? null : (geometry?.columns ?? null),
     color: keyOf(color),
-    gene: color.kind === "gene" && s.genes?.names.indexOf(color.key) !== color.index ? color.index : null,
+    gene: color.kind === "gene" && genes?.names.indexOf(color.key) !== color.index ? color.index : null,
+    range,
+    cmap,
+    fileColors,
+    camera,
+  };
+}
+
+/** The current view as a link. */
+export function linkedNow(): Linked {
+  const s = get();
+  return {
+    dataset: s.datasets.length > 1 || linkNames("dataset") ? (s.dataset?.id ?? null) : null,
+    ...linkedView(s, s.genes),
     expr: s.expression === s.identity?.expression.default ? null : s.expression,
-    range: s.range,
-    cmap: s.cmap,
     hidden: [],
     filters: linkedFilters(s.filters, s.identity).texts,
-    fileColors: s.fileColors,
+    views: viewsNow(s).flatMap((one) => (one.id === s.focused ? [] : [writeView(linkedView(one, s.genes))])),
+    at: s.views.findIndex(({ id }) => id === s.focused),
+    together: s.together,
     size: s.size,
     alpha: s.alpha,
-    camera: s.camera,
     layout: s.layout,
     tissue: s.tissue,
     tissueCamera: s.tissueCamera,

@@ -22,6 +22,11 @@ export interface Linked {
   /** As `filterlink.ts` writes and reads them. */
   filters: string[];
   fileColors: boolean;
+  /** The other views, in the order of the grid, as `viewlink.ts` writes and reads them. */
+  views: string[];
+  /** How many of them stand before the view that all else is about. */
+  at: number;
+  together: boolean;
   size: number | null;
   alpha: number | null;
   camera: number[] | null;
@@ -72,6 +77,9 @@ export function readUrl(search: string): Linked {
     hidden: readRuns(query.get("hidden")),
     filters: query.getAll("filter"),
     fileColors: query.get("filecolors") === "1",
+    views: query.getAll("pane"),
+    at: numberOf(query.get("at")) ?? 0,
+    together: query.get("apart") !== "1",
     size: numberOf(query.get("size")),
     alpha: numberOf(query.get("alpha")),
     camera: numbers(query.get("camera")),
@@ -105,6 +113,9 @@ export function writeUrl(view: Linked, search: string): string {
   put("hidden", writeRuns(view.hidden));
   for (const text of view.filters) query.append("filter", text);
   put("filecolors", view.fileColors ? 1 : null);
+  for (const text of view.views) query.append("pane", text);
+  put("at", view.at === 0 ? null : view.at);
+  put("apart", view.together ? null : 1);
   put("size", view.size);
   put("alpha", view.alpha);
   put("camera", view.camera?.map((v) => Number(v.toPrecision(5))).join(","));

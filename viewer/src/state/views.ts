@@ -68,6 +68,19 @@ export function duplicate(own: Partial<Own> = {}): string | null {
   return id;
 }
 
+/** As many views beside the one that has the focus, empty at first, `before` of them before it; their ids. */
+export function layViews(others: number, before: number): string[] {
+  const state = get();
+  const own: View = { id: state.focused, ...copied(state) };
+  const views = [own];
+  const many = Math.min(others, MOST_VIEWS - 1);
+  while (views.length <= many) views.push({ id: freeId(views), ...BLANK });
+  const rest = views.slice(1);
+  const at = Math.max(0, Math.min(many, Math.floor(before)));
+  set({ views: [...rest.slice(0, at), own, ...rest.slice(at)] });
+  return rest.map(({ id }) => id);
+}
+
 /** Closes a view, but never the last; its neighbour gets the focus. */
 export function close(id: string): void {
   const state = get();

@@ -53,7 +53,9 @@ function Caption({ view }: { view: string }) {
           duplicate();
         }}
       >
-        ⧉
+        <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
+          <path d="M2.500 2.500h8v8h-8zM6 13.500h7.500V6" />
+        </svg>
       </button>
       <button
         type="button"
@@ -62,7 +64,9 @@ function Caption({ view }: { view: string }) {
         title="Close (X)"
         onClick={() => close(view)}
       >
-        ×
+        <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
+          <path d="M4 4l8 8M12 4l-8 8" />
+        </svg>
       </button>
     </div>
   );
@@ -79,7 +83,9 @@ function Switcher() {
         </button>
       ))}
       <button type="button" aria-label="Close this view" onClick={() => close(focused)}>
-        ×
+        <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
+          <path d="M4 4l8 8M12 4l-8 8" />
+        </svg>
       </button>
     </fieldset>
   );

@@ -24,8 +24,8 @@ from coverslip.domains.export.files import Files
 
 written, marker = Files.array, Path(sys.argv.pop())
 
-def slow(self, path, values):
-    name = written(self, path, values)
+def slow(self, path, values, light=False):
+    name = written(self, path, values, light)
     if path.startswith("var/"):
         marker.touch()
         time.sleep(1)

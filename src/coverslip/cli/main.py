@@ -16,6 +16,8 @@ from coverslip.core.errors import CoverslipError
 INTERRUPTED = 130
 COMMANDS = {
     "cache": "Show or remove what was computed once and kept.",
+    "config": "Show the settings of a server, and where each comes from.",
+    "doctor": "Look at this machine: what a server would stumble over.",
     "prepare": "Write cells as a folder of small files.",
     "serve": "Serve data to a browser tab.",
     "server": "Run a server in the background.",

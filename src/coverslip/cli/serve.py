@@ -166,7 +166,8 @@ def configured(ctx: click.Context, file: Path | None) -> Config | None:
              "port": server.port if server.web_port is None else server.web_port,
              "flight": None if server.flight_port is None else str(server.flight_port),
              "tls": server.tls, "tls_cert": server.tls_cert, "tls_key": server.tls_key, "san": server.san or None,
-             "trusted_proxy": server.trusted_proxies or None,
+             "trusted_proxy": server.trusted_proxies or None, "external_location": server.external_location,
+             "no_index": True if config.cache.gene_index is False else None,
              "allow_host": server.allow_hosts or None, "allow_origin": server.allow_origins or None}  # fmt: skip
     ctx.default_map = {**(ctx.default_map or {}), **{key: value for key, value in given.items() if value is not None}}
     return config

@@ -1,9 +1,21 @@
 /** The page of one data set of cells: what to show on the left, the plot, what it is on the right, work below. */
 
 import { lazy, Suspense, useEffect, useLayoutEffect } from "react";
+import { toApiError } from "../api/client";
 import { counted } from "../data/format";
-import { checkServer, choosePoints, followUrl, leave, paint, start, unselect } from "../state/actions";
+import {
+  checkServer,
+  choosePoints,
+  followUrl,
+  leave,
+  paint,
+  select,
+  start,
+  unselect,
+  writeAddress,
+} from "../state/actions";
 import { navigate, setPlace } from "../state/route";
+import { leftOut } from "../state/sharing";
 import { get, set, shownCells, useModel } from "../state/store";
 import { close as closeView, duplicate, focusNext, moveCamera } from "../state/views";
 import { useLayout, useNarrow } from "../views/cells/layout";
@@ -22,6 +34,7 @@ const TissueView = lazy(() => import("../views/tissue/View"));
 const ViewChoice = lazy(() => import("../views/cells/ViewChoice"));
 const TissuePanel = lazy(() => import("../views/tissue/Panel"));
 const LookInside = lazy(() => import("./LookInside"));
+const CellsTools = lazy(() => import("./CellsTools"));
 
 const LOOK_MS = 5000;
 /** More data sets than this are chosen on the home page, where they can be searched. */
@@ -63,6 +76,11 @@ export default function CellsPage() {
             <TissuePanel />
           </Suspense>
         )}
+        {phase === "ready" ? (
+          <Suspense>
+            <CellsTools />
+          </Suspense>
+        ) : null}
       </nav>
       <div className="centre">
         <div className={`panes ${layout}`} data-panes={panes}>
@@ -142,6 +160,7 @@ function CellsBar() {
   return (
     <TopBar
       {...(several ? { name: choice } : {})}
+      share={shareCells}
       detail={
         <span className="cell-count" data-testid="cell-count">
           {identity ? counted(n, "cell") : ""}
@@ -156,6 +175,12 @@ function CellsBar() {
   );
 }
 
+/** The link to what is seen now, and what it does not hold. */
+function shareCells(): string {
+  writeAddress();
+  return leftOut(get());
+}
+
 function resetCamera(): void {
   moveCamera(get().focused, null);
   set({ tissueCamera: null });
@@ -167,6 +192,10 @@ function stepField(by: number): void {
   const at = color.kind === "field" ? fields.findIndex((f) => f.index === color.index) : -1;
   const next = fields[(at + by + fields.length) % Math.max(1, fields.length)];
   if (next) void paint({ kind: "field", index: next.index, key: next.key });
+}
+
+function failed(error: unknown): void {
+  set({ error: toApiError(error) });
 }
 
 function chooseDim(dim: number): void {
@@ -183,8 +212,14 @@ const KEYS: PageKeys = {
     ["N, D, X", "One more view, duplicate it, close it"],
     ["W", "Next view"],
     ["L, B, V", "Lasso, rectangle, move"],
-    ["Click", "Select a cell; Shift adds, Alt takes away"],
+    ["Click", "Select a cell; Shift adds, Alt takes away, both intersect"],
     ["Esc", "Clear the selection"],
+    ["Ctrl+A, I", "Select all shown cells; all others"],
+    ["G", "Keep the selection as a group"],
+    ["F, H", "Show only the selection; hide it"],
+    ["Ctrl+Z", "Undo: selection, groups, filters"],
+    ["Ctrl+Shift+Z, Ctrl+Y", "Redo"],
+    ["S, O", "Save the session; open one"],
     ["Drag", "Move (2D), turn (3D)"],
     ["Wheel, + and −", "Zoom (plot focused)"],
     ["Arrows", "Move or turn (plot focused)"],
@@ -200,6 +235,16 @@ const KEYS: PageKeys = {
     d: () => void duplicate(),
     x: () => closeView(get().focused),
     w: () => focusNext(1),
+    "ctrl+a": () => void select({ kind: "shown" }, "replace"),
+    i: () => void select({ kind: "others" }, "replace"),
+    g: () => void import("../state/grouping").then((m) => m.keepSelection()).catch(failed),
+    f: () => void import("../state/filtering").then((m) => m.filterBySelection(true)).catch(failed),
+    h: () => void import("../state/filtering").then((m) => m.filterBySelection(false)).catch(failed),
+    "ctrl+z": () => void import("../state/history").then((m) => m.undo()).catch(failed),
+    "ctrl+shift+z": () => void import("../state/history").then((m) => m.redo()).catch(failed),
+    "ctrl+y": () => void import("../state/history").then((m) => m.redo()).catch(failed),
+    s: () => void import("../state/files").then((m) => m.saveSession()).catch(failed),
+    o: () => document.querySelector<HTMLInputElement>("[data-testid=session-file]")?.click(),
     "1": () => chooseDim(1),
     "2": () => chooseDim(2),
     "3": () => chooseDim(3),

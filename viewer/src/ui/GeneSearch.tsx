@@ -5,19 +5,28 @@ import { useMemo, useState } from "react";
 import { toApiError } from "../api/client";
 import { findGenes, type GeneHit, type GeneHits, SHOWN } from "../data/genes";
 import { chooseExpression, loadGenes, paint } from "../state/actions";
-import { get, set, useModel } from "../state/store";
+import { type Color, get, set, useModel } from "../state/store";
 
 const NONE: GeneHits = { hits: [], total: 0 };
 
-export function GeneSearch() {
+interface Props {
+  /** What tests call the box; its options are `ID-option`. */
+  id?: string;
+  /** What to do with the gene; without it the cells are coloured by it. */
+  choose?: (gene: Extract<Color, { kind: "gene" }>) => void;
+}
+
+export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
   const { identity, expression, genes, color } = useModel();
   const [query, setQuery] = useState("");
   const found = useMemo(() => (genes && query.trim() !== "" ? findGenes(genes, query) : NONE), [genes, query]);
   const matrices = identity?.expression.items ?? [];
 
-  function choose(hit: GeneHit | null | undefined): void {
+  const plain = choose === paint;
+
+  function take(hit: GeneHit | null | undefined): void {
     const matrix = get().expression;
-    if (hit && matrix !== null) void paint({ kind: "gene", index: hit.index, key: hit.name, expression: matrix });
+    if (hit && matrix !== null) void choose({ kind: "gene", index: hit.index, key: hit.name, expression: matrix });
   }
 
   const box = useCombobox<GeneHit>({
@@ -25,7 +34,7 @@ export function GeneSearch() {
     itemToString: (hit) => hit?.name ?? "",
     defaultHighlightedIndex: 0,
     onInputValueChange: ({ inputValue }) => setQuery(inputValue),
-    onSelectedItemChange: ({ selectedItem }) => choose(selectedItem),
+    onSelectedItemChange: ({ selectedItem }) => take(selectedItem),
   });
 
   if (matrices.length === 0) return <p className="note">This data set has no genes.</p>;
@@ -43,11 +52,11 @@ export function GeneSearch() {
       <div className="combo">
         <input
           {...box.getInputProps({ onFocus: load })}
-          data-testid="gene-search"
-          placeholder={color.kind === "gene" ? color.key : "Name or symbol"}
+          data-testid={id}
+          placeholder={plain && color.kind === "gene" ? color.key : "Name or symbol"}
           autoComplete="off"
           spellCheck={false}
-          aria-keyshortcuts="/"
+          {...(plain ? { "aria-keyshortcuts": "/" } : {})}
         />
         <ul {...box.getMenuProps()} className={shown ? "menu open" : "menu"}>
           {shown
@@ -55,7 +64,7 @@ export function GeneSearch() {
                 <li
                   key={hit.index}
                   {...box.getItemProps({ item: hit, index })}
-                  data-testid="gene-option"
+                  data-testid={plain ? "gene-option" : `${id}-option`}
                   className={box.highlightedIndex === index ? "active" : ""}
                 >
                   <span>{hit.name}</span>
@@ -68,7 +77,7 @@ export function GeneSearch() {
       <p className="note" aria-live="polite">
         {query.trim() !== "" && genes ? hitsText(found) : ""}
       </p>
-      {matrices.length > 1 ? (
+      {plain && matrices.length > 1 ? (
         <label className="row">
           <span>Matrix</span>
           <select value={expression ?? ""} onChange={(e) => void chooseExpression(e.target.value)}>

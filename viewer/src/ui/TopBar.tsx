@@ -1,6 +1,6 @@
 /** Where am I, how much is it, and what concerns the whole page. */
 
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useRef, useState } from "react";
 import { linkTo, usePlace, useRoute } from "../state/route";
 import { set, useModel } from "../state/store";
 import { cycleTheme } from "./theme";
@@ -12,11 +12,13 @@ interface Parts {
   detail?: ReactNode;
   /** In place of the link to the search. */
   search?: ReactNode;
+  /** Brings the address up to date and says in a sentence what a link does not hold, if anything. */
+  share?: () => string;
   /** The page's own buttons. */
   children?: ReactNode;
 }
 
-export function TopBar({ name, detail, search, children }: Parts) {
+export function TopBar({ name, detail, search, share, children }: Parts) {
   const theme = useModel((s) => s.theme);
   const place = usePlace();
   const atHome = useRoute((s) => s.route.page === "home");
@@ -61,7 +63,7 @@ export function TopBar({ name, detail, search, children }: Parts) {
           <span className="visually-hidden">Search everything</span>
         </a>
       )}
-      <Share />
+      <Share prepare={share ?? (() => "")} />
       <button
         type="button"
         data-testid="theme-toggle"
@@ -96,20 +98,41 @@ export function SearchIcon() {
   );
 }
 
-function Share() {
+const SAID_MS = 2000;
+const TOLD_MS = 8000;
+
+function Share({ prepare }: { prepare: () => string }) {
   const [said, setSaid] = useState("");
+  const [left, setLeft] = useState("");
+  const timer = useRef(0);
   async function copy(): Promise<void> {
+    const missing = prepare();
     try {
       await navigator.clipboard.writeText(location.href);
       setSaid("Copied");
     } catch {
       setSaid("Copy the address bar");
     }
-    setTimeout(() => setSaid(""), 2000);
+    setLeft(missing);
+    clearTimeout(timer.current);
+    timer.current = window.setTimeout(
+      () => {
+        setSaid("");
+        setLeft("");
+      },
+      missing === "" ? SAID_MS : TOLD_MS,
+    );
   }
   return (
-    <button type="button" data-testid="share" onClick={() => void copy()} title="Copy a link to this view">
-      <span aria-live="polite">{said || "Copy link"}</span>
-    </button>
+    <span className="share">
+      <button type="button" data-testid="share" onClick={() => void copy()} title="Copy a link to this view">
+        <span aria-live="polite">{said || "Share"}</span>
+      </button>
+      {left === "" ? null : (
+        <span className="share-note" data-testid="share-note" role="status">
+          The link shows the rest: {left}
+        </span>
+      )}
+    </span>
   );
 }

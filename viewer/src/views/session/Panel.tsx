@@ -1,0 +1,81 @@
+/** Undo and redo, and the file in which everything a person has made is kept. */
+
+import { useEffect, useRef } from "react";
+import { openSession, saveSession } from "../../state/files";
+import { redo, undo, useHistory } from "../../state/history";
+import { useModel } from "../../state/store";
+
+const SUFFIX = ".json";
+
+export default function SessionPanel() {
+  const { past, future } = useHistory();
+  const geometry = useModel((s) => s.geometry);
+  const input = useRef<HTMLInputElement>(null);
+  useDropped();
+  if (!geometry) return null;
+  return (
+    <section className="group" data-testid="session">
+      <h2>Session</h2>
+      <div className="buttons">
+        <button type="button" data-testid="undo" disabled={past === 0} title="Undo (Ctrl+Z)" onClick={undo}>
+          Undo
+        </button>
+        <button type="button" data-testid="redo" disabled={future === 0} title="Redo (Ctrl+Shift+Z)" onClick={redo}>
+          Redo
+        </button>
+        <button
+          type="button"
+          data-testid="session-save"
+          title="View, filters, selection and groups, as a file (S)"
+          onClick={() => void saveSession()}
+        >
+          Save…
+        </button>
+        <button
+          type="button"
+          data-testid="session-open"
+          title="A session file (O); or drop it on the page"
+          onClick={() => input.current?.click()}
+        >
+          Open…
+        </button>
+        <input
+          ref={input}
+          type="file"
+          hidden
+          accept={SUFFIX}
+          data-testid="session-file"
+          aria-label="A session file"
+          onChange={(e) => {
+            const file = e.target.files?.[0];
+            // The same file may be chosen again.
+            e.target.value = "";
+            if (file) void openSession(file);
+          }}
+        />
+      </div>
+    </section>
+  );
+}
+
+/** A file that is dropped anywhere on the page is opened; without this the browser would leave the page for it. */
+function useDropped(): void {
+  useEffect(() => {
+    const holds = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
+    const over = (event: DragEvent) => {
+      if (holds(event)) event.preventDefault();
+    };
+    const drop = (event: DragEvent) => {
+      if (!holds(event)) return;
+      event.preventDefault();
+      const file = event.dataTransfer?.files[0];
+      if (file) void openSession(file);
+    };
+    addEventListener("dragover", over);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("drop", drop);
+    };
+  }, []);
+}

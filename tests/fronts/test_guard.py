@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -18,6 +20,7 @@ from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import LOCKED_SCOPE, Guard
 
 TOKEN = "open-sesame-open-sesame"
+BASIC = b64encode(f"anyone:{TOKEN}".encode()).decode()
 HERE = "http://127.0.0.1:8765"
 SOCKET = "ws://127.0.0.1:8765/ws/a"
 ACCESS = Access(token=TOKEN)
@@ -121,7 +124,18 @@ def pages(access: Access = ACCESS, clock: Clock | None = None, peer: str = "192.
 
 
 class TestToken:
-    @pytest.mark.parametrize("headers", [{"authorization": f"bearer {TOKEN}"}, {"X-Biopb-Token": TOKEN}])
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"authorization": f"bearer {TOKEN}"},
+            {"X-Biopb-Token": TOKEN},
+            {"authorization": f"Basic {BASIC}"},
+            # h5pyd 1.0.0 writes bytes, which a browser's Python sends as text.
+            {"authorization": f"b'Basic {BASIC}'"},
+            {"authorization": f"b'Bearer {TOKEN}'"},
+            {"authorization": ",".join(str(byte) for byte in f"Basic {BASIC}".encode())},
+        ],
+    )
     def test_programs_show_it_in_a_header(self, headers: dict[str, str]) -> None:
         assert pages().get("/api/x", headers=headers).status_code == 200
 

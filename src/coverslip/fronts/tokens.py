@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -17,6 +18,7 @@ LOG = logging.getLogger("coverslip.access")
 LOCKED = "Invalid or missing token"
 LOCKED_STATUS = 401
 SESSION_BYTES = 4096
+NUMBERS = re.compile(r"[0-9]{1,3}(,[0-9]{1,3})+")
 
 
 def path_of(scope: Scope) -> str:
@@ -39,10 +41,19 @@ def token_of_query(scope: Scope) -> str | None:
 
 def tokens_shown(scope: Scope, headers: Headers) -> list[str]:
     """The tokens of a request, in any of the places where one may be; that of its URL comes last."""
-    kind, _, value = headers.get("authorization", "").partition(" ")
+    kind, _, value = spelled(headers.get("authorization", "")).partition(" ")
     own = value.strip() if kind.lower() == "bearer" else password_of(value) if kind.lower() == "basic" else ""
     shown = [own, headers.get("x-biopb-token", "")]
     return [one for one in [*shown, token_of_query(scope)] if one]
+
+
+def spelled(header: str) -> str:
+    """A header as it was meant: bytes, as h5pyd 1.0.0 writes it, a browser's Python sends as numbers or as ``b'…'``."""
+    if header[:2] in ("b'", 'b"'):
+        return header[2:].rstrip("'\"")
+    if NUMBERS.fullmatch(header):
+        return "".join(chr(int(number)) for number in header.split(","))
+    return header
 
 
 def password_of(credentials: str) -> str:

@@ -21,20 +21,24 @@ interface BarsProps {
 const STEP = 24;
 const LONGEST = 28;
 const TOP = 8;
+const KEY_STEP = 18;
+const KEY_LONGEST = 24;
+const SUMS = 64;
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 
 export function Bars({ label, groups, parts, counts, shares, width, onTip, onGroup }: BarsProps) {
   const sums = useMemo(() => counts.map((row) => row.reduce((a, b) => a + b, 0)), [counts]);
   const left = Math.max(40, ...groups.map((g) => textWidth(shorten(g.name, LONGEST)))) + 16;
-  const room = Math.max(120, width - left - 70);
+  const keys = Math.max(...parts.map((part) => textWidth(shorten(part.name, KEY_LONGEST))), 20) + 32;
+  const room = Math.max(120, width - left - SUMS - keys);
   const most = Math.max(1, ...sums);
   const scaleOf = (group: number) => room / (shares ? Math.max(1, sums[group] ?? 0) : most);
   const floor = TOP + groups.length * STEP;
   return (
     <svg
       className="bars-chart"
-      width={left + room + 70}
-      height={floor + 22}
+      width={left + room + SUMS + keys}
+      height={Math.max(floor + 22, TOP + parts.length * KEY_STEP)}
       role="group"
       aria-label={label}
       onPointerLeave={() => onTip(null)}
@@ -79,6 +83,16 @@ export function Bars({ label, groups, parts, counts, shares, width, onTip, onGro
           </g>
         );
       })}
+      {parts.map((part, k) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: two parts can have one name.
+        <g key={k} transform={`translate(${left + room + SUMS} ${TOP + k * KEY_STEP})`}>
+          <title>{part.name}</title>
+          <rect width={10} height={10} y={3} rx={2} style={{ fill: part.color }} />
+          <text x={16} y={8} dominantBaseline="central">
+            {shorten(part.name, KEY_LONGEST)}
+          </text>
+        </g>
+      ))}
       {TICKS.map((tick) => (
         <text key={tick} x={left + tick * room} y={floor + 14} textAnchor="middle">
           {shares ? `${tick * 100}%` : number(Math.round(tick * most))}
@@ -88,6 +102,6 @@ export function Bars({ label, groups, parts, counts, shares, width, onTip, onGro
   );
 }
 
-export function percent(share: number): string {
+function percent(share: number): string {
   return `${Number((share * 100).toPrecision(3))} %`;
 }

@@ -5,13 +5,14 @@ import { count, counted, number } from "../../data/format";
 import { addressOf, loadGenes } from "../../state/actions";
 import { useModel } from "../../state/store";
 import { addGenes, colorBy, compare } from "./actions";
-import { looksRaw } from "./counts";
+import { kindOf, type MatrixKind } from "./counts";
 import { Figure, type Tip, useWidth } from "./Figure";
 import { GeneTable, pText } from "./GeneTable";
 import type { Operand } from "./groupings";
 import { OperandPicker } from "./OperandPicker";
 import { MatrixSelect, WithinCheck } from "./Pickers";
 import { type Compared, change, type Method, useAnalysis } from "./state";
+import { fileName } from "./table";
 import { Volcano, volcanoWords } from "./Volcano";
 import { cloudOf, type Limits, significant, type Tested } from "./volcano";
 import { WorkState } from "./WorkState";
@@ -49,7 +50,7 @@ export function CompareTab() {
           </select>
         </label>
         <MatrixSelect />
-        <RawWarning />
+        <MatrixWarning />
         <WithinCheck />
         <button
           type="button"
@@ -96,24 +97,29 @@ function useFirstOperand(): void {
   }, [a, b, selection, groups]);
 }
 
-/** Tests and fold changes expect logarithms; whole numbers are counts. */
-function RawWarning() {
+const WARNINGS: Record<Exclude<MatrixKind, "fine">, string> = {
+  counts: "holds whole numbers, as raw counts are. Tests and fold changes expect logarithms (normalised, log1p)",
+  scaled: "holds numbers below 0, as scaled values are. Fold changes of such means are not defined or mean nothing",
+};
+
+/** Tests and fold changes expect logarithms. */
+function MatrixWarning() {
   const { expression, identity, genes } = useModel();
-  const [raw, setRaw] = useState<string | null>(null);
+  const [found, setFound] = useState<{ expression: string; kind: MatrixKind } | null>(null);
   const n = identity?.stats.n_cells ?? 0;
   useEffect(() => {
-    if (genes === null || genes.expression !== expression) return;
+    if (expression === null || genes === null || genes.expression !== expression) return;
     const own = new AbortController();
-    looksRaw(addressOf, genes, n, own.signal)
-      .then((found) => setRaw(found ? expression : null))
+    kindOf(addressOf, genes, n, own.signal)
+      .then((kind) => setFound({ expression, kind }))
       .catch(() => undefined); // It is a hint only; what is wrong is told when genes are compared.
     return () => own.abort();
   }, [expression, genes, n]);
-  if (raw === null || raw !== expression) return null;
+  if (found === null || found.expression !== expression || found.kind === "fine") return null;
   return (
-    <p className="note warn-text" data-testid="raw-counts" role="status">
-      {raw} holds whole numbers, as raw counts are. Fold changes and tests expect logarithms (normalised, log1p): take
-      another matrix if there is one.
+    <p className="note warn-text" data-testid="matrix-warning" data-kind={found.kind} role="status">
+      {identity?.expression.items.find((one) => one.id === expression)?.label} {WARNINGS[found.kind]}.
+      {(identity?.expression.items.length ?? 0) > 1 ? " There is another matrix to choose." : ""}
     </p>
   );
 }
@@ -133,7 +139,12 @@ function logOf(p: number | null, log10: number | null): number {
   return log10 ?? Number.NEGATIVE_INFINITY;
 }
 
-const TABLE_HEAD = 84;
+/** Of the dock's height, in pixels: what stands above and below the chart; the line above the table. */
+const AROUND = 150;
+const SEARCH = 34;
+const LEAST_ROOM = 200;
+/** The chart's part of the width. */
+const SHARE = 0.44;
 
 function Result({ compared }: { compared: Compared }) {
   const { limits, marked, height, large } = useAnalysis();
@@ -148,8 +159,7 @@ function Result({ compared }: { compared: Compared }) {
     colorBy({ index: result.genes[row] ?? 0, name: result.names[row] ?? "" });
   }
   const beside = width >= 700;
-  const room = large ? Math.max(300, window.innerHeight - 300) : Math.max(190, height - 150);
-  const chartWidth = beside ? Math.round(width * 0.44) : width;
+  const room = Math.max(LEAST_ROOM, (large ? window.innerHeight - 44 : height) - AROUND);
   const name = `${result.name} against ${result.reference}`;
   const notes = [
     method === "wilcoxon" ? "Wilcoxon rank sum" : "Welch's t-test",
@@ -158,45 +168,46 @@ function Result({ compared }: { compared: Compared }) {
   ];
   return (
     <section aria-label={name} data-testid="compared" data-a={result.name} data-b={result.reference}>
-      <h3>
-        {result.name} <span className="quiet">({counted(result.n_cells, "cell")})</span> against {result.reference}{" "}
-        <span className="quiet">({counted(result.n_reference, "cell")})</span>
-      </h3>
       <div className="buttons">
+        <h3>
+          {result.name} <span className="quiet">({counted(result.n_cells, "cell")})</span> against {result.reference}{" "}
+          <span className="quiet">({counted(result.n_reference, "cell")})</span>
+        </h3>
         <span className="quiet">{notes.join(" · ")}</span>
+        <span className="space" />
         <a
           className="button"
           data-testid="de-csv"
           href={addressOf(`analysis/jobs/${job}/result.csv`)}
-          download={`${name}.csv`}
+          download={`${fileName(name)}.csv`}
         >
-          All genes as CSV
+          All genes (CSV)
         </a>
         <TakeGenes sides={sides} genes={result.genes} />
       </div>
-      <LimitInputs limits={limits} up={sides.up.length} down={sides.down.length} />
-      <div className={beside ? "result beside" : "result"} ref={measure}>
-        {width > 0 ? (
-          <>
-            <Figure
-              id="volcano"
-              name={`Volcano ${name}`}
-              caption={volcanoWords(cloud)}
-              tip={tip}
-              table={() => ({
-                heads: ["gene", "log2 fold change", "adjusted P"],
-                rows: sides.up
-                  .concat(sides.down)
-                  .map((i) => [result.names[i] ?? "", result.logfoldchanges[i] ?? null, result.pvals_adj[i] ?? null]),
-              })}
-            >
+      <Figure
+        id="volcano"
+        name={`Volcano ${name}`}
+        controls={<LimitInputs limits={limits} up={sides.up.length} down={sides.down.length} />}
+        note={volcanoWords(cloud)}
+        tip={tip}
+        table={() => ({
+          heads: ["gene", "log2 fold change", "adjusted P"],
+          rows: sides.up
+            .concat(sides.down)
+            .map((i) => [result.names[i] ?? "", result.logfoldchanges[i] ?? null, result.pvals_adj[i] ?? null]),
+        })}
+      >
+        <div className={beside ? "result beside" : "result"} ref={measure}>
+          {width > 0 ? (
+            <>
               <Volcano
                 tested={tested}
                 names={result.names}
                 limits={limits}
                 ends={[result.name, result.reference]}
-                width={chartWidth}
-                height={Math.max(200, room)}
+                width={beside ? Math.round(width * SHARE) : width}
+                height={room}
                 chosen={marked}
                 words={(i) => [
                   result.names[i] ?? "",
@@ -206,11 +217,11 @@ function Result({ compared }: { compared: Compared }) {
                 onTip={setTip}
                 onGene={choose}
               />
-            </Figure>
-            <GeneTable result={result} marked={marked} height={Math.max(160, room - TABLE_HEAD + 40)} onGene={choose} />
-          </>
-        ) : null}
-      </div>
+              <GeneTable result={result} marked={marked} height={room - SEARCH} onGene={choose} />
+            </>
+          ) : null}
+        </div>
+      </Figure>
     </section>
   );
 }
@@ -229,7 +240,7 @@ function TakeGenes({ sides, genes }: { sides: ReturnType<typeof significant>; ge
         change({ tab: "genes" });
       }}
     >
-      Show the best by group
+      Best by group
     </button>
   );
 }

@@ -22,6 +22,9 @@ interface FigureProps {
   /** Names the files. */
   name: string;
   caption?: ReactNode;
+  controls?: ReactNode;
+  /** Below the chart. */
+  note?: string;
   table: () => Table;
   tip?: Tip | null;
   children: ReactNode;
@@ -30,7 +33,16 @@ interface FigureProps {
 /** More rows than this are for the file, not for the page. */
 const MOST_ROWS = 500;
 
-export function Figure({ id, name, caption, table, tip = null, children }: FigureProps) {
+export function Figure({
+  id,
+  name,
+  caption = "",
+  controls = null,
+  note = "",
+  table,
+  tip = null,
+  children,
+}: FigureProps) {
   const box = useRef<HTMLDivElement>(null);
   const [open, setOpen] = useState(false);
   const chart = () => box.current?.querySelector("svg") ?? null;
@@ -53,7 +65,8 @@ export function Figure({ id, name, caption, table, tip = null, children }: Figur
   return (
     <figure className="chart" data-testid={`chart-${id}`}>
       <div className="chart-bar">
-        {caption === undefined ? null : <figcaption className="note">{caption}</figcaption>}
+        {controls}
+        {caption === "" ? null : <figcaption className="note">{caption}</figcaption>}
         <span className="space" />
         <fieldset className="files" aria-label={`Save ${name}`}>
           <button type="button" data-testid={`${id}-csv`} onClick={saveCsv} title="The numbers, as a table">
@@ -71,6 +84,7 @@ export function Figure({ id, name, caption, table, tip = null, children }: Figur
         {children}
         {tip ? <TipBox {...tip} /> : null}
       </div>
+      {note === "" ? null : <p className="note">{note}</p>}
       <details
         className="as-table"
         onToggle={(event) => event.target === event.currentTarget && setOpen(event.currentTarget.open)}

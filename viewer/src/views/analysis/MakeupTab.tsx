@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import type { CategoryField } from "../../api/types";
 import { useModel } from "../../state/store";
 import { chooseGroup, compose } from "./actions";
-import { Bars, percent } from "./Bars";
+import { Bars } from "./Bars";
 import { Figure, type Tip, useWidth } from "./Figure";
 import { categoriesOf, colorOfCategory, isCategory, largest } from "./groupings";
 import { GroupingSelect, useGround, useGrouping, WithinCheck } from "./Pickers";
@@ -146,22 +146,6 @@ function MakeupFigure({ shown }: { shown: MakeupShown }) {
           />
         ) : null}
       </Figure>
-      <ul className="keys" aria-label={answer.name}>
-        {parts.map((part) => (
-          <li
-            key={part.name}
-            title={percent(
-              counts.reduce((sum, row) => sum + (row[parts.indexOf(part)] ?? 0), 0) /
-                Math.max(
-                  1,
-                  groups.reduce((sum, g) => sum + g.n, 0),
-                ),
-            )}
-          >
-            <span className="swatch" style={{ background: part.color }} aria-hidden="true" /> {part.name}
-          </li>
-        ))}
-      </ul>
     </div>
   );
 }

@@ -1,6 +1,6 @@
 /** Violins of one gene, or of one field of numbers, by group. */
 
-import { useEffect, useMemo, useState } from "react";
+import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { useModel } from "../../state/store";
 import { chooseGroup } from "./actions";
 import type { DistributionRow } from "./api";
@@ -26,40 +26,42 @@ export function ViolinTab({ grouping, ask }: { grouping: Grouping; ask: (of: Of)
   if (of === null) {
     return <p className="note empty">Add a gene on the left; this data set has no field of numbers.</p>;
   }
+  const choice = (
+    <label className="choice">
+      <span>Of</span>
+      <select
+        data-testid="violin-of"
+        value={`${of.kind}:${of.index}`}
+        onChange={(e) => {
+          const [kind, index] = e.target.value.split(":");
+          change({ violin: { kind: kind as Of["kind"], index: Number(index) } });
+        }}
+      >
+        {genes.length > 0 ? (
+          <optgroup label="Genes">
+            {genes.map((gene) => (
+              <option key={gene.index} value={`gene:${gene.index}`}>
+                {gene.name}
+              </option>
+            ))}
+          </optgroup>
+        ) : null}
+        {fields.length > 0 ? (
+          <optgroup label="Fields">
+            {fields.map((field) => (
+              <option key={field.index} value={`field:${field.index}`}>
+                {field.key}
+              </option>
+            ))}
+          </optgroup>
+        ) : null}
+      </select>
+    </label>
+  );
   return (
     <>
-      <label className="choice">
-        <span>Of</span>
-        <select
-          data-testid="violin-of"
-          value={`${of.kind}:${of.index}`}
-          onChange={(e) => {
-            const [kind, index] = e.target.value.split(":");
-            change({ violin: { kind: kind as Of["kind"], index: Number(index) } });
-          }}
-        >
-          {genes.length > 0 ? (
-            <optgroup label="Genes">
-              {genes.map((gene) => (
-                <option key={gene.index} value={`gene:${gene.index}`}>
-                  {gene.name}
-                </option>
-              ))}
-            </optgroup>
-          ) : null}
-          {fields.length > 0 ? (
-            <optgroup label="Fields">
-              {fields.map((field) => (
-                <option key={field.index} value={`field:${field.index}`}>
-                  {field.key}
-                </option>
-              ))}
-            </optgroup>
-          ) : null}
-        </select>
-      </label>
       <WorkState kind="spread" what="Looking at the values" again={() => ask(of)} behind={spread !== null} />
-      {spread && work.spread.state !== "failed" ? <ViolinFigure shown={spread} /> : null}
+      {spread && work.spread.state !== "failed" ? <ViolinFigure shown={spread} controls={choice} /> : choice}
     </>
   );
 }
@@ -89,7 +91,7 @@ export function spreadOf(row: DistributionRow, group: number): Spread {
   };
 }
 
-function ViolinFigure({ shown }: { shown: SpreadShown }) {
+function ViolinFigure({ shown, controls }: { shown: SpreadShown; controls: ReactNode }) {
   const [measure, width] = useWidth();
   const [tip, setTip] = useState<Tip | null>(null);
   const { row, groups, title } = shown;
@@ -100,6 +102,7 @@ function ViolinFigure({ shown }: { shown: SpreadShown }) {
       <Figure
         id="violin"
         name={name}
+        controls={controls}
         caption="Boxes are quartiles, dots medians, whiskers 5 to 95 %."
         tip={tip}
         table={() => ({

@@ -213,6 +213,6 @@ function Labels({ genes, names, place, width, height }: LabelsProps) {
 export function volcanoWords({ beyond, left }: { beyond: number; left: number }): string {
   const parts: string[] = [];
   if (beyond > 0) parts.push(`${count(beyond)} with a P of 0 lie on the upper edge`);
-  if (left > 0) parts.push(`${count(left)} could not be tested and are not drawn`);
+  if (left > 0) parts.push(`${count(left)} without a fold change or a P are not drawn`);
   return parts.length > 0 ? `${parts.join("; ")}.` : "";
 }

@@ -96,7 +96,7 @@ export const LEAST_HEIGHT = 200;
 const FRESH: Analysis = {
   tab: "genes",
   large: false,
-  height: 330,
+  height: 360,
   within: true,
   grouping: null,
   genes: [],

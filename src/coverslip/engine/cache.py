@@ -50,6 +50,12 @@ class ByteCache(Generic[T]):
                 self._values.move_to_end(key)
             return value
 
+    def clear(self) -> None:
+        """Keep nothing of what is kept now."""
+        with self._lock:
+            self._values.clear()
+            self._held = 0
+
     def put(self, key: str, value: T) -> None:
         """Keep a value, dropping those unused longest; one larger than half the budget is not kept."""
         if value.nbytes > self._budget // 2:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -18,8 +20,13 @@ def _trim() -> Any:
 def give_back() -> None:
     """Return freed memory to the system: glibc keeps what many threads freed, several times what is in use.
 
-    Source: malloc_trim(3).
+    So does Arrow.
+
+    Source: malloc_trim(3), ``pyarrow.MemoryPool.release_unused``.
     """
+    if "pyarrow" in sys.modules:
+        with suppress(AttributeError):  # it is being imported
+            sys.modules["pyarrow"].default_memory_pool().release_unused()
     trim = _trim()
     if trim is not None:
         trim(0)

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from coverslip.core.errors import BadRequest, TimedOut, Unsupported
+from coverslip.core.idle import KEEPERS
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.store import Row
 
@@ -50,6 +51,8 @@ class Query:
         self._process: subprocess.Popen[bytes] | None = None
         self._revision = -1
         self._loaded = 0.0
+        self.used_s = 0.0
+        KEEPERS.add(self)
 
     def run(self, sql: str, revision: int, snapshot: Snapshot) -> tuple[list[dict[str, Any]], bool]:
         """As `coverslip.engine.catalog.Catalog.query`."""
@@ -83,6 +86,7 @@ class Query:
             text = sql.encode("utf-8", "replace").decode()
             limits = {"rows": self._options.query_rows, "seconds": self._options.query_s}
             answer = self._ask({how: text, **limits}, self._options.query_s + GRACE_S)
+            self.used_s = time.monotonic()
             if answer.get("error") == "memory":
                 self.close()  # what it holds it would keep
         finally:
@@ -91,10 +95,18 @@ class Query:
             raise _error(answer, self._options)
         return answer
 
+    def let_go(self) -> None:
+        """End the process, unless it answers; the next query starts another."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._lock.release()
+
     def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
-        self._revision = -1
+        self._revision, self.used_s = -1, 0.0
         if process is not None:
             process.kill()
             process.wait()

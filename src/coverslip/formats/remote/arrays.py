@@ -27,7 +27,7 @@ from coverslip.formats.remote.file import Blocks
 from coverslip.formats.remote.store import RemoteStore, RemoteZip
 from coverslip.formats.trees.grid import touched
 from coverslip.formats.trees.recent import Recent, new_key
-from coverslip.formats.trees.tensorstore import context, told
+from coverslip.formats.trees.tensorstore import OPENED, told
 from coverslip.formats.trees.zarr import ZarrArray
 from coverslip.formats.trees.zarr_meta import ArrayMeta
 from coverslip.formats.trees.zarr_store import Store
@@ -237,7 +237,7 @@ def one_by_one(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
 def decoded(driver: str, metadata: Mapping[str, Any], chunks: Mapping[str, bytes], box: Box) -> npt.NDArray[Any]:
     """The elements of ``box`` of an array of which these are the stored chunks."""
     memory = tensorstore.Context(
-        {"cache_pool": {"total_bytes_limit": 0}, "memory_key_value_store": {}}, parent=context()
+        {"cache_pool": {"total_bytes_limit": 0}, "memory_key_value_store": {}}, parent=OPENED.context()
     )
     kvstore = tensorstore.KvStore.open({"driver": "memory"}, context=memory).result()
     for write in [kvstore.write(key, chunk) for key, chunk in chunks.items()]:

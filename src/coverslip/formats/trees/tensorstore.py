@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import math
 import re
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 import tensorstore
 
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, Unreadable, Unsupported
+from coverslip.core.idle import KEEPERS
 from coverslip.core.node import Array, Attrs
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.formats.trees.grid import touched as touched
@@ -43,12 +46,51 @@ FOREIGN = (
 )
 
 
-@cache
-def context() -> Any:
-    """The context of every array: one cache, one limit of open files."""
-    return tensorstore.Context(
-        {"cache_pool": {"total_bytes_limit": CACHE_BYTES}, "file_io_concurrency": {"limit": OPEN_FILES}}
-    )
+class Opened:
+    """What TensorStore has opened: one cache for all arrays, one limit of open files.
+
+    The cache can be emptied in one way only: by closing every array that uses it. They are opened again when they are
+    read; nothing is read from disk for that.
+    """
+
+    def __init__(self) -> None:
+        self.used_s = 0.0
+        self._arrays: WeakSet[PartArray] = WeakSet()
+        self._lock = threading.Lock()
+        self._context: Any = None
+        KEEPERS.add(self)
+
+    def store(self, array: PartArray) -> Any:
+        """The open array, to be used for one read."""
+        self.used_s = time.monotonic()
+        if (store := array.opened) is not None:
+            return store
+        store = array.open(context := self.context())
+        with self._lock:
+            if context is self._context:
+                array.opened = store
+                self._arrays.add(array)
+        return store
+
+    def context(self) -> Any:
+        """The context of every array that is opened now."""
+        with self._lock:
+            if self._context is None:
+                cache, files = {"total_bytes_limit": CACHE_BYTES}, {"limit": OPEN_FILES}
+                self._context = tensorstore.Context({"cache_pool": cache, "file_io_concurrency": files})
+            return self._context
+
+    def let_go(self) -> None:
+        """Close everything; reads that are under way end well."""
+        with self._lock:
+            self.used_s = 0.0
+            for array in self._arrays:
+                array.opened = None
+            self._arrays.clear()
+            self._context = None
+
+
+OPENED = Opened()
 
 
 @contextmanager
@@ -106,12 +148,12 @@ class PartArray(Array, ABC):
     ) -> None:
         self.name, self.attrs, self.grid = name, attrs, grid
         self._spec, self._open_spec, self._reverse = spec, open_spec, reverse
-        self._store: Any = None
+        self.opened: Any = None
         part = math.prod(spec.chunks or ()) * spec.dtype.itemsize
         if part > LARGEST_PART:
             raise Unsupported(f"{name} is stored in parts of {part >> 20} MiB", "Write it in chunks of some MiB.")
         with told(name):
-            self._store = self._opened()
+            OPENED.store(self)
 
     @property
     def spec(self) -> ArraySpec:
@@ -131,13 +173,18 @@ class PartArray(Array, ABC):
         for index in touched(box, self.grid):
             self.look(index)
         with told(self.name):
-            found: npt.NDArray[Any] = self._store[box.slices].read().result()
+            found: npt.NDArray[Any] = OPENED.store(self)[box.slices].read().result()
         return found
 
-    def _opened(self) -> Any:
-        store = tensorstore.open(
-            self._open_spec, context=context(), open=True, read=True, assume_metadata=True
-        ).result()
+    def open(self, context: Any) -> Any:
+        """Open it; nothing is read from disk.
+
+        Raises
+        ------
+        Damaged
+            When it is not what its metadata says.
+        """
+        store = tensorstore.open(self._open_spec, context=context, open=True, read=True, assume_metadata=True).result()
         store = store.T if self._reverse else store
         if store.shape != self._spec.shape:
             raise Damaged(f"{self.name} does not say its shape", "Its metadata is damaged; write it again.")

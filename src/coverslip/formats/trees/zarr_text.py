@@ -24,7 +24,7 @@ from coverslip.core.errors import Damaged, NotFound, Unsupported
 from coverslip.core.node import Array
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.formats.trees.grid import meeting, touched
-from coverslip.formats.trees.tensorstore import LARGEST_PART, context, told
+from coverslip.formats.trees.tensorstore import LARGEST_PART, OPENED, told
 from coverslip.formats.trees.zarr_meta import ArrayMeta
 from coverslip.formats.trees.zarr_store import Store
 
@@ -223,7 +223,7 @@ def _by_tensorstore(codec: Mapping[str, Any], stored: bytes, size: int) -> bytes
         "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "bytes"}, dict(codec)],
     }  # fmt: skip
     memory = tensorstore.Context(
-        {"cache_pool": {"total_bytes_limit": 0}, "memory_key_value_store": {}}, parent=context()
+        {"cache_pool": {"total_bytes_limit": 0}, "memory_key_value_store": {}}, parent=OPENED.context()
     )
     with told("A chunk of text"):
         kvstore = tensorstore.KvStore.open({"driver": "memory"}, context=memory).result()

@@ -12,6 +12,7 @@ from biopb.tensor.ticket_pb2 import PutCommand, TensorTicket
 from pyarrow import flight
 
 from coverslip.core.errors import BadRequest, Stopped, Unsupported
+from coverslip.core.idle import ASKED
 from coverslip.fronts.flight.errors import Unauthenticated, parsed, telling, told
 from coverslip.fronts.flight.guesses import Guesses
 from coverslip.fronts.flight.registry import Call, Gate, Registry
@@ -93,6 +94,7 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
     def _call(self, context: Any) -> Call:
         if self.closing:
             raise Stopped("The server is ending")
+        ASKED.now()
         shown, peer = context.get_middleware("token"), context.peer()
         wait_s = self._guesses.judge(peer, shown.token, shown.authorized, shown.passed) if shown.token else 0
         return Call(shown.authorized and not wait_s, peer, lambda: self._gone(context), wait_s)

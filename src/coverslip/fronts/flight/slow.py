@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.idle import KEEPERS
 from coverslip.core.node import Array
 from coverslip.core.spec import Box
 from coverslip.core.stop import Stop
@@ -69,6 +70,13 @@ class SlowArrays:
         self._rates: OrderedDict[str, Rate] = OrderedDict()
         self._lock = threading.Lock()
         self.hits = self.misses = 0
+        self.used_s = 0.0
+        KEEPERS.add(self)
+
+    def let_go(self) -> None:
+        """Keep no decoded chunks."""
+        self._tiles.clear()
+        self.used_s = 0.0
 
     def rates(self) -> list[dict[str, Any]]:
         """Rows of the table ``decode_rates``: ``mbps`` are 10**6 decoded bytes per second of one reader."""
@@ -140,10 +148,12 @@ class SlowArrays:
         tile = self._tiles.get(key)
         if tile is not None:
             self.hits += 1
+            self.used_s = time.monotonic()
             return tile
         self.misses += 1
         tile = self._timed(array, box, stop, rate)
         self._tiles.put(key, tile)
+        self.used_s = time.monotonic()
         return tile
 
 

@@ -17,7 +17,9 @@ INTERRUPTED = 130
 COMMANDS = {
     "cache": "Show or remove what was computed once and kept.",
     "config": "Show the settings of a server, and where each comes from.",
+    "connect": "Serve data of another machine, through ssh.",
     "doctor": "Look at this machine: what a server would stumble over.",
+    "check": "Say what is missing or slow in data.",
     "prepare": "Write cells as a folder of small files.",
     "serve": "Serve data to a browser tab.",
     "server": "Run a server in the background.",

@@ -68,3 +68,12 @@ class Unlocked(Protocol):
 def beside_locks(array: Array) -> Array:
     """``array`` as it is read fastest by several threads."""
     return array.unlocked() if isinstance(array, Unlocked) else array
+
+
+@runtime_checkable
+class Packed(Protocol):
+    """An array that tells how its stored bytes are compressed."""
+
+    @property
+    def packing(self) -> str | None:
+        """A name that people know (``gzip``), or None when it is not."""

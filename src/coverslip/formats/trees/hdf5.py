@@ -308,6 +308,12 @@ class H5Array(Array):
         return self._source
 
     @property
+    def packing(self) -> str | None:
+        """How it is compressed: ``gzip``, or ``compressed`` for a filter that h5py has no name for."""
+        filters = self._dataset.id.get_create_plist().get_nfilters()
+        return str(self._dataset.compression) if self._dataset.compression else "compressed" if filters else None
+
+    @property
     def attrs(self) -> Attrs:  # type: ignore[override]
         """The data set's attributes, read when asked for."""
         return read_attrs(self._dataset)

@@ -1,0 +1,63 @@
+"""``coverslip check``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from coverslip.checking import Checked
+
+MARKS = {"broken": "✗", "slow": "!", "note": "·"}
+COLORS = {"broken": "red", "slow": "yellow", "note": None}
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Print errors in full.")
+def check(path: Path, as_json: bool, verbose: bool) -> None:
+    """Say what is missing or slow in PATH, a file or a folder of them, and what to do about it.
+
+    Exit code 0: everything works; 1: something does not; 2: PATH cannot be asked about.
+    """
+    from coverslip.checking import check as look  # kept out of --help
+    from coverslip.core.errors import NotFound
+
+    try:
+        found = look(path)
+    except NotFound as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        click.echo(json.dumps([one.as_json() for one in found], ensure_ascii=False, indent=2))
+    else:
+        for one in found:
+            tell(one)
+        if not found:
+            click.echo(f"{path}: nothing here that coverslip can show")
+    sys.exit(1 if any(one.broken for one in found) else 0)
+
+
+def tell(one: Checked) -> None:
+    """One source in words."""
+    about = ", ".join(_fact(name, value) for name, value in one.about.items())
+    head = f"{one.name}: {one.kind or 'cannot be opened'} ({one.format}){f', {about}' if about else ''}"
+    click.echo(click.style(head, bold=True))
+    if not one.findings:
+        click.echo("  nothing to say: it is whole and quick")
+    for finding in one.findings:
+        mark = click.style(MARKS[finding.weight], fg=COLORS[finding.weight])
+        click.echo(f"  {mark} {finding.message}")
+        if finding.hint:
+            click.echo(f"      {finding.hint}")
+
+
+def _fact(name: str, value: object) -> str:
+    what = name.removeprefix("n_")
+    if isinstance(value, list):
+        return f"{what} {', '.join(map(str, value)) or 'none'}"
+    return f"{value:,} {what}" if isinstance(value, int) else f"{what} {value}"

@@ -97,6 +97,8 @@ export interface Model {
   focused: string;
   /** Views that lay the cells out alike move together. */
   together: boolean;
+  /** The dialog that saves a figure is open. */
+  figure: boolean;
   identity: Identity | null;
   genes: Genes | null;
   expression: string | null;
@@ -171,6 +173,7 @@ export const useModel = create<Model>(() => ({
   views: [{ id: "1", ...BLANK }],
   focused: "1",
   together: true,
+  figure: false,
   identity: null,
   genes: null,
   expression: null,

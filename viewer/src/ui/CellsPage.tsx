@@ -35,6 +35,7 @@ const ViewChoice = lazy(() => import("../views/cells/ViewChoice"));
 const TissuePanel = lazy(() => import("../views/tissue/Panel"));
 const LookInside = lazy(() => import("./LookInside"));
 const CellsTools = lazy(() => import("./CellsTools"));
+const Analysis = lazy(() => import("../views/analysis/Dock"));
 
 const LOOK_MS = 5000;
 /** More data sets than this are chosen on the home page, where they can be searched. */
@@ -43,6 +44,7 @@ const MOST_LISTED = 50;
 export default function CellsPage() {
   const { phase, sheet, identity, selection, dataset } = useModel();
   const views = useModel((s) => s.views.length);
+  const analysis = useModel((s) => s.analysis);
   useKeysOf(KEYS);
   // Before the plot makes its canvas, which takes long: the data is on its way meanwhile.
   useLayoutEffect(() => {
@@ -64,7 +66,12 @@ export default function CellsPage() {
   const panes = (layout === "tissue" ? 0 : narrow ? 1 : views) + (layout === "embedding" ? 0 : 1);
   const close = () => set({ sheet: "none" });
   return (
-    <main data-testid="app" data-page="cells" data-state={phase} className={`app sheet-${sheet}`}>
+    <main
+      data-testid="app"
+      data-page="cells"
+      data-state={phase}
+      className={`app sheet-${sheet}${analysis ? " with-dock" : ""}`}
+    >
       <CellsBar />
       <nav className="panel left" aria-label="What to show">
         <button type="button" className="sheet-close" onClick={close}>
@@ -117,6 +124,11 @@ export default function CellsPage() {
           </Suspense>
         ) : null}
       </aside>
+      {analysis ? (
+        <Suspense fallback={<p className="waiting">Opening the analysis…</p>}>
+          <Analysis />
+        </Suspense>
+      ) : null}
       <footer className="bottom">
         <ProgressStrip />
         <div className="sheet-buttons">
@@ -168,11 +180,24 @@ function CellsBar() {
         </span>
       }
     >
+      <button
+        type="button"
+        data-testid="analyse"
+        aria-expanded={state.analysis}
+        onClick={toggleAnalysis}
+        title="Genes by group, differential expression, gene sets (A)"
+      >
+        Analyse
+      </button>
       <button type="button" data-testid="reset-camera" onClick={resetCamera} title="Show everything (R)">
         Reset<span className="wide"> view</span>
       </button>
     </TopBar>
   );
+}
+
+function toggleAnalysis(): void {
+  set(({ analysis }) => ({ analysis: !analysis, sheet: "none" }));
 }
 
 /** The link to what is seen now, and what it does not hold. */
@@ -211,6 +236,8 @@ const KEYS: PageKeys = {
     ["R", "Show everything"],
     ["N, D, X", "One more view, duplicate it, close it"],
     ["W", "Next view"],
+    ["E", "Save a figure (SVG, PNG)"],
+    ["A", "Analysis: genes by group, comparisons, gene sets"],
     ["L, B, V", "Lasso, rectangle, move"],
     ["Click", "Select a cell; Shift adds, Alt takes away, both intersect"],
     ["Esc", "Clear the selection"],
@@ -230,11 +257,13 @@ const KEYS: PageKeys = {
     v: () => set({ tool: "move" }),
     l: () => set({ tool: "lasso" }),
     b: () => set({ tool: "rectangle" }),
+    a: toggleAnalysis,
     r: resetCamera,
     n: addView,
     d: () => void duplicate(),
     x: () => closeView(get().focused),
     w: () => focusNext(1),
+    e: () => set({ figure: true }),
     "ctrl+a": () => void select({ kind: "shown" }, "replace"),
     i: () => void select({ kind: "others" }, "replace"),
     g: () => void import("../state/grouping").then((m) => m.keepSelection()).catch(failed),

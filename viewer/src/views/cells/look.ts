@@ -1,11 +1,37 @@
-/** How cells are coloured: the same in every view of them. */
+/** How cells are coloured: by what their view shows, within what all views share. */
 
 import { useMemo } from "react";
-import { categoryLut, mapLut, plainLut } from "../../gpu/lut";
-import { type Own, useModel } from "../../state/store";
+import { categoryLut, type Lut, mapLut, plainLut } from "../../gpu/lut";
+import { type Model, type Own, useModel } from "../../state/store";
 import type { PointsLayerProps } from "../scatter/layer";
 
 export type Look = Pick<PointsLayerProps, "values" | "valued" | "lut" | "range" | "selected" | "passing" | "marks">;
+
+type Colors = Pick<Own, "painted" | "cmap" | "fileColors">;
+type Shared = Pick<Model, "selection" | "passing" | "marks">;
+
+function lutOf({ painted, cmap, fileColors }: Colors, hidden: Uint8Array | null): Lut {
+  if (painted.kind === "category") {
+    const { categories, colors } = painted.field;
+    return categoryLut(categories.length, fileColors ? colors : null, hidden);
+  }
+  return painted.kind === "continuous" ? mapLut(cmap) : plainLut();
+}
+
+function valuesOf({ painted, range, geometry }: Pick<Own, "painted" | "range" | "geometry">) {
+  const n = geometry?.n ?? 0;
+  if (painted.kind === "none" || painted.values.length !== n) return { values: null, valued: n, range: null };
+  if (painted.kind === "category") return { values: painted.values, valued: painted.arrived ?? n, range: null };
+  const { min, max } = painted.summary;
+  return { values: painted.values, valued: n, range: range ?? ([min, max] as const) };
+}
+
+/** The look of one view; `hidden` are categories that its legend has switched off. */
+export function lookOf(own: Own, { selection, passing, marks }: Shared, hidden: Uint8Array | null): Look {
+  const valued = valuesOf(own);
+  const lut = valued.values ? lutOf(own, hidden) : plainLut();
+  return { ...valued, lut, selected: selection?.places ?? null, passing, marks };
+}
 
 /** Of one view, or of the one that has the focus. */
 export function useLook(own?: Own): Look {
@@ -14,21 +40,10 @@ export function useLook(own?: Own): Look {
   const { selection, passing, marks } = model;
   // Elsewhere the filter itself leaves out what the legend has switched off.
   const hidden = own === undefined || own === model ? model.hidden : null;
-  const n = geometry?.n ?? 0;
-  const selected = selection?.places ?? null;
-  const lut = useMemo(() => {
-    if (painted.kind === "category") {
-      const { categories, colors } = painted.field;
-      return categoryLut(categories.length, fileColors ? colors : null, hidden);
-    }
-    return painted.kind === "continuous" ? mapLut(cmap) : plainLut();
-  }, [painted, hidden, cmap, fileColors]);
+  const lut = useMemo(() => lutOf({ painted, cmap, fileColors }, hidden), [painted, hidden, cmap, fileColors]);
   return useMemo(() => {
-    const fits = painted.kind !== "none" && painted.values.length === n;
-    if (!fits) return { values: null, valued: n, lut: plainLut(), range: null, selected, passing, marks };
-    const span: [number, number] | null =
-      painted.kind === "continuous" ? (range ?? [painted.summary.min, painted.summary.max]) : null;
-    const valued = painted.kind === "category" ? (painted.arrived ?? n) : n;
-    return { values: painted.values, valued, lut, range: span, selected, passing, marks };
-  }, [painted, range, lut, n, selected, passing, marks]);
+    const valued = valuesOf({ painted, range, geometry });
+    const places = selection?.places ?? null;
+    return { ...valued, lut: valued.values ? lut : plainLut(), selected: places, passing, marks };
+  }, [painted, range, lut, geometry, selection, passing, marks]);
 }

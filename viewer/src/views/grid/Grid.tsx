@@ -1,13 +1,10 @@
 /** One to six views of the cells side by side; on a phone one at a time. */
 
-import { shorten } from "../../data/format";
-import { keyOf } from "../../state/actions";
-import { type Own, useModel } from "../../state/store";
+import { useModel } from "../../state/store";
 import { close, duplicate, focus, MOST_VIEWS, ownOf } from "../../state/views";
 import { useNarrow } from "../cells/layout";
 import { ScatterView } from "../scatter/View";
-
-const LONGEST = 34;
+import { titleOf } from "./titles";
 
 export function Grid() {
   const { views, focused } = useModel();
@@ -25,12 +22,6 @@ export function Grid() {
       {several && narrow ? <Switcher /> : null}
     </>
   );
-}
-
-/** What a view shows, in a few words. */
-export function titleOf({ geometry, color }: Own): string {
-  const layout = geometry ? geometry.embedding.label : "…";
-  return color.kind === "none" ? layout : `${layout} · ${shorten(keyOf(color).replace(/^\w+:/, ""), LONGEST)}`;
 }
 
 function Caption({ view }: { view: string }) {

@@ -1,11 +1,15 @@
 /** Over the plot: one more view, and whether views move together. */
 
+import { lazy, Suspense } from "react";
 import { set, useModel } from "../../state/store";
 import { MOST_VIEWS } from "../../state/views";
 import { addView } from "./actions";
 
+// Nobody saves a figure before there is something to see.
+const FigureDialog = lazy(() => import("../figure/FigureDialog"));
+
 export function ViewTools() {
-  const { views, together } = useModel();
+  const { views, together, figure } = useModel();
   return (
     <>
       <button
@@ -20,6 +24,22 @@ export function ViewTools() {
           <path d="M2 2.500h5v11H2zM9.500 2.500H14v4.500H9.500zM11.700 9.500v4.500M9.500 11.700H14" />
         </svg>
       </button>
+      <button
+        type="button"
+        data-testid="save-figure"
+        aria-label="Save a figure (E)"
+        title="Save a figure (E)"
+        onClick={() => set({ figure: true })}
+      >
+        <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
+          <path d="M8 2v8M5 7.500l3 3 3-3M2.500 11v2.500h11V11" />
+        </svg>
+      </button>
+      {figure ? (
+        <Suspense>
+          <FigureDialog />
+        </Suspense>
+      ) : null}
       {views.length > 1 ? (
         <button
           type="button"

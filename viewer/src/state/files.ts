@@ -2,6 +2,7 @@
 
 import { getJson, isAbort } from "../api/client";
 import type { Identity } from "../api/types";
+import { size } from "../data/bits";
 import { counted } from "../data/format";
 import { applyLink, linkedNow } from "./actions";
 import { addressOf } from "./crew";
@@ -9,7 +10,8 @@ import { type Filter, type Keep, newId, type Source, setFilters } from "./filter
 import { findGene } from "./genefind";
 import { choose, GROUP_COLORS, setGroups } from "./grouping";
 import type { Group } from "./groups";
-import { type Packed, pack, unpack } from "./packing";
+import { asOne } from "./history";
+import { pack, unpack } from "./packing";
 import { loadParts, saveParts } from "./parts";
 import { loadScores, savedScore, scoreFrom } from "./scores";
 import { get, set } from "./store";
@@ -203,7 +205,7 @@ async function groupFrom(saved: Json, i: number, n: number): Promise<Group> {
     name,
     color: /^#[0-9a-f]{6}$/i.test(color) ? color.toLowerCase() : (GROUP_COLORS[i % GROUP_COLORS.length] as string),
     cells,
-    count: (saved as unknown as Packed).count,
+    count: size(cells),
     shown: saved.shown !== false,
   };
 }
@@ -223,9 +225,11 @@ export async function loadSession(session: Json): Promise<string> {
   // Before the view, which may be coloured by one.
   await loadScores(objectOf(session.parts).scores);
   if (typeof session.view === "string") await applyLink(readUrl(session.view));
-  setGroups(groups);
-  choose(selection);
-  await setFilters(filters);
+  asOne(() => {
+    setGroups(groups);
+    choose(selection);
+    void setFilters(filters);
+  });
   await loadParts(objectOf(session.parts));
   const missed = asked.length - filters.length;
   return missed > 0 ? `; ${counted(missed, "filter")} of fields or genes that are not here left out` : "";

@@ -180,16 +180,37 @@ async function turn(): Promise<void> {
   const { filters, identity, painted } = get();
   const n = identity?.stats.n_cells ?? 0;
   if (n === 0 || (filters.length === 0 && told.size === 0 && watched.size === 0)) return;
-  for (const { by } of filters) if (by.kind !== "cells") await ensure(by.of);
+  const without = await missing(filters);
   if (get().identity !== identity) return;
-  const sieves = filters.map(sieveOf);
+  const usable = filters.filter((filter) => !without.has(filter));
+  const sieves = usable.map(sieveOf);
   const colored = painted.kind === "none" ? undefined : painted.column;
   const keys = [...new Set([...watched.keys(), colored ?? ""])].filter((column) => held.has(column));
   const sifted = await crewOf().run({ kind: "sift", sieves, watched: keys, n });
   if (get().identity !== identity) return;
-  told = new Map(filters.map(({ id, by }) => [id, by]));
+  told = new Map(usable.map(({ id, by }) => [id, by]));
   set({ passing: sifted.passing, passingCount: sifted.count, kept: sifted.kept, counts: sifted.counts });
   trim(n);
+}
+
+/** Filters whose values cannot be had: they are switched off, and tried again when they are switched on. */
+async function missing(filters: Filter[]): Promise<Set<Filter>> {
+  const without = new Set<Filter>();
+  for (const filter of filters) {
+    if (filter.by.kind === "cells") continue;
+    if (!filter.on && !held.has(columnOf(filter.by.of))) {
+      without.add(filter);
+      continue;
+    }
+    await ensure(filter.by.of).catch((error: unknown) => {
+      without.add(filter);
+      set({ error: toApiError(error) });
+    });
+  }
+  if ([...without].some(({ on }) => on)) {
+    set((state) => ({ filters: state.filters.map((one) => (without.has(one) ? { ...one, on: false } : one)) }));
+  }
+  return without;
 }
 
 function sieveOf({ id, on, by }: Filter): Sieve {

@@ -17,6 +17,8 @@ let current: Step = stepOf(get());
 let identity = get().identity;
 let gesture: string | null = null;
 let restoring = false;
+/** How many steps there were before several changes that are one. */
+let together: number | null = null;
 let stop: (() => void) | null = null;
 
 /** How many steps there are to go back and forth, for buttons. */
@@ -54,7 +56,8 @@ function follow(state: Model): void {
   const now = stepOf(state);
   if (same(now, current)) return;
   const own = gestureNow();
-  const goesOn = own !== null && own === gesture && now.filters !== current.filters;
+  const dragged = own !== null && own === gesture && now.filters !== current.filters;
+  const goesOn = dragged || (together !== null && past.length > together);
   if (!restoring && !goesOn) {
     past.push(current);
     future = [];
@@ -99,6 +102,16 @@ function restore(step: Step): void {
   }
   if (step.filters !== before.filters) void setFilters(step.filters);
   restoring = false;
+}
+
+/** Several changes as one step. */
+export function asOne(work: () => void): void {
+  together = past.length;
+  try {
+    work();
+  } finally {
+    together = null;
+  }
 }
 
 export function undo(): void {

@@ -1,8 +1,9 @@
 /** What is selected: how many cells, and what they are made of. */
 
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { isAbort, toApiError } from "../../api/client";
 import type { CategoryField } from "../../api/types";
+import { difference, size } from "../../data/bits";
 import { counted, count as countText, number, shorten } from "../../data/format";
 import type { Makeup } from "../../data/selecting";
 import { categoryColor, fromHex, MISSING_COLOR, toCss } from "../../gpu/palette";
@@ -13,14 +14,22 @@ import { namesOf, saveLines } from "./names";
 const MOST_ROWS = 8;
 
 export default function Chosen() {
-  const { selection, geometry } = useModel();
+  const { selection, geometry, passing } = useModel();
+  const unseen = useMemo(
+    () => (selection && passing ? size(difference(selection.places, passing)) : 0),
+    [selection, passing],
+  );
   if (!selection || !geometry) return null;
   return (
     <section className="group chosen" data-testid="selection" data-count={selection.count}>
       <h2 aria-live="polite">{counted(selection.count, "cell")} selected</h2>
-      <p className="note">{percent(selection.count / geometry.n)} of all cells</p>
+      <p className="note">
+        {percent(selection.count / geometry.n)} of all cells
+        {unseen > 0 ? `; ${countText(unseen)} of them do not pass the filters` : ""}
+      </p>
       <MadeOf />
       <div className="buttons">
+        <KeepGroup />
         <CopyNames />
         <button type="button" data-testid="select-others" onClick={() => void select({ kind: "others" }, "replace")}>
           Invert
@@ -35,6 +44,18 @@ export default function Chosen() {
         </p>
       ) : null}
     </section>
+  );
+}
+
+function KeepGroup() {
+  const keep = () =>
+    void import("../../state/grouping")
+      .then((grouping) => grouping.keepSelection())
+      .catch((error: unknown) => set({ error: toApiError(error) }));
+  return (
+    <button type="button" data-testid="keep-selection" title="Name it, compare it, save it (G)" onClick={keep}>
+      Keep as group
+    </button>
   );
 }
 

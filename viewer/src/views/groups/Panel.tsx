@@ -3,13 +3,13 @@
 import { useState } from "react";
 import { count as countText } from "../../data/format";
 import type { Mode } from "../../data/selecting";
-import { change, combine, keepSelection, OPERATIONS, remove, selectGroup, selectOthers } from "../../state/grouping";
+import { change, combine, OPERATIONS, remove, selectGroup, selectOthers } from "../../state/grouping";
 import type { Group } from "../../state/groups";
 import { useModel } from "../../state/store";
 import "../filters/filters.css";
 
 export default function GroupsPanel() {
-  const { groups, selection, geometry } = useModel();
+  const { groups, geometry } = useModel();
   const [opened, setOpened] = useState<string | null>(null);
   if (!geometry) return null;
   return (
@@ -28,13 +28,6 @@ export default function GroupsPanel() {
           />
         ))}
       </ul>
-      {selection ? (
-        <div className="buttons">
-          <button type="button" data-testid="keep-group" title="G" onClick={keepSelection}>
-            Keep the selection as a group
-          </button>
-        </div>
-      ) : null}
     </details>
   );
 }

@@ -103,13 +103,13 @@ def test_an_incomplete_export(tmp_path: Path) -> None:
     assert "obs_manifest.json" in found["incomplete"]["message"]
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"nonsense", "not a whole HDF5 file"), (b"\x89HDF\r\n\x1a\n" + b"x" * 99, "")])
-def test_what_cannot_be_opened(tmp_path: Path, content: bytes, words: str) -> None:
+@pytest.mark.parametrize("content", [b"nonsense", b"\x89HDF\r\n\x1a\n" + b"x" * 99])
+def test_what_cannot_be_opened(tmp_path: Path, content: bytes) -> None:
     """Exit code 1 and one finding; 2 where there is nothing."""
     (tmp_path / "bad.h5ad").write_bytes(content)
     code, found, one = looked_at(tmp_path / "bad.h5ad")
     assert (code, one["kind"], len(found)) == (1, "", 1)
-    assert words in json.dumps(found)
+    assert "not a whole HDF5 file" in json.dumps(found)
     assert CliRunner().invoke(cli, ["check", str(tmp_path / "nothing")]).exit_code == 2
 
 
@@ -124,7 +124,7 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     assert sorted(found) == ["a.h5ad", "huge.npy", "plain.npy"]
     codes = {f["code"] for f in found["huge.npy"]["findings"]}
     assert codes == {"no_pyramid", "huge_chunks", "no_pixel_size"}
-    assert found["plain.npy"]["kind"] == "arrays"
+    assert found["plain.npy"]["kind"] == "images"
 
 
 def test_a_network(tmp_path: Path) -> None:

@@ -135,6 +135,11 @@ export function laidOut(
   const columns = columnsFor(panes.length);
   const cell = (width - 2 * MARGIN - (columns - 1) * GAP) / columns;
   const items: Item[] = [];
+  const legends = panes.map(({ legend }) =>
+    settings.legend ? laidLegend(legend, cell * LEGEND_SHARE, measure) : { items: [], w: 0, h: 0 },
+  );
+  // Frames of one size, however long the names beside them are.
+  const beside = Math.max(0, ...legends.map(({ w }) => w));
   let y = MARGIN;
   if (settings.title.trim() !== "") {
     items.push(textAt(MARGIN, y + TITLE, settings.title.trim(), { size: TITLE, bold: true }));
@@ -147,7 +152,8 @@ export function laidOut(
       const pane = panes[at];
       if (!pane) continue;
       const x = MARGIN + column * (cell + GAP);
-      const made = laidPane(pane, at, x, y, cell, settings, panes.length > 1, measure);
+      const legend = legends[at] ?? { items: [], h: 0 };
+      const made = laidPane(pane, at, x, y, cell - beside, { ...legend, w: beside }, settings, panes.length > 1);
       items.push(...made.items);
       tallest = Math.max(tallest, made.height);
     }
@@ -162,17 +168,16 @@ function laidPane(
   x: number,
   y: number,
   room: number,
-  { legend: withLegend, axes: withAxes }: Settings,
+  legend: { items: Item[]; w: number; h: number },
+  { axes: withAxes }: Settings,
   titled: boolean,
-  measure: Measure,
 ): { items: Item[]; height: number } {
   const items: Item[] = [];
   const top = titled ? LINE : 0;
   if (titled) items.push(textAt(x, y + TEXT, pane.title, { bold: true }));
   const labelled = withAxes && pane.dim < 3;
   const left = labelled && pane.dim > 1 ? LINE : 0;
-  const legend = withLegend ? laidLegend(pane.legend, room * LEGEND_SHARE, measure) : { items: [], w: 0, h: 0 };
-  const w = room - left - (legend.w > 0 ? legend.w + GAP : 0);
+  const w = room - left - (legend.w > 0 ? GAP : 0);
   const h = w / Math.max(0.4, Math.min(2.5, pane.aspect));
   const [px, py] = [x + left, y + top];
   items.push({ kind: "points", pane: at, x: px, y: py, w, h });
@@ -187,10 +192,17 @@ function laidPane(
   return { items, height: top + Math.max(h + (labelled ? LINE : 0), legend.h) };
 }
 
+/** As much of a name, and all that follows it, as there is room for. */
+function fitting(name: string, after: string, room: number, measure: Measure): string {
+  let letters = name.length;
+  while (letters > 4 && measure(shorten(name, letters) + after, TEXT) > room) letters -= 1;
+  return shorten(name, letters) + after;
+}
+
 function laidLegend(legend: Legend, most: number, measure: Measure): { items: Item[]; w: number; h: number } {
   if (legend.kind === "none") return { items: [], w: 0, h: 0 };
-  const letters = Math.max(6, Math.floor(most / (TEXT * 0.56)));
-  const items: Item[] = [textAt(0, TEXT, shorten(legend.title, letters), { bold: true })];
+  const title = fitting(legend.title, "", most * 0.9, measure);
+  const items: Item[] = [textAt(0, TEXT, title, { bold: true })];
   let y = LINE + 4;
   if (legend.kind === "continuous") {
     const w = Math.min(most, 120);
@@ -199,15 +211,14 @@ function laidLegend(legend: Legend, most: number, measure: Measure): { items: It
     items.push({ kind: "gradient", x: 0, y, w, h: 10, stops });
     items.push(textAt(0, y + 22, number(legend.low)), textAt(w, y + 22, number(legend.high), { anchor: "end" }));
     if (legend.missing > 0) items.push(textAt(0, y + 22 + LINE, `missing ${countText(legend.missing)}`));
-    return { items, w: Math.max(w, measure(legend.title, TEXT)), h: y + 26 + LINE };
+    return { items, w: Math.max(w, Math.min(most, measure(title, TEXT) * 1.1)), h: y + 26 + LINE };
   }
-  let widest = measure(shorten(legend.title, letters), TEXT);
+  let widest = measure(title, TEXT) * 1.1;
   for (const { name, count, color } of legend.rows) {
-    const told = countText(count);
-    const short = shorten(name, Math.max(4, letters - told.length - 4));
+    const told = fitting(name, ` (${countText(count)})`, most - 14, measure);
     items.push({ kind: "circle", x: 4, y: y + 6, r: 4, fill: color });
-    items.push(textAt(14, y + TEXT - 0.5, `${short} (${told})`));
-    widest = Math.max(widest, 14 + measure(`${short} (${told})`, TEXT));
+    items.push(textAt(14, y + TEXT - 0.5, told));
+    widest = Math.max(widest, 14 + measure(told, TEXT));
     y += LINE;
   }
   if (legend.more > 0) {

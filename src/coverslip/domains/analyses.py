@@ -25,7 +25,7 @@ from coverslip.engine.tasks import Files, Lane, Task, Tasks
 
 COMMAND = ("-m", "coverslip.analysing")
 LEAST_VALUES = 4_000_000
-"""Fewer are looked through in less time than a process takes to begin."""
+"""Fewer are looked through in a thread, in less time than a process takes to begin."""
 LOOK_S = 0.02
 INDEX_SHARE = 0.4
 """Of the progress, where the gene index has to be made first."""
@@ -39,13 +39,11 @@ class Analyses:
     ----------
     indexes
         Gene indexes; None makes and uses none.
-    least_values
-        Matrices with fewer stored values are looked through in a thread.
     """
 
-    def __init__(self, indexes: GeneIndexes | None = None, least_values: int = LEAST_VALUES) -> None:
+    def __init__(self, indexes: GeneIndexes | None = None) -> None:
         self.tasks = Tasks()
-        self._indexes, self._least = indexes, least_values
+        self._indexes = indexes
 
     def ask(self, id: str, kept: Kept, cells: Cells, plan: Plan, fresh: Callable[[], bool]) -> Task:
         """Have a question answered.
@@ -66,7 +64,7 @@ class Analyses:
         """
         long = _reads_all(plan)
         lane: Lane = "long" if long else "short"
-        apart = long and kept.path is not None and _values(cells, plan) >= self._least
+        apart = long and kept.path is not None and _values(cells, plan) >= LEAST_VALUES
         work = partial(self._apart, kept, cells, plan) if apart else partial(self._here, cells, plan, fresh)
         return self.tasks.ask(id, plan.kind, kept.name, work, lane)
 

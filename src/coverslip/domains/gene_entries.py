@@ -45,13 +45,15 @@ def batches(
         What may be held at a time of a matrix that is stored by cell.
     """
     first = 0
+    stored: npt.NDArray[np.int64] | None = None
     while first < len(genes):
         bulk = matrix.bulk
         if bulk is None or bulk.index is not None:
             batch = genes[first : first + BATCH_GENES]
             yield batch, _by_gene(matrix, stop)
         elif isinstance(bulk, Csr):
-            batch, read = _collected(bulk, genes[first:], memory_bytes, stop)
+            stored = _stored(bulk, stop) if stored is None else stored
+            batch, read = _collected(bulk, genes[first:], stored, memory_bytes, stop)
             yield batch, read
         else:
             batch = genes[first : first + max(memory_bytes // max(4 * matrix.shape[0], 1), 1)]
@@ -105,13 +107,20 @@ def _columns(matrix: Matrix, genes: Sequence[int], stop: Stop) -> Read:
     return lambda gene: _of_column(held[place[gene]])
 
 
-def _collected(matrix: Csr, genes: Sequence[int], memory_bytes: int, stop: Stop) -> tuple[Sequence[int], Read]:
+def _stored(matrix: Csr, stop: Stop) -> npt.NDArray[np.int64]:
+    """How many values are stored of each gene."""
+    stored = np.zeros(matrix.shape[1], np.int64)
+    for a, b in _blocks(int(matrix.indptr[-1])):
+        stop.check()
+        stored += np.bincount(matrix.genes_of(a, b), minlength=stored.size)
+    return stored
+
+
+def _collected(
+    matrix: Csr, genes: Sequence[int], stored: npt.NDArray[np.int64], memory_bytes: int, stop: Stop
+) -> tuple[Sequence[int], Read]:
     """As many of the genes as fit, sorted by gene in one pass."""
     n_genes, end = matrix.shape[1], int(matrix.indptr[-1])
-    stored = np.zeros(n_genes, np.int64)
-    for a, b in _blocks(end):
-        stop.check()
-        stored += np.bincount(matrix.genes_of(a, b), minlength=n_genes)
     sizes = stored[np.asarray(genes)]
     count = max(int(np.searchsorted(np.cumsum(sizes), memory_bytes // ENTRY_BYTES, "right")), 1)
     batch, starts = genes[:count], np.concatenate(([0], np.cumsum(sizes[:count])))

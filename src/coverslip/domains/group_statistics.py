@@ -137,7 +137,7 @@ def distribution(bins: int) -> Callable[[Codes, int, Entries], Row]:
         edges = np.searchsorted(own, np.arange(n_groups + 1))
         groups = [exact[a:b] for a, b in pairwise(edges)]
         zeros = [int(count) - part.size for count, part in zip(n, groups, strict=True)]
-        ends = [v for part in groups if part.size for v in (part[0], part[-1])] + [0.0] * any(zeros)
+        ends = [float(v) for part in groups if part.size for v in (part[0], part[-1])] + [0.0] * any(zeros)
         low, high = (min(ends), max(ends)) if ends else (None, None)
         bounds = np.histogram_bin_edges([], bins, _span(low, high)) if low is not None and high is not None else None
         told = {"n": n, "low": low, "high": high, "edges": bounds}

@@ -5,7 +5,7 @@
  * drawing order, as the points are.
  */
 
-import { type Bits, bitsFor, complement, intersection, size } from "./bits";
+import { type Bits, bitsFor, complement, size } from "./bits";
 import { BINS, MISSING } from "./points";
 import { toPlaces } from "./sets";
 
@@ -35,6 +35,8 @@ export interface Sifted {
   counts: Record<string, Uint32Array>;
 }
 
+const NO_NUMBER = MISSING / 10;
+
 type Bins = Uint8Array | Uint16Array | Uint32Array;
 
 interface Column {
@@ -43,6 +45,8 @@ interface Column {
   /** Which bin or category each place is in; the last is "missing". Made when it is first counted. */
   bins: Bins | null;
   entries: number;
+  /** What was counted last. */
+  counted: Counted | null;
 }
 
 interface Held {
@@ -56,7 +60,7 @@ interface Held {
 function binsOf(values: Float32Array): Uint8Array {
   let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of values) {
-    if (value <= MISSING / 10) continue;
+    if (value <= NO_NUMBER) continue;
     if (value < min) min = value;
     if (value > max) max = value;
   }
@@ -64,7 +68,7 @@ function binsOf(values: Float32Array): Uint8Array {
   const bins = new Uint8Array(values.length);
   for (let place = 0; place < values.length; place += 1) {
     const value = values[place] as number;
-    bins[place] = value <= MISSING / 10 ? BINS : Math.min(BINS - 1, Math.floor((value - min) * scale));
+    bins[place] = value <= NO_NUMBER ? BINS : Math.min(BINS - 1, Math.floor((value - min) * scale));
   }
   return bins;
 }
@@ -83,29 +87,53 @@ function binned(column: Column): Bins {
 /** How many of a set are in each bin; of all when there is no set. */
 export function countBins(bins: Bins, entries: number, set: Bits | null): Uint32Array {
   const counts = new Uint32Array(entries);
-  const n = bins.length;
   if (set === null) {
-    for (let place = 0; place < n; place += 1) counts[bins[place] as number] = (counts[bins[place] as number] ?? 0) + 1;
-    return counts;
-  }
-  for (let word = 0, place = 0; place < n; word += 1, place += 32) {
-    let rest = set[word] as number;
-    for (; rest !== 0; rest = (rest & (rest - 1)) >>> 0) {
-      const bin = bins[place + 31 - Math.clz32(rest & -rest)] as number;
+    for (let place = 0; place < bins.length; place += 1) {
+      const bin = bins[place] as number;
       counts[bin] = (counts[bin] as number) + 1;
     }
+  } else for (let word = 0; word < set.length; word += 1) recount(counts, bins, word * 32, set[word] as number, 1);
+  return counts;
+}
+
+/** Adds the members of one word of a set to their bins, or takes them away. */
+function recount(counts: Uint32Array, bins: Bins, place: number, members: number, by: 1 | -1): void {
+  for (let rest = members; rest !== 0; rest &= rest - 1) {
+    const bin = bins[place + 31 - Math.clz32(rest & -rest)] as number;
+    counts[bin] = (counts[bin] as number) + by;
+  }
+}
+
+interface Counted {
+  set: Bits | null;
+  counts: Uint32Array;
+}
+
+/** The same for another set, from what was counted last: while a handle is dragged few cells come or go. */
+function countAnew(bins: Bins, entries: number, set: Bits | null, last: Counted | null): Uint32Array {
+  if (last === null || last.set === null || set === null) {
+    return last !== null && last.set === set ? last.counts : countBins(bins, entries, set);
+  }
+  const counts = last.counts.slice();
+  for (let word = 0; word < set.length; word += 1) {
+    const [before, after] = [last.set[word] as number, set[word] as number];
+    if (before === after) continue;
+    recount(counts, bins, word * 32, before & ~after, -1);
+    recount(counts, bins, word * 32, after & ~before, 1);
   }
   return counts;
 }
 
-/** The places at which a test of a column's values holds. */
-function bitsWhere(values: ArrayLike<number>, test: (value: number) => boolean): Bits {
+/** The places of the numbers from low to high, and of missing ones. */
+function numbersKept(values: Float32Array, low: number, high: number, missing: boolean): Bits {
   const n = values.length;
   const bits = bitsFor(n);
+  const some = missing ? 1 : 0;
   for (let word = 0, place = 0; place < n; word += 1) {
     let own = 0;
     for (let bit = 0; bit < 32 && place < n; bit += 1, place += 1) {
-      if (test(values[place] as number)) own |= 1 << bit;
+      const value = values[place] as number;
+      own |= (value <= NO_NUMBER ? some : value >= low && value <= high ? 1 : 0) << bit;
     }
     bits[word] = own;
   }
@@ -128,10 +156,12 @@ function categoriesKept(bins: Bins, hidden: Uint8Array): Bits {
 export class Crossfilter {
   private readonly columns = new Map<string, Column>();
   private sieves = new Map<string, Held>();
+  /** What `sift` found last. */
+  passing: Bits | null = null;
 
   /** A column to filter and count by, in drawing order, as `layOutCodes` and `layOutValues` give it. */
   add(key: string, values: Float32Array, categories: number | null): void {
-    this.columns.set(key, { values, categories, bins: null, entries: (categories ?? BINS) + 1 });
+    this.columns.set(key, { values, categories, bins: null, entries: (categories ?? BINS) + 1, counted: null });
   }
 
   /** A column's values in drawing order; null when it is not held. */
@@ -146,6 +176,7 @@ export class Crossfilter {
   clear(): void {
     this.columns.clear();
     this.sieves.clear();
+    this.passing = null;
   }
 
   /** Filters the n cells anew; only rules that are told are worked out again. */
@@ -164,10 +195,14 @@ export class Crossfilter {
       const column = this.columns.get(key);
       if (!column) continue;
       const own = [...now.values()].some((held) => held.on && held.column === key && held.pass !== null);
-      counts[key] = countBins(binned(column), column.entries, own ? this.meet(key, n) : passing);
+      const set = own ? this.meet(key, n) : passing;
+      counts[key] = countAnew(binned(column), column.entries, set, column.counted);
+      column.counted = { set, counts: counts[key] };
     }
     const kept = Object.fromEntries([...now].map(([id, held]) => [id, held.kept]));
-    return { passing, count: passing === null ? n : size(passing), kept, counts };
+    this.passing = passing;
+    // A copy, since the answer's buffer is given away.
+    return { passing: passing?.slice() ?? null, count: passing === null ? n : size(passing), kept, counts };
   }
 
   private hold(rule: Rule, n: number): Omit<Held, "on"> {
@@ -187,7 +222,7 @@ export class Crossfilter {
     if (min === null && max === null && missing) return null;
     const low = min === null ? Number.NEGATIVE_INFINITY : Math.fround(min);
     const high = max === null ? Number.POSITIVE_INFINITY : Math.fround(max);
-    return bitsWhere(column.values, (value) => (value <= MISSING / 10 ? missing : value >= low && value <= high));
+    return numbersKept(column.values, low, high, missing);
   }
 
   /** The cells that pass every filter that is on, but for those of one column; null for all cells. */
@@ -195,7 +230,8 @@ export class Crossfilter {
     let all: Bits | null = null;
     for (const { on, column, pass } of this.sieves.values()) {
       if (!on || pass === null || (without !== null && column === without)) continue;
-      all = all === null ? pass.slice() : intersection(all, pass);
+      if (all === null) all = pass.slice();
+      else for (let word = 0; word < all.length; word += 1) all[word] = (all[word] as number) & (pass[word] as number);
     }
     return all !== null && size(all) === n ? null : all;
   }

@@ -83,14 +83,13 @@ export interface Answers {
 
 /** What the points now look like, for finding the one under the pointer. */
 const positions = new Map<Ground, Float32Array>();
-let passing: Bits | null = null;
 let chosen: Bits | null = null;
 const filters = new Crossfilter();
 
 const CODE_ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
 
 function visible(place: number): boolean {
-  return passing === null || has(passing, place);
+  return filters.passing === null || has(filters.passing, place);
 }
 
 function positionsOn(ground: Ground): Float32Array {
@@ -151,7 +150,6 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       return [null, []];
     case "sift": {
       const sifted = filters.sift(task.sieves, task.watched, task.n);
-      passing = sifted.passing?.slice() ?? null;
       return [sifted, sifted.passing ? [sifted.passing.buffer] : []];
     }
     case "marks": {
@@ -162,7 +160,6 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       filters.clear();
       positions.clear();
       chosen = null;
-      passing = null;
       return [null, []];
     case "nearest": {
       const there = positionsOn(task.ground);

@@ -115,8 +115,9 @@ beforeAll(async () => {
   vi.stubGlobal("addEventListener", (type: string, listener: Listener) => {
     if (type === "message") inside = listener;
   });
-  vi.stubGlobal("postMessage", (data: unknown) => {
-    for (const listener of outside) listener({ data: structuredClone(data) });
+  vi.stubGlobal("postMessage", (data: unknown, given: StructuredSerializeOptions) => {
+    const copy = structuredClone(data, given);
+    for (const listener of outside) listener({ data: copy });
   });
   await import("../data/worker");
   Object.assign(globalThis, { addEventListener });

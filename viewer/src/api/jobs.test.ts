@@ -54,6 +54,14 @@ describe("a question to the server", () => {
     expect(asked.at(-1)).toBe("DELETE set/analysis/jobs/f00d");
   });
 
+  it("is asked again when another called the same job off", async () => {
+    const error = { code: "job_cancelled", message: "Called off" };
+    answers["POST set/analysis/summary"] = [Response.json(JOB, { status: 202 }), Response.json({ rows: [2] })];
+    answers["GET set/analysis/jobs/f00d"] = [Response.json({ ...JOB, state: "cancelled" })];
+    answers["GET set/analysis/jobs/f00d/result.json"] = [Response.json({ error }, { status: 409 })];
+    expect(await answerTo(addressOf, QUESTION, new AbortController().signal, () => {})).toEqual({ rows: [2] });
+  });
+
   it("tells why the work failed", async () => {
     answers["POST set/analysis/summary"] = [Response.json(JOB, { status: 202 })];
     answers["GET set/analysis/jobs/f00d"] = [Response.json({ ...JOB, state: "failed" })];

@@ -49,9 +49,23 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 /**
  * The answer to a question, however long it takes. `addressOf` makes addresses of the data set; to abort cancels the work on
- * the server, too.
+ * the server, too. Who asks the same is given the same job, so that another may have called it off: it is asked for once more.
  */
 export async function answerTo<T>(
+  addressOf: (relative: string) => string,
+  question: { what: string; body: object },
+  signal: AbortSignal,
+  tell: Tell,
+): Promise<T> {
+  try {
+    return await askedOnce<T>(addressOf, question, signal, tell);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== "job_cancelled" || signal.aborted) throw error;
+    return askedOnce<T>(addressOf, question, signal, tell);
+  }
+}
+
+async function askedOnce<T>(
   addressOf: (relative: string) => string,
   question: { what: string; body: object },
   signal: AbortSignal,

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 from conftest import PATIENCE_S, ROOT, Install, run, wait_for
 from playwright.sync_api import Browser, expect
@@ -578,6 +579,37 @@ def _accepts(port: int) -> bool:
     return True
 
 
+def server_of(data: Path) -> psutil.Process:
+    """The server that was started for ``data``, with no other port than its own."""
+    found: list[psutil.Process] = []
+
+    def there() -> bool:
+        found[:] = [
+            process
+            for process in psutil.process_iter()
+            if (words := words_of(process))
+            and "--end-with-input" in words
+            and str(data) in words
+            and "ssh" not in words[0]
+        ]
+        return bool(found)
+
+    wait_for(there, "the server there")
+    return found[0]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    try:
+        words: list[str] = process.cmdline()
+    except psutil.Error:
+        return []
+    return words
+
+
+def all_of(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True), *process.parents()]
+
+
 class TestTunnel:
     def test_http_and_flight_through_ssh(
         self, begin: Begin, sshd: Path, coverslip: Path, data: Path, tmp_path: Path
@@ -597,6 +629,68 @@ class TestTunnel:
         assert '"what a lab has' in flight_sources(coverslip, f"grpc://localhost:{near + 1}", TOKEN)
         tunnel.stop()
         server.stop()
+
+    def test_one_command_serves_what_is_on_another_machine(
+        self, begin: Begin, sshd: Path, coverslip: Path, data: Path, tmp_path: Path
+    ) -> None:
+        env = surroundings(coverslip, tmp_path)
+        far = (
+            "--ssh",
+            f"{tool('ssh')} -F {sshd}",
+            "--remote-command",
+            coverslip,
+            "--no-browser",
+            "--quiet",
+            "--port",
+            0,
+        )
+        at = f"{getpass.getuser()}@server.example.org"
+        one = begin(coverslip, "connect", *far, f"{at}:{data}", **env)
+        wait_for(lambda: one.said("http://"), "the address")
+        url, _, token = one.out[0].strip().partition("#token=")
+        assert ask(f"{url}api/sources")[0] == 401, "others on that machine read nothing"
+        assert ask(f"{url}api/sources", Authorization=f"Bearer {token}")[0] == 200
+        there = server_of(data)
+        assert not [line for process in all_of(there) for line in process.cmdline() if token in line]
+        assert one.stop(signal.SIGINT) == 130
+        assert not "".join(one.err).strip()
+        psutil.wait_procs([there], timeout=PATIENCE_S)
+        assert not there.is_running(), "nothing stays behind there"
+
+        two = begin(coverslip, "connect", *far, f"{at}:{data}", **env)
+        wait_for(lambda: two.said("http://"), "the address")
+        there = server_of(data)
+        next(child for child in psutil.Process(two.process.pid).children() if child.name() == "ssh").kill()
+        assert two.process.wait(PATIENCE_S) == 1
+        wait_for(lambda: bool(two.err), "the last word")
+        assert two.err[-1].startswith("Error: The connection to ")
+        psutil.wait_procs([there], timeout=PATIENCE_S)
+        assert not there.is_running(), "it ends with the connection"
+
+    @pytest.mark.parametrize(
+        ("words", "place", "told"),
+        [
+            ((), "{at}:/no/such/place", "not found"),
+            (("--remote-command", "/no/such/coverslip"), "{at}:/tmp", "pip install coverslip"),
+            (("--ssh", "ssh -p 1"), "127.0.0.1:/tmp", "cannot be reached"),
+            (("--ssh", "no-such-ssh"), "{at}:/tmp", "Install an OpenSSH client"),
+            ((), "-oProxyCommand=true:/tmp", "Error: "),
+            ((), "--", "Error: "),
+            ((), "/tmp/only/a/path", "user@host:/data"),
+        ],
+    )
+    def test_what_cannot_be_connected(
+        self, sshd: Path, coverslip: Path, tmp_path: Path, words: tuple[str, ...], place: str, told: str
+    ) -> None:
+        place = place.format(at=f"{getpass.getuser()}@server.example.org")
+        usual = ("--ssh", f"{tool('ssh')} -F {sshd}", "--remote-command", coverslip, "--no-browser", "--port", 0)
+        done = subprocess.run(
+            [str(word) for word in (coverslip, "connect", *usual, *words, place)],
+            capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=surroundings(coverslip, tmp_path),
+        )  # fmt: skip
+        assert done.returncode in (1, 2), done.stdout
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
 
     @pytest.mark.parametrize("bind", ["loopback", "node"])
     def test_a_job_tells_the_line_to_type(

@@ -15,7 +15,7 @@ from coverslip.cli.table import table
 if TYPE_CHECKING:
     from coverslip.config import Config
 
-NO_SETTINGS = frozenset({"paths", "config", "help", "quiet", "verbose", "no_browser"})
+NO_SETTINGS = frozenset({"paths", "config", "help", "quiet", "verbose", "no_browser", "end_with_input"})
 DEFAULT = "default"
 
 

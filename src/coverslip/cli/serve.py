@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from coverslip.settings import Settings
 
 LOOK_S = 0.2
+FROM_INPUT = "-"
+"""In the place of a token: it is the first line of standard input."""
 CLEAR = "\r\x1b[K"
 
 
@@ -51,6 +53,7 @@ CLEAR = "\r\x1b[K"
 @click.option("--no-browser", is_flag=True, help="Open no browser tab.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the URL only.")
 @click.option("-v", "--verbose", is_flag=True, help="Print timings, every request, and errors in full.")
+@click.option("--end-with-input", is_flag=True, help="End when standard input ends, as it does with an SSH connection.")
 @location_option
 @access_options
 @index_option
@@ -66,6 +69,7 @@ def serve(
     no_browser: bool,
     quiet: bool,
     verbose: bool,
+    end_with_input: bool,
     token: str | None,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
@@ -90,6 +94,8 @@ def serve(
     from coverslip.server import Server
     from coverslip.settings import Settings, with_config
 
+    if token == FROM_INPUT:
+        token = sys.stdin.readline().strip()
     cells = Options(gene_id_column=gene_id_column, latent_key=latent_key)
     if flight is not None and not flight.isdecimal():  # --flight PATH
         paths, flight = (flight, *paths), str(FLIGHT_PORT)
@@ -110,6 +116,8 @@ def serve(
     server = Server(offered, settings, open_browser=not no_browser)
 
     def announce() -> None:
+        if end_with_input:
+            threading.Thread(target=end_with, args=(server,), daemon=True).start()
         tell_safety(server, settings)
         if quiet:
             click.echo(server.viewer_url)
@@ -132,6 +140,13 @@ def serve(
             click.echo(f"Ready after {time.perf_counter() - started:.2f} s.")
 
     server.run(announce, verbose)
+
+
+def end_with(server: Server) -> None:
+    """Stop the server when standard input ends."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    server.stop()
 
 
 def tell_safety(server: Server, settings: Settings) -> None:

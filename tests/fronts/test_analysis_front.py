@@ -96,9 +96,16 @@ def rank(cells: anndata.AnnData, **how: Any) -> None:
         scanpy.tl.rank_genes_groups(cells, "kind", **how)
 
 
+def ranked(cells: anndata.AnnData, group: str) -> pd.DataFrame:
+    """What `rank` left of one group."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pandas, about how scanpy uses it
+        return scanpy.get.rank_genes_groups_df(cells, group).set_index("names")
+
+
 def equal_to_scanpy(cells: anndata.AnnData, one: dict[str, Any]) -> None:
     """One group's figures, for the same genes, as ``rank_genes_groups`` left them."""
-    theirs = scanpy.get.rank_genes_groups_df(cells, one["name"]).set_index("names")
+    theirs = ranked(cells, one["name"])
     ours = pd.DataFrame({name: one[name] for name in ("scores", "logfoldchanges", "pvals", "pvals_adj")}, one["names"])
     theirs = theirs.loc[ours.index]
     for name in ours:
@@ -356,5 +363,5 @@ def test_an_object_in_memory(serve: Serve, cells: anndata.AnnData) -> None:
     client = serve(cells)
     found = ask(client, "differential", group=category(0), reference=category(1), top=5)
     rank(cells, groups=["B"], reference="NK", method="wilcoxon")
-    names = scanpy.get.rank_genes_groups_df(cells, "B")["names"][:5].tolist()
+    names = ranked(cells, "B").index[:5].tolist()
     assert found["results"][0]["names"] == names

@@ -144,7 +144,7 @@ const AROUND = 150;
 const SEARCH = 34;
 const LEAST_ROOM = 200;
 /** The chart's part of the width. */
-const SHARE = 0.44;
+const SHARE = 0.4;
 
 function Result({ compared }: { compared: Compared }) {
   const { limits, marked, height, large } = useAnalysis();
@@ -159,7 +159,7 @@ function Result({ compared }: { compared: Compared }) {
     colorBy({ index: result.genes[row] ?? 0, name: result.names[row] ?? "" });
   }
   const beside = width >= 700;
-  const room = Math.max(LEAST_ROOM, (large ? window.innerHeight - 44 : height) - AROUND);
+  const room = Math.max(LEAST_ROOM, (large ? window.innerHeight - 71 : height) - AROUND);
   const name = `${result.name} against ${result.reference}`;
   const notes = [
     method === "wilcoxon" ? "Wilcoxon rank sum" : "Welch's t-test",

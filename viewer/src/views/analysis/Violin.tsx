@@ -19,28 +19,31 @@ interface ViolinProps {
   unit: string;
   groups: ViolinGroup[];
   width: number;
+  /** Of the whole chart. */
+  height: number;
   onTip: (tip: Tip | null) => void;
   onGroup: (group: number) => void;
 }
 
-const HEIGHT = 200;
+const LEAST_HEIGHT = 110;
 const LEAST_STEP = 34;
 const MOST_STEP = 110;
 const [LEFT, TOP] = [52, 12];
 const LONGEST = 26;
 const TURN = 40;
 
-export function Violin({ label, unit, groups, width, onTip, onGroup }: ViolinProps) {
-  const step = Math.max(LEAST_STEP, Math.min(MOST_STEP, (width - LEFT - 24) / Math.max(1, groups.length)));
-  const y = useMemo(() => {
-    const ends = groups.flatMap(({ spread }) => (spread.n > 0 ? [spread.min, spread.max] : []));
-    const [low, high] = [Math.min(0, ...ends), Math.max(...ends, 0)];
-    return scaleLinear([low, high > low ? high : low + 1], [TOP + HEIGHT, TOP]).nice();
-  }, [groups]);
+export function Violin({ label, unit, groups, width, height, onTip, onGroup }: ViolinProps) {
   const longest = Math.max(...groups.map((g) => textWidth(shorten(g.name, LONGEST))), 20);
   const lean = longest * Math.cos((TURN * Math.PI) / 180);
   const foot = longest * Math.sin((TURN * Math.PI) / 180) + 30;
-  const left = Math.max(LEFT, lean - step / 2 + 12);
+  const left = Math.max(LEFT, lean - LEAST_STEP / 2);
+  const step = Math.max(LEAST_STEP, Math.min(MOST_STEP, (width - left - 16) / Math.max(1, groups.length)));
+  const floor = TOP + Math.max(LEAST_HEIGHT, height - foot - TOP);
+  const y = useMemo(() => {
+    const ends = groups.flatMap(({ spread }) => (spread.n > 0 ? [spread.min, spread.max] : []));
+    const [low, high] = [Math.min(0, ...ends), Math.max(...ends, 0)];
+    return scaleLinear([low, high > low ? high : low + 1], [floor, TOP]).nice();
+  }, [groups, floor]);
   function follow(event: PointerEvent<SVGSVGElement>): void {
     const at = Math.floor((event.clientX - event.currentTarget.getBoundingClientRect().left - left) / step);
     const group = groups[at];
@@ -50,7 +53,7 @@ export function Violin({ label, unit, groups, width, onTip, onGroup }: ViolinPro
     <svg
       className="violin-chart"
       width={left + groups.length * step + 16}
-      height={TOP + HEIGHT + foot}
+      height={floor + foot}
       role="group"
       aria-label={label}
       onPointerMove={follow}
@@ -64,7 +67,7 @@ export function Violin({ label, unit, groups, width, onTip, onGroup }: ViolinPro
           </text>
         </g>
       ))}
-      <text transform={`translate(12 ${TOP + HEIGHT / 2}) rotate(-90)`} textAnchor="middle">
+      <text transform={`translate(12 ${(TOP + floor) / 2}) rotate(-90)`} textAnchor="middle">
         {shorten(unit, LONGEST)}
       </text>
       {groups.map((group, i) => (
@@ -72,7 +75,7 @@ export function Violin({ label, unit, groups, width, onTip, onGroup }: ViolinPro
         <g key={i} data-testid="violin-group" data-median={group.spread.median}>
           <Shape group={group} middle={left + (i + 0.5) * step} half={step * 0.44} y={y} />
           <text
-            transform={`translate(${left + (i + 0.5) * step + 4} ${TOP + HEIGHT + 16}) rotate(-${TURN})`}
+            transform={`translate(${left + (i + 0.5) * step + 4} ${floor + 16}) rotate(-${TURN})`}
             textAnchor="end"
             {...pressable(() => onGroup(i), `Select ${group.name}`, i === 0)}
           >

@@ -91,9 +91,13 @@ export function spreadOf(row: DistributionRow, group: number): Spread {
   };
 }
 
+/** Of the dock's height, in pixels: what stands above and below the chart. */
+const AROUND = 158;
+
 function ViolinFigure({ shown, controls }: { shown: SpreadShown; controls: ReactNode }) {
   const [measure, width] = useWidth();
   const [tip, setTip] = useState<Tip | null>(null);
+  const { large, height } = useAnalysis();
   const { row, groups, title } = shown;
   const violins = useMemo(() => groups.map((group, i) => ({ ...group, spread: spreadOf(row, i) })), [groups, row]);
   const name = `${row.name} by ${title}`;
@@ -103,7 +107,7 @@ function ViolinFigure({ shown, controls }: { shown: SpreadShown; controls: React
         id="violin"
         name={name}
         controls={controls}
-        caption="Boxes are quartiles, dots medians, whiskers 5 to 95 %."
+        note="Boxes are quartiles, dots medians, whiskers 5 to 95 %."
         tip={tip}
         table={() => ({
           heads: ["group", "cells", "mean", "min", "5 %", "25 %", "median", "75 %", "95 %", "max"],
@@ -119,6 +123,7 @@ function ViolinFigure({ shown, controls }: { shown: SpreadShown; controls: React
             unit={row.name}
             groups={violins}
             width={width}
+            height={(large ? window.innerHeight - 71 : height) - AROUND}
             onTip={setTip}
             onGroup={(i) => {
               const group = groups[i];

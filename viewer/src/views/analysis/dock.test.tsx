@@ -26,7 +26,12 @@ const FIELD = {
   codes: "fields/0.codes.u8",
   colors: null,
 };
-const GENES: Genes = { expression: "X", names: ["CD79A", "CD3D", "LYZ"], symbols: null, values: "genes/{index}.values.f32" };
+const GENES: Genes = {
+  expression: "X",
+  names: ["CD79A", "CD3D", "LYZ"],
+  symbols: null,
+  values: "genes/{index}.values.f32",
+};
 const IDENTITY = {
   id: "mini",
   name: "mini",
@@ -64,13 +69,23 @@ beforeEach(() => {
   asked = [];
   answers = {};
   vi.stubGlobal("fetch", async (url: string, how?: RequestInit) => respond(url, how));
-  vi.stubGlobal("ResizeObserver", class {
-    observe() {}
-    unobserve() {}
-    disconnect() {}
-  });
+  vi.stubGlobal(
+    "ResizeObserver",
+    class {
+      observe() {}
+      unobserve() {}
+      disconnect() {}
+    },
+  );
   Object.defineProperty(HTMLElement.prototype, "clientWidth", { configurable: true, get: () => 900 });
-  set({ ...useModel.getInitialState(), phase: "ready", identity: IDENTITY, expression: "X", genes: GENES, analysis: true });
+  set({
+    ...useModel.getInitialState(),
+    phase: "ready",
+    identity: IDENTITY,
+    expression: "X",
+    genes: GENES,
+    analysis: true,
+  });
   painted.mockReset();
 });
 afterEach(() => {
@@ -124,7 +139,13 @@ describe("genes by group", () => {
 
   it("takes the markers of the groups", async () => {
     answers.summary = SUMMARY;
-    answers.markers = { job: "m", results: [{ genes: [2, 0], names: ["LYZ", "CD79A"] }, { genes: [0], names: ["CD79A"] }] };
+    answers.markers = {
+      job: "m",
+      results: [
+        { genes: [2, 0], names: ["LYZ", "CD79A"] },
+        { genes: [0], names: ["CD79A"] },
+      ],
+    };
     render(<Dock />);
     fireEvent.click(screen.getByTestId("markers"));
     await waitFor(() => expect(now().genes.map((gene) => gene.name)).toEqual(["LYZ", "CD79A"]));
@@ -198,7 +219,13 @@ describe("comparing groups", () => {
   });
 
   it("can be called off, and says so", async () => {
-    const job = { job: "f00d", state: "running", progress: 0.1, message: "Ranks", result: "analysis/jobs/f00d/result.json" };
+    const job = {
+      job: "f00d",
+      state: "running",
+      progress: 0.1,
+      message: "Ranks",
+      result: "analysis/jobs/f00d/result.json",
+    };
     answers.differential = Response.json(job, { status: 202 });
     answers["analysis/jobs/f00d"] = job;
     render(<Dock />);

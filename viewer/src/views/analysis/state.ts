@@ -3,6 +3,8 @@
 import { create } from "zustand";
 import { type ApiError, isAbort, toApiError } from "../../api/client";
 import type { Tell } from "../../api/jobs";
+import { loadGenes } from "../../state/actions";
+import { register } from "../../state/parts";
 import { useModel } from "../../state/store";
 import type { Comparison, Composition, DistributionRow, SummaryRow } from "./api";
 import { forgetFields, type Grouping, type Operand, type ShownGroup } from "./groupings";
@@ -158,6 +160,46 @@ export function cancel(kind: Kind): void {
   own?.abort();
   if (own) tellOf(kind, { state: "cancelled" });
 }
+
+interface Saved {
+  tab?: unknown;
+  genes?: unknown;
+  grouping?: unknown;
+}
+
+function isGene(value: unknown): value is Gene {
+  const { index, name } = (value ?? {}) as Partial<Gene>;
+  return Number.isInteger(index) && typeof name === "string";
+}
+
+/** What a session keeps of the dock: which genes, by what. Numbers of genes are looked up again by their names. */
+async function load(value: unknown): Promise<void> {
+  const { genes, grouping, tab } = (value ?? {}) as Saved;
+  const names = (await loadGenes())?.names ?? [];
+  const own = (Array.isArray(genes) ? genes : []).filter(isGene).flatMap(({ index, name }) => {
+    const there = names[index] === name ? index : names.indexOf(name);
+    return there < 0 ? [] : [{ index: there, name }];
+  });
+  const { kind, key } = (grouping ?? {}) as { kind?: unknown; key?: unknown };
+  const field = useModel.getState().identity?.obs_fields.find((one) => one.key === key && one.kind === "category");
+  const by: Grouping | null =
+    kind === "groups" || kind === "selection"
+      ? { kind }
+      : field
+        ? { kind: "field", index: field.index, key: field.key }
+        : null;
+  change({ genes: own, grouping: by, ...(TABS.has(tab) ? { tab: tab as Tab } : {}) });
+}
+
+const TABS = new Set<unknown>(["genes", "compare", "scores", "makeup"] satisfies Tab[]);
+
+register("analysis", {
+  save: () => {
+    const { genes, grouping, tab } = now();
+    return genes.length > 0 || grouping !== null ? { genes, grouping, tab } : undefined;
+  },
+  load,
+});
 
 function forget(): void {
   for (const own of running.values()) own.abort();

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
+    from coverslip.domains.analyses import Analyses
     from coverslip.domains.gene_indexes import GeneIndexes
     from coverslip.engine.catalog import Catalog
     from coverslip.engine.certificate import Certificate
@@ -113,6 +114,7 @@ class Server:
         self._port = settings.port
         self._flight: Any = None
         self._genes: GeneIndexes | None = None
+        self._analyses: Analyses | None = None
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._runs_in: int | None = None
@@ -151,6 +153,11 @@ class Server:
         """Of which data set a gene index is being made, and how much of it is done, 0 to 1."""
         return self._genes.at_work if self._genes is not None else None
 
+    def answering(self) -> tuple[str, str, float] | None:
+        """Of which data set a question is being answered, which kind it is, and how much of it is done, 0 to 1."""
+        task = self._analyses.tasks.at_work if self._analyses is not None else None
+        return (task.name, task.kind, task.progress) if task is not None else None
+
     def index_error(self) -> str | None:
         """Why the gene index that was tried last is not there; None when it is."""
         return self._genes.last_error if self._genes is not None else None
@@ -174,7 +181,7 @@ class Server:
             remotes = remotes_of(self._data, self._settings, catalog)
             app = create_app(catalog, self._settings, self._port, remotes, self.certificate)
             self._flight = app.state.flight
-            self._genes = app.state.genes
+            self._genes, self._analyses = app.state.genes, app.state.analyses
             config = uvicorn.Config(
                 app,
                 **_logging(self._settings.log_level, verbose),
@@ -196,7 +203,7 @@ class Server:
             if getattr(self._uvicorn, "interrupted", False):  # also where SIGINT was ignored when we were started
                 raise KeyboardInterrupt
         finally:
-            self._uvicorn = self._serving = self._flight = self._genes = self._runs_in = None
+            self._uvicorn = self._serving = self._flight = self._genes = self._analyses = self._runs_in = None
             sock.close()
             self._done.set()
 

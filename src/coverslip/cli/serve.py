@@ -202,13 +202,20 @@ def tell_found(server: Server) -> None:
 
 
 def tell_indexing(server: Server) -> None:
-    """On a terminal: how far the gene index is that is being made."""
+    """On a terminal: how far the gene index is that is being made, and the question that is being answered."""
     name: str | None = None
+    asked = False
     while server.is_running():
-        at_work = server.indexing()
+        at_work, answering = server.indexing(), server.answering()
         if at_work is None and name is not None:
             click.echo(f"{CLEAR}{name}: {server.index_error() or 'the gene index is ready'}")
             name = None
+        if asked and answering is None:
+            click.echo(CLEAR, nl=False)
+        asked = answering is not None
+        if answering is not None:
+            of, kind, share = answering
+            click.echo(f"{CLEAR}{of}: {kind} {share:.0%}", nl=False)
         elif at_work is not None:
             name, share = at_work
             click.echo(f"{CLEAR}{name}: gene index {share:.0%}", nl=False)

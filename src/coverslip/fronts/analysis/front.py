@@ -127,7 +127,8 @@ class AnalysisFront:
 
 
 def _body_of(task: Task, name: str) -> Body:
-    data, tag = task.files[name], f"{task.id}-{name}"
+    data = task.files[name]
+    tag = sha256(data).hexdigest()[:32]
     return Body(data, TYPES[name], tag) if name == VALUES else text_body(data, TYPES[name], tag)
 
 
@@ -153,7 +154,7 @@ async def _body(request: Request) -> dict[str, Any]:
             raise TooLarge(f"The question is over {MOST_BYTES:,} bytes", "Write sets of cells as bits.")
     try:
         content = msgspec.json.decode(bytes(data))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise BadRequest("The question is no JSON object", 'Write {"groups": {"field": 3}, …}.')

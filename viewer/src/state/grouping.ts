@@ -10,8 +10,8 @@ import { newId } from "./filters";
 import type { Group } from "./groups";
 import { get, set } from "./store";
 
-/** Okabe and Ito's, in an order of which neighbours differ most; then they repeat. */
-export const GROUP_COLORS = ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b5cf6", "#a16207"];
+/** Vivid on light and dark, and none of the first that categories get; then they repeat. */
+export const GROUP_COLORS = ["#e6007a", "#00a5cf", "#7a5af8", "#ff7a00", "#3fa34d", "#b5179e", "#c29200", "#c0392b"];
 /** One byte a cell says which group it is drawn as. */
 const MOST_MARKED = 255;
 

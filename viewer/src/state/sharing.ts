@@ -1,8 +1,9 @@
 /** What a link to the view does not hold. */
 
 import { count, counted } from "../data/format";
+import { writeAddress } from "./actions";
 import { linkedFilters } from "./filterlink";
-import { MOST_LINKED, type Model } from "./store";
+import { get, MOST_LINKED, type Model } from "./store";
 
 function joined(words: string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
@@ -18,4 +19,10 @@ export function leftOut({ groups, filters, identity, selection }: Model): string
   if (words.length === 0) return "";
   const one = words.length === 1 && groups.length + left <= 1;
   return `${joined(words)} ${one ? "is" : "are"} only in the session file.`;
+}
+
+/** Brings the address up to date, and says what a link to it does not hold. */
+export function shareNow(): string {
+  writeAddress();
+  return leftOut(get());
 }

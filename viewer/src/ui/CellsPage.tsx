@@ -3,19 +3,9 @@
 import { lazy, Suspense, useEffect, useLayoutEffect } from "react";
 import { toApiError } from "../api/client";
 import { counted } from "../data/format";
-import {
-  checkServer,
-  choosePoints,
-  followUrl,
-  leave,
-  paint,
-  select,
-  start,
-  unselect,
-  writeAddress,
-} from "../state/actions";
+import { checkServer, choosePoints, followUrl, leave, paint, select, start, unselect } from "../state/actions";
 import { navigate, setPlace } from "../state/route";
-import { leftOut } from "../state/sharing";
+import { shareNow } from "../state/sharing";
 import { get, set, shownCells, useModel } from "../state/store";
 import { close as closeView, duplicate, focusNext, moveCamera } from "../state/views";
 import { useLayout, useNarrow } from "../views/cells/layout";
@@ -172,7 +162,7 @@ function CellsBar() {
   return (
     <TopBar
       {...(several ? { name: choice } : {})}
-      share={shareCells}
+      share={shareNow}
       detail={
         <span className="cell-count" data-testid="cell-count">
           {identity ? counted(n, "cell") : ""}
@@ -198,12 +188,6 @@ function CellsBar() {
 
 function toggleAnalysis(): void {
   set(({ analysis }) => ({ analysis: !analysis, sheet: "none" }));
-}
-
-/** The link to what is seen now, and what it does not hold. */
-function shareCells(): string {
-  writeAddress();
-  return leftOut(get());
 }
 
 function resetCamera(): void {

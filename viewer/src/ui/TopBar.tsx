@@ -101,7 +101,14 @@ export function SearchIcon() {
 const SAID_MS = 2000;
 const TOLD_MS = 8000;
 
-function Share({ prepare }: { prepare: () => string }) {
+interface ShareProps {
+  /** See `Parts.share`. */
+  prepare: () => string;
+  /** What tests call it. */
+  id?: string;
+}
+
+export function Share({ prepare, id = "share" }: ShareProps) {
   const [said, setSaid] = useState("");
   const [left, setLeft] = useState("");
   const timer = useRef(0);
@@ -125,7 +132,7 @@ function Share({ prepare }: { prepare: () => string }) {
   }
   return (
     <span className="share">
-      <button type="button" data-testid="share" onClick={() => void copy()} title="Copy a link to this view">
+      <button type="button" data-testid={id} onClick={() => void copy()} title="Copy a link to this view">
         <span aria-live="polite">{said || "Share"}</span>
       </button>
       {left === "" ? null : (

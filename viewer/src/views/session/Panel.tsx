@@ -3,7 +3,9 @@
 import { useEffect, useRef } from "react";
 import { openSession, saveSession } from "../../state/files";
 import { redo, undo, useHistory } from "../../state/history";
+import { shareNow } from "../../state/sharing";
 import { useModel } from "../../state/store";
+import { Share } from "../../ui/TopBar";
 
 const SUFFIX = ".json";
 
@@ -23,6 +25,8 @@ export default function SessionPanel() {
         <button type="button" data-testid="redo" disabled={future === 0} title="Redo (Ctrl+Shift+Z)" onClick={redo}>
           Redo
         </button>
+      </div>
+      <div className="buttons row">
         <button
           type="button"
           data-testid="session-save"
@@ -53,6 +57,9 @@ export default function SessionPanel() {
             if (file) void openSession(file);
           }}
         />
+        <span className="narrow">
+          <Share prepare={shareNow} id="share-here" />
+        </span>
       </div>
     </section>
   );

@@ -47,6 +47,11 @@ export function whenLocked(tell: OnLocked): void {
   onLocked = tell;
 }
 
+/** Whether this page is a copy on a plain web host, with files instead of a server. */
+export function isCopy(): boolean {
+  return document.documentElement.dataset.copy !== undefined;
+}
+
 const early = new Map<string, Promise<Response>>();
 
 /** Asks already now for what will be wanted from this address next; call the answer to forget it. */
@@ -61,6 +66,14 @@ export function askAhead(url: string): () => void {
 
 /** An answer that is no refusal; its body is the caller's. `how` says what is sent, where anything is. */
 export async function getResponse(url: string, signal?: AbortSignal, how: RequestInit = {}): Promise<Response> {
+  if (!isCopy()) return ask(url, signal, how);
+  const copy = await import("./copy");
+  const file = copy.fileOf(url, how.method);
+  if (file === null) throw copy.noServer();
+  return copy.inflated(await ask(file, signal, how));
+}
+
+async function ask(url: string, signal: AbortSignal | undefined, how: RequestInit): Promise<Response> {
   const asked = early.get(url);
   early.delete(url);
   let response: Response;
@@ -104,7 +117,9 @@ export async function getJson<T>(url: string, signal?: AbortSignal): Promise<T> 
 export async function getAnswer<T>(url: string, signal?: AbortSignal): Promise<{ body: T; headers: Headers }> {
   const response = await getResponse(url, signal);
   try {
-    return { body: (await response.json()) as T, headers: response.headers };
+    const whole: unknown = await response.json();
+    const body = isCopy() ? (await import("./copy")).partOf(url, whole) : whole;
+    return { body: body as T, headers: response.headers };
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ApiError("bad_answer", "The server's answer could not be read", "Reload the page.", response.status);

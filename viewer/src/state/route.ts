@@ -1,6 +1,7 @@
 /** Which page the address bar names, and the moves between pages. The path is the server's; only the query is ours. */
 
 import { create } from "zustand";
+import { isCopy } from "../api/client";
 
 export type Route =
   | { page: "home" }
@@ -28,6 +29,7 @@ export const CELLS_PARAMETERS = [
   "pane",
   "at",
   "apart",
+  "knn",
   "size",
   "alpha",
   "camera",
@@ -45,6 +47,8 @@ const KEPT = ["theme"];
 
 export function readRoute(search: string): Route {
   const query = new URLSearchParams(search);
+  // On a plain web host there is one data set, and no list of everything.
+  if (isCopy()) return { page: "cells", dataset: query.get("dataset") || null };
   const image = query.get("image");
   if (image) return { page: "image", image };
   const network = query.get("network");

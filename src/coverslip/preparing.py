@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,17 +18,22 @@ from coverslip.core.errors import BadUsage, CoverslipError, DiskFull, NotFound, 
 from coverslip.core.node import Array, Group, Node, Source
 from coverslip.core.tree import MemoryArray, MemoryGroup
 from coverslip.domains.cells import Cells, Options
-from coverslip.domains.export.folder import Export, Plan, Told
+from coverslip.domains.export.folder import Export, Plan
+from coverslip.domains.export.genes import Told
 from coverslip.domains.export.options import BadArgument, ExportOptions
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.vectors import FIELD
 from coverslip.engine.staging import publish, staged
 
+if TYPE_CHECKING:
+    from coverslip.static_copy import StaticCopy
+
 SPARE_BYTES = 16 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 WRITTEN = re.compile(
     r"(dataset_identity|datasets|state-snapshots|\w*manifest)\.json|points_[1-4]d\.bin(\.gz)?|obs_names\.json(\.gz)?"
-    r"|.*\.cellucid-session|obs|var|connectivity|vectors|embeddings|index\.html|assets|static|_cellucid|\.DS_Store"
+    r"|.*\.cellucid-session|obs|var|connectivity|vectors|embeddings|index\.html|assets|_cellucid|\.DS_Store"
+    r"|cells|fields|genes|genes\.json|favicon\.svg|\.nojekyll"
 )
 """What the folder of an export holds; anything else in it was put there by somebody."""
 LATENT = "latent_space"
@@ -72,6 +77,7 @@ def prepare_file(
     part: str = "",
     force: bool = False,
     strict_genes: bool = False,
+    static: bool = False,
     told: Told = _silent,
     workers: int | None = None,
 ) -> Prepared:
@@ -87,6 +93,8 @@ def prepare_file(
         Which data set of several in a file: ``mod/rna``.
     force
         Whether an export that is there may be replaced.
+    static
+        Whether it is a copy with the viewer, for a plain web host.
     strict_genes
         Whether genes that are not there are an error rather than a note.
 
@@ -105,27 +113,43 @@ def prepare_file(
             raise NotFound(f"There is no {part!r} in {path.name}", f"There is {', '.join(filter(None, found))}.")
         view = Cells(found[part](), cells, source.etag)
         name = options.dataset_name or _stem(path)
-        plan = Plan(view, options, name if not part else f"{name}, {part.partition('/')[2]}", _one_case(out))
+        name = name if not part or options.dataset_name else f"{name}, {part.partition('/')[2]}"
+        plan = Plan(view, options, name, _one_case(out), labelled=not static)
         if strict_genes and plan.unknown_genes:
             raise BadUsage(plan.notes[-1].rstrip("."), "Check their names.")
-        return _written(plan, out, force, told, workers, source)
+        return _written(plan, out, force, told, workers, source, static)
     finally:
         source.close()
 
 
 def prepare_object(
-    root: Group, out: Path, options: ExportOptions, cells: Options, *, force: bool, told: Told = _silent
+    root: Group,
+    out: Path,
+    options: ExportOptions,
+    cells: Options,
+    *,
+    force: bool,
+    static: bool = False,
+    told: Told = _silent,
 ) -> Prepared:
     """The same of a tree in memory."""
-    plan = Plan(Cells(root, cells), options, options.dataset_name or out.resolve().name, _one_case(out))
-    return _written(plan, out, force, told, None, None)
+    name = options.dataset_name or out.resolve().name
+    plan = Plan(Cells(root, cells), options, name, _one_case(out), labelled=not static)
+    return _written(plan, out, force, told, None, None, static)
 
 
-def _written(plan: Plan, out: Path, force: bool, told: Told, workers: int | None, source: Source | None) -> Prepared:
+def _written(
+    plan: Plan, out: Path, force: bool, told: Told, workers: int | None, source: Source | None, static: bool
+) -> Prepared:
+    write: type[Export | StaticCopy] = Export
+    if static:
+        from coverslip.static_copy import StaticCopy  # the answers of the server are imported
+
+        write = StaticCopy
     _check_place(out, force, plan.bytes_needed)
     out = out.resolve()
     with _disk(out), staged(out) as place:
-        Export(plan, place, __version__, told, workers).write()
+        write(plan, place, __version__, told, workers).write()
         if source is not None and not source.fresh():
             raise Unreadable("The data changed while it was read", "Nothing was written; run it again.")
         size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
@@ -237,6 +261,7 @@ def prepare(
     data: Any = None,
     expression: str | None = None,
     latent_key: str | None = None,
+    static: bool = False,
     told: Callable[[str, int, int], None] | None = None,
 ) -> Prepared:
     """Write a data set as a folder that ``coverslip serve`` and cellucid's first generation open.
@@ -280,6 +305,8 @@ def prepare(
         piece by piece.
     expression, latent_key
         Of ``data``: which matrix, and in which ``obsm`` array outliers are measured.
+    static
+        Whether the folder is a web page of its own, with the viewer, for any plain web host.
     told
         Called with what is being written, how much is done, and how much there is.
 
@@ -315,13 +342,13 @@ def prepare(
         if any(array is not None for array in arrays):
             raise BadArgument("data stands for all the arrays", "Give data, or the arrays.")
         if isinstance(data, (str, Path)):
-            return prepare_file(Path(data), out, options, cells, force=force, told=report)
+            return prepare_file(Path(data), out, options, cells, force=force, static=static, told=report)
         from coverslip.formats.trees.anndata_memory import AnnDataSource
 
-        return prepare_object(AnnDataSource(data).root, out, options, cells, force=force, told=report)
+        return prepare_object(AnnDataSource(data).root, out, options, cells, force=force, static=static, told=report)
     given = Given(latent_space, obs, var, gene_expression, connectivities, points, vector_fields)
     cells = replace(cells, latent_key=LATENT if latent_space is not None else None)
-    return prepare_object(given.tree(), out, options, cells, force=force, told=report)
+    return prepare_object(given.tree(), out, options, cells, force=force, static=static, told=report)
 
 
 def centroid_options(gene_id_column: str, latent_key: str | None, quantile: float, least: int) -> Options:

@@ -57,7 +57,7 @@ def test_it_says_what_was_written(data: Path, tmp_path: Path) -> None:
     assert code == 0
     assert "50 cells, 12 genes" in said
     assert "'HLA/A' as 'HLA/A (2)'" in said
-    assert f"coverslip serve {tmp_path / 'out'} shows it." in said
+    assert f"Look at it: coverslip serve {tmp_path / 'out'}" in said
     assert run(data, tmp_path / "out")[1].endswith("is there already. --force (force=True) replaces it.")
     assert run(data, tmp_path / "out", "--force", "-q") == (0, "")
 

@@ -16,6 +16,7 @@ BITS = click.Choice(["8", "16"])
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace an export that is there, as a whole.")
+@click.option("--static", is_flag=True, help="Write a web page with the viewer, for any plain web host.")
 @click.option("--var-quantization", type=BITS, help="Bits of a gene's values, rounded.  [default: float32]")
 @click.option("--obs-continuous-quantization", type=BITS, help="Bits of numbers of cells.  [default: float32]")
 @click.option(
@@ -52,6 +53,7 @@ def prepare(
     source: Path,
     out: Path,
     force: bool,
+    static: bool,
     var_quantization: str | None,
     obs_continuous_quantization: str | None,
     obs_categorical_dtype: str,
@@ -96,16 +98,17 @@ def prepare(
     )  # fmt: skip
     cells = centroid_options(gene_id_column, latent_key, centroid_outlier_quantile, centroid_min_points)
     with Bar() as bar:
-        made = prepare_file(source, out, options, cells, part=part, force=force, strict_genes=True, told=bar.told)
+        made = prepare_file(
+            source, out, options, cells, part=part, force=force, strict_genes=True, static=static, told=bar.told
+        )
     if quiet:
         return
     for note in made.notes:
         click.echo(f"Note: {note}", err=True)
     took = time.perf_counter() - started
-    click.echo(
-        f"{out}: {made.n_cells:,} cells, {made.n_genes:,} genes, {made.n_bytes / 1e6:,.1f} MB in {took:.1f} s\n"
-        f"coverslip serve {out} shows it."
-    )
+    click.echo(f"{out}: {made.n_cells:,} cells, {made.n_genes:,} genes, {made.n_bytes / 1e6:,.1f} MB in {took:.1f} s")
+    how = "Any web host shows it; here: python -m http.server -d" if static else "Look at it: coverslip serve"
+    click.echo(f"{how} {out}")
 
 
 def _names(given: tuple[str, ...], file: Path | None) -> tuple[str, ...] | None:

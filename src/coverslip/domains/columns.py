@@ -47,6 +47,10 @@ class Column(ABC):
     def at(self, row: int) -> str | float | int | None:
         """One row's value, None when missing."""
 
+    @abstractmethod
+    def between(self, start: int, stop: int) -> list[Any]:
+        """What `at` tells of the rows ``start`` to before ``stop``, read at once."""
+
     def names(self) -> list[str]:
         """Every row's value as text; missing as ``nan``."""
         return ["nan" if (v := self.at(i)) is None else str(v) for i in range(self.n_rows)]
@@ -79,6 +83,12 @@ class Continuous(Column):
             return None
         number: float | int = value
         return number
+
+    def between(self, start: int, stop: int) -> list[Any]:
+        """Several values at full precision."""
+        values = self._values.read_rows(start, stop)
+        lost = self._missing(start, stop) | ~np.isfinite(values)
+        return [None if gone else value for value, gone in zip(values.tolist(), lost, strict=True)]
 
 
 class Category(Column):
@@ -142,6 +152,13 @@ class Category(Column):
         known = 0 <= code < self.n_categories and not self._missing(row, row + 1)[0]
         return self.categories[code] if known else None
 
+    def between(self, start: int, stop: int) -> list[Any]:
+        """Several rows' category names."""
+        codes = self._values.read_rows(start, stop).astype(np.int64)
+        codes[(codes < 0) | (codes >= self.n_categories) | self._missing(start, stop)] = self.n_categories
+        names = [*self.categories, None]
+        return [names[code] for code in codes.tolist()]
+
 
 class Text(Column):
     """Plain strings: a grouping while they repeat, identifiers when they do not."""
@@ -185,6 +202,11 @@ class Text(Column):
     def at(self, row: int) -> str | None:
         """One row's text."""
         return None if self._missing(row, row + 1)[0] else str(self._values.read_rows(row, row + 1)[0])
+
+    def between(self, start: int, stop: int) -> list[Any]:
+        """Several rows' texts."""
+        texts, lost = self._values.read_rows(start, stop).tolist(), self._missing(start, stop)
+        return [None if gone else str(text) for text, gone in zip(texts, lost, strict=True)]
 
 
 def to_float32(values: npt.NDArray[Any]) -> Float32:

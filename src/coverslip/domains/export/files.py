@@ -27,10 +27,12 @@ class Files:
         Where they are.
     level
         Of gzip, 1 to 9; None writes arrays as they are.
+    marked
+        Whether the names of compressed files end with ``.gz``. Web hosts make of that what they like.
     """
 
-    def __init__(self, folder: Path, level: int | None) -> None:
-        self._folder, self._level = folder, level
+    def __init__(self, folder: Path, level: int | None, marked: bool = True) -> None:
+        self._folder, self._level, self._marked = folder, level, marked
         self._made: set[str] = set()
 
     @property
@@ -40,7 +42,7 @@ class Files:
 
     def name(self, path: str) -> str:
         """An array's file: ``.gz`` where it is compressed."""
-        return path if self._level is None else f"{path}.gz"
+        return f"{path}.gz" if self._level is not None and self._marked else path
 
     def array(self, path: str, values: npt.NDArray[Any], light: bool = False) -> str:
         """Write one array, little-endian, C order, without a header; the file's name in the folder.
@@ -64,6 +66,15 @@ class Files:
         except ValueError:
             text = json.dumps(_finite(content), ensure_ascii=False, indent=indent)
         self._write(path, text.encode("utf-8", "replace"))
+
+    def packed_document(self, path: str, content: Any) -> None:
+        """Write one JSON document as arrays are: compressed where they are."""
+        text = json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        self._write(self.name(path), text if self._level is None else packed(text, self._level, np.uint16))
+
+    def copy(self, path: str, data: bytes) -> None:
+        """Write bytes as they are."""
+        self._write(path, data)
 
     def names(self, path: str, blocks: Iterable[list[str]]) -> str:
         """Write texts as one JSON list, block by block; the file's name in the folder."""

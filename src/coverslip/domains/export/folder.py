@@ -11,8 +11,8 @@ where cellucid does not look.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,19 +25,15 @@ from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Expression, as_category, code_dtype
 from coverslip.domains.columns import Category, Column, Continuous, Float32
 from coverslip.domains.export.files import Files
+from coverslip.domains.export.genes import Told, by_gene, finished
 from coverslip.domains.export.names import labels, safe_name
 from coverslip.domains.export.options import CODES, ExportOptions, chosen_fields, chosen_genes
 from coverslip.domains.export.quantise import quantised
-from coverslip.domains.gene_index import GeneIndex
-from coverslip.domains.gene_index_build import write_index
 from coverslip.domains.graph import undirected_edges, weights
 from coverslip.domains.groups import centroids, outlier_quantiles
 
 Json = dict[str, Any]
-Told = Callable[[str, int, int], None]
 EXTENSIONS = {"uint8": "u8", "uint16": "u16", "uint32": "u32", "float32": "f32"}
-INDEX, KEY = ".genes", b"coverslip-export"
-INDEX_MEMORY = 320 << 20
 MOST_WORKERS = 4
 NAMES_AT_ONCE = 1 << 16
 FIRST_GENERATION = 65534
@@ -56,6 +52,10 @@ class Plan:
         The data set, and how it is written.
     name, id
         What it is called.
+    fold
+        Whether capital and small letters are one on the disk.
+    labelled
+        Whether files are called after genes and columns.
     fields, genes
         Numbers of the columns and genes that are written.
     field_labels, gene_labels
@@ -68,6 +68,7 @@ class Plan:
     options: ExportOptions
     name: str
     fold: bool = False
+    labelled: bool = True
     id: str = ""
     fields: list[int] = field(default_factory=list)
     genes: list[int] = field(default_factory=list)
@@ -101,8 +102,9 @@ class Plan:
         self.field_labels = labels([cells.fields[i].key for i in self.fields], self.fold)
         names = self.expression.genes.names if self.expression is not None else []
         self.gene_labels = labels([names[g] for g in self.genes], self.fold)
-        self._tell_labels("genes", [names[g] for g in self.genes], self.gene_labels)
-        self._tell_labels("columns", [cells.fields[i].key for i in self.fields], self.field_labels)
+        if self.labelled:
+            self._tell_labels("genes", [names[g] for g in self.genes], self.gene_labels)
+            self._tell_labels("columns", [cells.fields[i].key for i in self.fields], self.field_labels)
         for key, why in cells.unreadable.items() if options.obs_keys is None else ():
             self.notes.append(f"The column {key!r} is left out: {why}.")
         if self.unknown_genes:
@@ -195,7 +197,7 @@ class Export:
                 self._write_points(identity)
                 edges = pool.submit(self._write_graph)
                 columns = [pool.submit(self._column, *one) for one in self._columns()]
-                self._write_obs(self._finished("columns", columns))
+                self._write_obs(finished("columns", columns, self._told))
                 self._latent = None
                 genes = self._genes(pool)
                 stats = edges.result()
@@ -208,14 +210,6 @@ class Export:
                 self._stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
-
-    def _finished(self, what: str, futures: list[Future[Any]]) -> list[Any]:
-        """Results in order, told as they come; the first error ends the others."""
-        self._told(what, 0, len(futures))
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
-            self._told(what, done, len(futures))
-        return [future.result() for future in futures]
 
     # -- what it is -------------------------------------------------------------------------------------------------
 
@@ -402,42 +396,15 @@ class Export:
         expression = self._plan.expression
         if expression is None or not self._plan.genes:
             return []
-        bulk = expression.matrix.bulk
-        if bulk is None:
-            return self._gene_files(pool, expression)
-        path = self._files.folder / INDEX
-
-        def told(done: int, total: int) -> None:
-            self._stop.check()
-            self._told("sorting by gene", done, total)
-
-        write_index(bulk, path, KEY, told, self._workers, INDEX_MEMORY, durable=False)
-        index = GeneIndex(path, bulk.shape, KEY)
-        if os.name == "posix":
-            path.unlink()  # it is read by its open file, and never brought to the disk
-        try:
-            return self._gene_files(pool, expression, index)
-        finally:
-            index.close()
-            path.unlink(missing_ok=True)
-
-    def _gene_files(
-        self, pool: ThreadPoolExecutor, expression: Expression, index: GeneIndex | None = None
-    ) -> list[list[float]]:
-        bulk, folder = expression.matrix.bulk, self._options.var_binary_dirname
-        if bulk is not None:
-            bulk.index = index
+        folder = self._options.var_binary_dirname
 
         def one(label: str, gene: int) -> list[float]:
             values = expression.gene(gene, self._stop)
             return self._numbers(f"{folder}/{safe_name(label)}.values", values, self._options.var_quantization)
 
         both = zip(self._plan.gene_labels, self._plan.genes, strict=True)
-        try:
-            return self._finished("genes", [pool.submit(one, *pair) for pair in both])
-        finally:
-            if bulk is not None:
-                bulk.index = None
+        with by_gene(expression, self._files.folder, self._workers, self._stop, self._told):
+            return finished("genes", [pool.submit(one, *pair) for pair in both], self._told)
 
     def _write_var(self, spans: Iterable[list[float]]) -> None:
         options, plan, expression = self._options, self._plan, self._plan.expression

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from coverslip.core.errors import Damaged
+from coverslip.core.errors import Damaged, Unsupported
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.tree import MemoryArray, MemoryGroup
 from coverslip.formats.trees.anndata_parts import anndata_tree, categorical, csr, frame, numbered
@@ -55,6 +55,11 @@ class Export:
         self._missing: list[str] = []
         self._shown: dict[str, str] = {}
         self._identity = self._document(IDENTITY) or {}
+        if self._identity.get("static"):
+            raise Unsupported(
+                f"{name} is a web page of its own",
+                "Any web host shows it; coverslip serve shows the data it was made of.",
+            )
         obs = self._document(OBS)
         if obs is None:
             raise self._incomplete(OBS)

@@ -53,7 +53,7 @@ export interface TissueInfo {
 export interface Identity {
   id: string;
   name: string;
-  stats: { n_cells: number; n_genes: number };
+  stats: { n_cells: number; n_genes: number; has_connectivity?: boolean };
   embeddings: { items: EmbeddingInfo[] };
   obs_fields: FieldEntry[];
   /** Columns of obs that the server could not read. */

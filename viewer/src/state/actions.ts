@@ -1,6 +1,6 @@
 /** What a person can do: each action fetches what it needs, and the latest of a kind always wins. */
 
-import { ApiError, getBytes, getJson, isAbort, toApiError } from "../api/client";
+import { ApiError, getBytes, getJson, isAbort, isCopy, toApiError } from "../api/client";
 import type { Cell, Dataset, EmbeddingInfo, Field, FieldEntry, Genes, Identity } from "../api/types";
 import { members } from "../data/bits";
 import { counted } from "../data/format";
@@ -87,7 +87,7 @@ async function reconnect(): Promise<void> {
 
 /** Is the server still there? Asked when the tab is looked at again, and now and then. */
 export async function checkServer(): Promise<void> {
-  if (get().offline) return;
+  if (get().offline || isCopy()) return;
   const own = new AbortController();
   running.set("check", own);
   try {
@@ -125,9 +125,9 @@ export async function start(): Promise<void> {
 
 /** What needs nothing of the server. */
 function setLooks(linked: Linked): void {
-  const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha, together } =
-    linked;
-  set({ cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha, together });
+  const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha } = linked;
+  const { together, edges } = linked;
+  set({ cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha, together, edges });
 }
 
 /** Ends what runs and forgets the data set; the theme is the whole page's and stays. */
@@ -423,6 +423,7 @@ export function linkedNow(): Linked {
     views: viewsNow(s).flatMap((one) => (one.id === s.focused ? [] : [writeView(linkedView(one, s.genes))])),
     at: s.views.findIndex(({ id }) => id === s.focused),
     together: s.together,
+    edges: s.edges,
     size: s.size,
     alpha: s.alpha,
     layout: s.layout,

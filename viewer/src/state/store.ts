@@ -97,6 +97,8 @@ export interface Model {
   focused: string;
   /** Views that lay the cells out alike move together. */
   together: boolean;
+  /** Edges of the kNN graph are drawn. */
+  edges: boolean;
   /** The dialog that saves a figure is open. */
   figure: boolean;
   identity: Identity | null;
@@ -173,6 +175,7 @@ export const useModel = create<Model>(() => ({
   views: [{ id: "1", ...BLANK }],
   focused: "1",
   together: true,
+  edges: false,
   figure: false,
   identity: null,
   genes: null,

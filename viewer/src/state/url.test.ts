@@ -17,6 +17,7 @@ const view: Linked = {
   views: ["X_pca;2;;field:a%3Bb", "X_umap"],
   at: 1,
   together: false,
+  edges: true,
   size: 2.5,
   alpha: 0.4,
   camera: [0.125, -3, 4],

@@ -27,6 +27,7 @@ export interface Linked {
   /** How many of them stand before the view that all else is about. */
   at: number;
   together: boolean;
+  edges: boolean;
   size: number | null;
   alpha: number | null;
   camera: number[] | null;
@@ -80,6 +81,7 @@ export function readUrl(search: string): Linked {
     views: query.getAll("pane"),
     at: numberOf(query.get("at")) ?? 0,
     together: query.get("apart") !== "1",
+    edges: query.get("knn") === "1",
     size: numberOf(query.get("size")),
     alpha: numberOf(query.get("alpha")),
     camera: numbers(query.get("camera")),
@@ -116,6 +118,7 @@ export function writeUrl(view: Linked, search: string): string {
   for (const text of view.views) query.append("pane", text);
   put("at", view.at === 0 ? null : view.at);
   put("apart", view.together ? null : 1);
+  put("knn", view.edges ? 1 : null);
   put("size", view.size);
   put("alpha", view.alpha);
   put("camera", view.camera?.map((v) => Number(v.toPrecision(5))).join(","));

@@ -1,14 +1,18 @@
 /** What comes to the page of cells after the first points: filters, groups, the session. In one part of the page's own. */
 
+import { useModel } from "../state/store";
 import FiltersPanel from "../views/filters/Panel";
 import GroupsPanel from "../views/groups/Panel";
+import NeighboursPanel from "../views/neighbours/Panel";
 import SessionPanel from "../views/session/Panel";
 
 export default function CellsTools() {
+  const connected = useModel((s) => s.identity?.stats.has_connectivity === true);
   return (
     <>
       <FiltersPanel />
       <GroupsPanel />
+      {connected ? <NeighboursPanel /> : null}
       <SessionPanel />
     </>
   );

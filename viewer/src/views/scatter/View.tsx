@@ -10,13 +10,15 @@ import { useLook } from "../cells/look";
 import { Outline, Ring } from "../cells/Marks";
 import { usePointer } from "../cells/pointer";
 import { autoSize, type Camera, cameraFromLink, cameraToLink, homeCamera, summary } from "./model";
+import { overlaid, useOverlays } from "./overlays";
 import { Stage } from "./stage";
 
 const NO_POINTS = new Float32Array(0);
 const REACH_PX = 8;
 
-function useScene(own: Own) {
+function useScene(own: Own, view: string) {
   const { size, alpha } = useModel();
+  const overlays = useOverlays();
   const { geometry } = own;
   const look = useLook(own);
   return useMemo(() => {
@@ -28,8 +30,9 @@ function useScene(own: Own) {
       alpha: alpha ?? 1,
       dim: geometry?.dim ?? 2,
       pointSize: size ?? autoSize(n),
+      around: () => overlaid(overlays, geometry, view),
     };
-  }, [geometry, look, size, alpha]);
+  }, [geometry, look, size, alpha, overlays, view]);
 }
 
 function mark(name: string): void {
@@ -49,7 +52,7 @@ export function ScatterView({ view }: Props) {
   const own = ownOf(model, view);
   const { tool, selection, focused, views } = model;
   const { geometry, painted, camera } = own;
-  const scene = useScene(own);
+  const scene = useScene(own, view);
   const [drawn, setDrawn] = useState(0);
   const dim = scene.dim;
   useEffect(() => {

@@ -12,7 +12,7 @@ export interface Scene
   /** Diameter in CSS pixels. */
   pointSize: number;
   /** Layers below and above the points, for the time being or while the camera moves. */
-  around?: (moving: boolean) => { under: Layer[]; over: Layer[] };
+  around?: (moving: boolean) => { under: Layer[]; over: Layer[] } | undefined;
 }
 
 interface StageEvents {

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from coverslip.core.errors import CoverslipError as CoverslipError
     from coverslip.drift import add_transition_drift_to_obsm as add_transition_drift_to_obsm
     from coverslip.drift import compute_transition_drift as compute_transition_drift
+    from coverslip.notebook import show as show
+    from coverslip.notebook import show_anndata as show_anndata
     from coverslip.preparing import prepare as prepare
+    from coverslip.sessions import apply_session as apply_session
+    from coverslip.sessions import read_session as read_session
 
 __version__ = version("coverslip")
 __all__ = [
@@ -29,13 +33,17 @@ __all__ = [
     "CoverslipError",
     "__version__",
     "add_transition_drift_to_obsm",
+    "apply_session",
     "clear_web_cache",
     "compute_transition_drift",
     "connect",
     "get_web_cache_dir",
     "prepare",
+    "read_session",
     "serve",
     "serve_anndata",
+    "show",
+    "show_anndata",
 ]
 
 _HOMES = {
@@ -48,8 +56,12 @@ _HOMES = {
     "compute_transition_drift": "coverslip.drift",
     "connect": "coverslip.client",
     "prepare": "coverslip.preparing",
+    "apply_session": "coverslip.sessions",
+    "read_session": "coverslip.sessions",
     "serve": "coverslip.cell_servers",
     "serve_anndata": "coverslip.cell_servers",
+    "show": "coverslip.notebook",
+    "show_anndata": "coverslip.notebook",
 }
 
 

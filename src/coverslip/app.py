@@ -35,6 +35,7 @@ from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import Certificate, load, minted
 from coverslip.engine.diagnostics import Diagnostics
+from coverslip.engine.dialogue import Dialogue
 from coverslip.engine.failures import Failures
 from coverslip.engine.files import Files
 from coverslip.engine.indexer import Description
@@ -51,6 +52,8 @@ from coverslip.formats import open_source, recognise
 from coverslip.formats.hdf5_arrays import has_signature, open_typed
 from coverslip.fronts.analysis.front import AnalysisFront
 from coverslip.fronts.cellucid.front import CellsFront
+from coverslip.fronts.dialogue.framing import Framing
+from coverslip.fronts.dialogue.front import DialogueFront
 from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import Guard
 from coverslip.fronts.h5grove.front import GroveFront
@@ -245,8 +248,11 @@ def create_app(
     port: int,
     remotes: Remotes | None = None,
     certificate: Certificate | None = None,
+    dialogue: Dialogue | None = None,
 ) -> Starlette:
     """The application that serves ``catalog`` on ``port``; with a ``certificate`` Flight is encrypted as HTTP is.
+
+    With a ``dialogue`` a notebook talks with the viewer.
 
     Raises
     ------
@@ -276,7 +282,7 @@ def create_app(
     config = ConfigFile(settings.config_file) if settings.config_file is not None else None
     running = effective(settings, port)
     admin = AdminFront(catalog, reader, diagnostics, (tiles, answers), config, running, schema, __version__)
-    viewer = ViewerFront()
+    viewer = ViewerFront(notebook=dialogue is not None)
     failures = Failures()
     flight = flight_of(catalog, images.images_of, settings, certificate, uploads, failures)
     images.chunk = flight.chunk if flight is not None else None
@@ -296,6 +302,8 @@ def create_app(
         "viewer": viewer,
         "analysis": analysis,
     }
+    if dialogue is not None:
+        named = {"dialogue": DialogueFront(dialogue), **named}
 
     async def fronts(scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
@@ -340,12 +348,13 @@ def create_app(
     access = Access.create(
         settings.host, settings.token, settings.allow_hosts, settings.allow_origins, session_key, proxied
     )
-    guard = partial(
-        Guard, failures=failures, speaks=lambda path: hsds.has(path) or admin.takes(path) or analysis.has(path)
-    )
+    spoken = [hsds.has, admin.takes, analysis.has, *([DialogueFront.has] if dialogue is not None else [])]
+    guard = partial(Guard, failures=failures, speaks=lambda path: any(speaks(path) for speaks in spoken))
     gate = [Middleware(guard, access=access, port=port, public=viewer.has)]
     if settings.trusted_proxies:
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
+    if dialogue is not None:
+        gate.insert(0, Middleware(Framing, dialogue=dialogue))
     routes = [Mount("/", fronts)]
     app = Starlette(routes=routes, middleware=gate, lifespan=lifespan)
     app.state.genes = genes

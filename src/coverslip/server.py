@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from coverslip.domains.gene_indexes import GeneIndexes
     from coverslip.engine.catalog import Catalog
     from coverslip.engine.certificate import Certificate
+    from coverslip.engine.dialogue import Dialogue
 
 BACKLOG = 2048
 GRACE_S = 1
@@ -101,10 +102,15 @@ class Server:
         How to serve it.
     open_browser
         Whether to open a tab once it answers.
+    dialogue
+        A notebook's, with the viewers of this server.
     """
 
-    def __init__(self, data: Any, settings: Settings, open_browser: bool = False) -> None:
+    def __init__(
+        self, data: Any, settings: Settings, open_browser: bool = False, dialogue: Dialogue | None = None
+    ) -> None:
         self._data = data
+        self._dialogue = dialogue
         # A wrong path is told at once.
         self._catalog: Catalog | None = catalog_of(data, settings.cells, settings.catalog)
         self._serving: Catalog | None = None
@@ -179,7 +185,7 @@ class Server:
             catalog = self._catalog or catalog_of(self._data, self._settings.cells, self._settings.catalog)
             self._catalog, self._serving = None, catalog  # a catalog lives as long as one run
             remotes = remotes_of(self._data, self._settings, catalog)
-            app = create_app(catalog, self._settings, self._port, remotes, self.certificate)
+            app = create_app(catalog, self._settings, self._port, remotes, self.certificate, self._dialogue)
             self._flight = app.state.flight
             self._genes, self._analyses = app.state.genes, app.state.analyses
             config = uvicorn.Config(

@@ -8,5 +8,6 @@ import "./ui/app.css";
 
 startSession();
 set({ theme: readTheme(location.search) });
+if ("notebook" in document.documentElement.dataset) void import("./state/notebook").then(({ begin }) => begin());
 const root = document.getElementById("root");
 if (root) createRoot(root).render(<App />);

@@ -29,9 +29,16 @@ MISSING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>coversl
 
 
 class ViewerFront:
-    """Answers the paths of the built viewer, and no others."""
+    """Answers the paths of the built viewer, and no others.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    notebook
+        Whether the page is to talk with a notebook.
+    """
+
+    def __init__(self, notebook: bool = False) -> None:
+        self._marks = b" data-notebook" if notebook else b""
         folder = files("coverslip") / "_viewer"
         self._files = dict(_walk(folder, "")) if folder.is_dir() else {}
         self._bodies: dict[str, Body] = {}
@@ -51,8 +58,9 @@ class ViewerFront:
         if path == "index.html" and not self.built:
             return Response(MISSING, 503, {"Cache-Control": "no-store"}, "text/html")
         why = request.scope.get(LOCKED_SCOPE)
-        if path == "index.html" and why is not None:
-            page = self._files[path].read_bytes().replace(b"<html", b'<html data-locked="%s"' % why.encode(), 1)
+        if path == "index.html" and (why is not None or self._marks):
+            marks = self._marks + (b' data-locked="%s"' % why.encode() if why is not None else b"")
+            page = self._files[path].read_bytes().replace(b"<html", b"<html" + marks, 1)
             return Response(page, 200, {"Cache-Control": "no-store"}, "text/html")
         body = self._bodies.get(path)
         if body is None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 
 import click
+import pytest
 
+import coverslip
+from coverslip.cli.main import cli
 from coverslip.cli.serve import serve
 from coverslip.cli.server import restart, start
 from coverslip.settings import Settings
@@ -55,3 +59,42 @@ def test_links_between_the_pages_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "viewer" / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+FENCE = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CALL = re.compile(r"^(?:\$ )?(?:\w+=(?:\$\([^)]*\)|\S*) )*(coverslip(?: .*)?)$")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
+def calls_of(page: Path) -> list[str]:
+    """The lines of a page that call our command, without what follows them."""
+    lines = [line for block in FENCE.findall(page.read_text()) for line in block.replace("\\\n", " ").splitlines()]
+    found = [call[1] for line in lines if (call := CALL.match(line.strip()))]
+    return [re.split(r"\s#|;|\||&&|>| &$", line)[0].strip() for line in found]
+
+
+CALLS = [(page, line) for page in PAGES for line in calls_of(page)]
+
+
+def test_pages_show_the_command() -> None:
+    assert len(CALLS) >= 25
+    assert {line.split()[1] for _, line in CALLS if len(line.split()) > 1} >= {"serve", "server", "ui"}
+
+
+@pytest.mark.parametrize(("page", "line"), CALLS, ids=lambda value: str(value)[-60:])
+def test_every_command_on_a_page_is_one(page: Path, line: str) -> None:
+    command: click.Command = cli
+    words = shlex.split(line)[1:]
+    context = click.Context(command)
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(context, words[0])
+        assert found is not None, f"{page.name}: {line}"
+        command, words = found, words[1:]
+    own = click.Context(command, ignore_unknown_options=command.context_settings.get("ignore_unknown_options", False))
+    command.make_parser(own).parse_args(words)  # an unknown flag raises
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    told = (ROOT / "docs" / "reference" / "python.md").read_text()
+    named = set(re.findall(r"^::: coverslip\.[\w.]+\.(\w+)$", told, re.MULTILINE))
+    assert set(coverslip.__all__) - {"__version__"} == named

@@ -7,6 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
@@ -37,6 +39,22 @@ def environment(*requirements: str) -> Path:
             subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements], check=True)
             done.touch()
     return folder / "bin" / "python"
+
+
+def archive(release: str) -> Path:
+    """The unpacked source archive of a PyPI release (``name==version``), fetched once."""
+    folder = CACHE / "peers" / f"{release.replace('==', '-')}-archive"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+                download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--dest", name, release]
+                subprocess.run([sys.executable, "-m", *download], check=True)
+                with tarfile.open(next(Path(name).glob("*.tar.gz"))) as packed:
+                    packed.extractall(Path(name) / "whole", filter="data")
+                next((Path(name) / "whole").iterdir()).rename(folder)
+    return folder
 
 
 def peer_command() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import ROOT, Running, run
-from surroundings import environment
+from surroundings import archive, environment
 
 from typed_files import rich_file
 
@@ -170,3 +171,46 @@ def test_rows_are_chosen_by_a_condition(version: str, folder: Path, start: Start
     server = start(folder)
     said = run(environment(f"h5pyd=={version}"), "-c", TABLE, f"{server.url.rstrip('/')}/hsds").stdout.splitlines()
     assert said == ["[3, 4, 5]", "['mini.h5', 'rich.h5']"]
+
+
+SUITE = "h5pyd==0.10.3"
+"""The newest archive on PyPI that holds h5pyd's tests."""
+NOT_PASSED = {
+    "Test1DFloat::test_indexlist_nonmonotonic": "h5pyd 1.0.0 itself refuses such a list no longer",
+    "Test1DFloat::test_indexlist_repeated": "h5pyd 1.0.0 itself refuses such a list no longer",
+    "Test2DFloat::test_index_emptylist": "expected to fail, and works",
+    "TestScalarArray::test_ellipsis": "expected to fail, and works",
+    "TestScalarArray::test_tuple": "expected to fail, and works",
+}
+READ, WRITTEN = 94, 115
+EXPECTED_TO_FAIL = {
+    "TestAstype", "TestCommutative", "TestCompound", "TestCreateScaleOffset", "TestCreateShape", "TestStrings",
+    "TestSubarray", "TestVlen",
+}  # fmt: skip
+
+
+def test_h5pyd_s_own_tests_read(start: Start, tmp_path: Path) -> None:
+    """Every test of the suite whose reading can be pointed at a server; docs/reference/hsds.md explains the others."""
+    folder, told, tests = tmp_path / "served", tmp_path / "told.json", archive(SUITE) / "test" / "hl"
+    folder.mkdir()
+    url = f"{start(folder).url.rstrip('/')}/hsds"
+    python = environment("h5pyd==1.0.0", "h5py==3.16.0", "pytest==8.4.2", "six==1.17.0")
+    where = {"FOLDER": str(folder), "URL": url, "TOLD": str(told), "HS_ENDPOINT": url, "H5PYD_TEST_FOLDER": "/home"}
+    path = {"PYTHONPATH": f"{PROBES.parent}{os.pathsep}{tests}"}
+    # Some tests never ask the server, and fail because h5py is not h5pyd.
+    alone = ["-q", "-p", "h5pyd_suite", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", tests]
+    done = subprocess.run(
+        [python, "-m", "pytest", *alone, tests],
+        capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path, env={**os.environ, **where, **path},
+    )  # fmt: skip
+    assert told.is_file(), done.stdout + done.stderr
+    outcomes = json.loads(told.read_text())["outcomes"]
+    found = {how: {name for name, (one, _) in outcomes.items() if one == how} for how, _ in outcomes.values()}
+    assert {name: outcomes[name] for name in found["failed"] ^ NOT_PASSED.keys() if name in outcomes} == {}
+    assert found["failed"] == NOT_PASSED.keys()
+    assert len(found["passed"]) == READ - len(NOT_PASSED)
+    assert len(found["writes to what it reads"]) == WRITTEN
+    assert {name.partition("::")[0] for name in found["xfailed"]} == EXPECTED_TO_FAIL
+    assert found.keys() == {"passed", "failed", "xfailed", "writes to what it reads"}
+    page = (ROOT / "docs" / "reference" / "hsds.md").read_text()
+    assert [name for name in NOT_PASSED if name not in page] == []

@@ -50,6 +50,14 @@ export interface TissueInfo {
   spot: number | null;
 }
 
+/** Arrows of cells; `files` and `embeddings` by `2d` and the like. */
+export interface VectorField {
+  label: string;
+  available_dimensions: number[];
+  files: Record<string, string>;
+  embeddings: Record<string, string>;
+}
+
 export interface Identity {
   id: string;
   name: string;
@@ -62,6 +70,7 @@ export interface Identity {
   incomplete?: string[];
   expression: { default: string | null; items: ExpressionInfo[] };
   tissue?: TissueInfo[];
+  vector_fields?: { default_field: string; fields: Record<string, VectorField> };
   /** Orders of the cells in which arrays can be asked for, besides the file's. */
   orders?: string[];
 }

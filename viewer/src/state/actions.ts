@@ -126,8 +126,22 @@ export async function start(): Promise<void> {
 /** What needs nothing of the server. */
 function setLooks(linked: Linked): void {
   const { cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha } = linked;
-  const { together, edges } = linked;
-  set({ cmap, size, alpha, fileColors, layout, tissue, tissueCamera, spot, pictureAlpha, spotAlpha, together, edges });
+  const { together, edges, vectors } = linked;
+  set({
+    cmap,
+    size,
+    alpha,
+    fileColors,
+    layout,
+    tissue,
+    tissueCamera,
+    spot,
+    pictureAlpha,
+    spotAlpha,
+    together,
+    edges,
+    vectors,
+  });
 }
 
 /** Ends what runs and forgets the data set; the theme is the whole page's and stays. */
@@ -424,6 +438,7 @@ export function linkedNow(): Linked {
     at: s.views.findIndex(({ id }) => id === s.focused),
     together: s.together,
     edges: s.edges,
+    vectors: s.vectors,
     size: s.size,
     alpha: s.alpha,
     layout: s.layout,

@@ -30,6 +30,7 @@ export const CELLS_PARAMETERS = [
   "at",
   "apart",
   "knn",
+  "vectors",
   "size",
   "alpha",
   "camera",

@@ -99,6 +99,8 @@ export interface Model {
   together: boolean;
   /** Edges of the kNN graph are drawn. */
   edges: boolean;
+  /** The vector field that is drawn. */
+  vectors: { field: string; look: "arrows" | "flow" } | null;
   /** The dialog that saves a figure is open. */
   figure: boolean;
   identity: Identity | null;
@@ -176,6 +178,7 @@ export const useModel = create<Model>(() => ({
   focused: "1",
   together: true,
   edges: false,
+  vectors: null,
   figure: false,
   identity: null,
   genes: null,

@@ -18,6 +18,7 @@ const view: Linked = {
   at: 1,
   together: false,
   edges: true,
+  vectors: { field: "velocity_umap", look: "flow" },
   size: 2.5,
   alpha: 0.4,
   camera: [0.125, -3, 4],

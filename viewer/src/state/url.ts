@@ -28,6 +28,7 @@ export interface Linked {
   at: number;
   together: boolean;
   edges: boolean;
+  vectors: { field: string; look: "arrows" | "flow" } | null;
   size: number | null;
   alpha: number | null;
   camera: number[] | null;
@@ -61,6 +62,11 @@ function share(text: string | null): number {
   return value >= 0 && value <= 1 ? value : 1;
 }
 
+function readVectors(text: string | null): Linked["vectors"] {
+  const found = /^(arrows|flow):(.+)$/.exec(text ?? "");
+  return found ? { look: found[1] as "arrows" | "flow", field: found[2] as string } : null;
+}
+
 export function readUrl(search: string): Linked {
   const query = new URLSearchParams(search);
   const range = numbers(query.get("range"));
@@ -82,6 +88,7 @@ export function readUrl(search: string): Linked {
     at: numberOf(query.get("at")) ?? 0,
     together: query.get("apart") !== "1",
     edges: query.get("knn") === "1",
+    vectors: readVectors(query.get("vectors")),
     size: numberOf(query.get("size")),
     alpha: numberOf(query.get("alpha")),
     camera: numbers(query.get("camera")),
@@ -119,6 +126,7 @@ export function writeUrl(view: Linked, search: string): string {
   put("at", view.at === 0 ? null : view.at);
   put("apart", view.together ? null : 1);
   put("knn", view.edges ? 1 : null);
+  put("vectors", view.vectors && `${view.vectors.look}:${view.vectors.field}`);
   put("size", view.size);
   put("alpha", view.alpha);
   put("camera", view.camera?.map((v) => Number(v.toPrecision(5))).join(","));

@@ -2,16 +2,19 @@
 
 import { useModel } from "../state/store";
 import FiltersPanel from "../views/filters/Panel";
+import FlowPanel from "../views/flow/Panel";
 import GroupsPanel from "../views/groups/Panel";
 import NeighboursPanel from "../views/neighbours/Panel";
 import SessionPanel from "../views/session/Panel";
 
 export default function CellsTools() {
   const connected = useModel((s) => s.identity?.stats.has_connectivity === true);
+  const flows = useModel((s) => s.identity?.vector_fields !== undefined);
   return (
     <>
       <FiltersPanel />
       <GroupsPanel />
+      {flows ? <FlowPanel /> : null}
       {connected ? <NeighboursPanel /> : null}
       <SessionPanel />
     </>

@@ -1,6 +1,6 @@
 /** The scatter view: cells in an embedding, coloured. */
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ApiError } from "../../api/client";
 import { forgetCell } from "../../state/actions";
 import { get, type Own, set, useModel } from "../../state/store";
@@ -12,6 +12,8 @@ import { usePointer } from "../cells/pointer";
 import { autoSize, type Camera, cameraFromLink, cameraToLink, homeCamera, summary } from "./model";
 import { overlaid, useOverlays } from "./overlays";
 import { Stage } from "./stage";
+
+const FlowCanvas = lazy(() => import("../flow/FlowCanvas"));
 
 const NO_POINTS = new Float32Array(0);
 const REACH_PX = 8;
@@ -141,6 +143,11 @@ export function ScatterView({ view }: Props) {
         }}
         {...handlers}
       />
+      {model.vectors?.look === "flow" ? (
+        <Suspense>
+          <FlowCanvas geometry={geometry} matrix={matrix} />
+        </Suspense>
+      ) : null}
       <Outline corners={outline} />
       <Ring view={view} positions={geometry?.positions ?? null} matrix={matrix} />
       {failed ? null : <HoverCard view={view} painted={painted} geometry={geometry} />}

@@ -207,7 +207,7 @@ def test_the_dock_is_accessible(server: Running, look: Open, tmp_path: Path, the
     watched = look(address(server, "10x"), theme=theme, **size)
     watched.ready()
     page = watched.page
-    page.get_by_test_id("analyse").click()
+    page.get_by_test_id("analysis-open" if size is PHONE else "analyse").click()
     page.get_by_test_id("markers").click()
     page.get_by_test_id("grid-gene").first.wait_for()
     axe = (ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js").read_text()

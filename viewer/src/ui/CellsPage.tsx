@@ -128,6 +128,9 @@ export default function CellsPage() {
           <button type="button" data-testid="legend-open" onClick={() => set({ sheet: "legend" })}>
             Legend{selection ? ` · ${counted(selection.count, "cell")} selected` : ""}
           </button>
+          <button type="button" data-testid="analysis-open" onClick={toggleAnalysis}>
+            Analyse
+          </button>
         </div>
       </footer>
     </main>
@@ -172,6 +175,7 @@ function CellsBar() {
     >
       <button
         type="button"
+        className="wide"
         data-testid="analyse"
         aria-expanded={state.analysis}
         onClick={toggleAnalysis}

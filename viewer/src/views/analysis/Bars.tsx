@@ -24,21 +24,24 @@ const TOP = 8;
 const KEY_STEP = 18;
 const KEY_LONGEST = 24;
 const SUMS = 64;
+const BESIDE_FROM = 520;
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 
 export function Bars({ label, groups, parts, counts, shares, width, onTip, onGroup }: BarsProps) {
   const sums = useMemo(() => counts.map((row) => row.reduce((a, b) => a + b, 0)), [counts]);
   const left = Math.max(40, ...groups.map((g) => textWidth(shorten(g.name, LONGEST)))) + 16;
   const keys = Math.max(...parts.map((part) => textWidth(shorten(part.name, KEY_LONGEST))), 20) + 32;
-  const room = Math.max(120, width - left - SUMS - keys);
+  // On a phone they stand below.
+  const beside = width >= BESIDE_FROM;
+  const room = Math.max(120, width - left - SUMS - (beside ? keys : 0));
   const most = Math.max(1, ...sums);
   const scaleOf = (group: number) => room / (shares ? Math.max(1, sums[group] ?? 0) : most);
   const floor = TOP + groups.length * STEP;
   return (
     <svg
       className="bars-chart"
-      width={left + room + SUMS + keys}
-      height={Math.max(floor + 22, TOP + parts.length * KEY_STEP)}
+      width={left + room + SUMS + (beside ? keys : 0)}
+      height={beside ? Math.max(floor + 22, TOP + parts.length * KEY_STEP) : floor + 30 + parts.length * KEY_STEP}
       role="group"
       aria-label={label}
       onPointerLeave={() => onTip(null)}
@@ -85,7 +88,14 @@ export function Bars({ label, groups, parts, counts, shares, width, onTip, onGro
       })}
       {parts.map((part, k) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: two parts can have one name.
-        <g key={k} transform={`translate(${left + room + SUMS} ${TOP + k * KEY_STEP})`}>
+        <g
+          key={k}
+          transform={
+            beside
+              ? `translate(${left + room + SUMS} ${TOP + k * KEY_STEP})`
+              : `translate(16 ${floor + 28 + k * KEY_STEP})`
+          }
+        >
           <title>{part.name}</title>
           <rect width={10} height={10} y={3} rx={2} style={{ fill: part.color }} />
           <text x={16} y={8} dominantBaseline="central">
@@ -93,7 +103,7 @@ export function Bars({ label, groups, parts, counts, shares, width, onTip, onGro
           </text>
         </g>
       ))}
-      {TICKS.map((tick) => (
+      {(beside ? TICKS : [0, 0.5, 1]).map((tick) => (
         <text key={tick} x={left + tick * room} y={floor + 14} textAnchor="middle">
           {shares ? `${tick * 100}%` : number(Math.round(tick * most))}
         </text>

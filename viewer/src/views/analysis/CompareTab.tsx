@@ -144,7 +144,7 @@ const AROUND = 150;
 const SEARCH = 34;
 const LEAST_ROOM = 200;
 /** The chart's part of the width. */
-const SHARE = 0.4;
+const SHARE = 0.39;
 
 function Result({ compared }: { compared: Compared }) {
   const { limits, marked, height, large } = useAnalysis();
@@ -168,7 +168,7 @@ function Result({ compared }: { compared: Compared }) {
   ];
   return (
     <section aria-label={name} data-testid="compared" data-a={result.name} data-b={result.reference}>
-      <div className="buttons">
+      <div className="title-line">
         <h3>
           {result.name} <span className="quiet">({counted(result.n_cells, "cell")})</span> against {result.reference}{" "}
           <span className="quiet">({counted(result.n_reference, "cell")})</span>

@@ -2,7 +2,7 @@
 
 import { scaleLinear } from "d3-scale";
 import { type PointerEvent, useMemo, useRef, useState } from "react";
-import { count } from "../../data/format";
+import { count, shorten } from "../../data/format";
 import { type Tip, textWidth } from "./Figure";
 import { placeLabels } from "./labels";
 import { cloudOf, type Limits, nearestTo, sideOf, significant, type Tested } from "./volcano";
@@ -22,6 +22,9 @@ interface VolcanoProps {
 }
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 16, 40];
+/** Widths in pixels, of what stands between the two ends, and of a letter of them. */
+const AXIS = 130;
+const LETTER = 6.5;
 const NEAR = 12;
 const MOST_LABELS = 12;
 
@@ -58,6 +61,7 @@ export function Volcano(props: VolcanoProps) {
   const label =
     `Volcano plot of ${count(names.length)} genes: ${count(sides.up.length)} higher in ${ends[0]}, ` +
     `${count(sides.down.length)} higher in ${ends[1]}. The table beside it has every gene.`;
+  const endOf = (name: string) => shorten(name, Math.max(6, Math.floor((width - LEFT - RIGHT - AXIS) / 2 / LETTER)));
   const marks = [over, chosen ?? -1].filter((i, k, all) => i >= 0 && all.indexOf(i) === k);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the table beside it has every gene for the keyboard.
@@ -84,10 +88,10 @@ export function Volcano(props: VolcanoProps) {
       })}
       <Labels genes={labelled(sides.up, sides.down)} names={names} place={place} width={width} height={height} />
       <text className="end" x={LEFT + 2} y={height - 6}>
-        {`← ${ends[1]}`}
+        {`← ${endOf(ends[1])}`}
       </text>
       <text className="end" x={width - RIGHT} y={height - 6} textAnchor="end">
-        {`${ends[0]} →`}
+        {`${endOf(ends[0])} →`}
       </text>
     </svg>
   );

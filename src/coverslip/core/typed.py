@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -235,6 +236,22 @@ def _length(axis: Axis) -> int:
     return len(axis)
 
 
+class Neighbour(Protocol):
+    """An opened file; it stays open as long as this is held."""
+
+    file: TypedFile
+
+
+class Neighbours(Protocol):
+    """Opens the files that a file names as parts of itself (virtual data sets, external storage)."""
+
+    def opened(self, file: str) -> Neighbour:
+        """Another file of the same kind."""
+
+    def raw(self, file: str) -> AbstractContextManager[int]:
+        """A descriptor of another file, whatever it holds."""
+
+
 @runtime_checkable
 class TypedFile(Protocol):
     """A source whose objects can be had with their exact types, by address. Safe from any thread."""
@@ -242,6 +259,8 @@ class TypedFile(Protocol):
     identity: str
     """The same as long as addresses of objects mean the same objects."""
     modified_s: float
+    beside: Neighbours | None
+    """Opens other files that hold parts of this one; None = those parts are refused."""
 
     @property
     def top(self) -> Target:

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from coverslip.core.errors import BadRequest, CoverslipError, Damaged, NotFound, Unreadable
 from coverslip.core.node import Source
+from coverslip.core.typed import TypedFile
 from coverslip.engine.library import Entry, Library
+from coverslip.engine.neighbours import Neighbours
 from coverslip.engine.places import Root, check_inside, inside
 
 HEAD_BYTES = 2048 + 8
@@ -103,14 +105,24 @@ class Files:
             if root is None:
                 raise _missing(name)
         relative = "/".join(parts)
-        if any(p.startswith(".") for p in parts) or self._hidden(root, parts):
+        if any(p.startswith(".") for p in parts) or self.hidden(root, parts):
             raise _missing(name)
         place = self._place("/" + "/".join(split(name)), root, root.full(relative))
         if place is None:
             raise _missing(name)
         return place
 
-    def _hidden(self, root: Root, parts: Sequence[str]) -> bool:
+    def named(self, path: Path) -> str:
+        """How clients write a path on this machine that lies in what is offered."""
+        for root in self._roots:
+            if inside(path, [root]):
+                relative = os.path.relpath(path, root.path)
+                parts = [] if self._single is root else [root.alias]
+                return "/" + "/".join([*parts, *([] if relative == "." else [relative])])
+        raise _missing(path.name)
+
+    def hidden(self, root: Root, parts: Sequence[str]) -> bool:
+        """Whether a path below a root, or a folder above it, is not offered."""
         return any(root.hides("/".join(parts[: i + 1])) for i in range(len(parts)))
 
     def _place(self, name: str, root: Root, path: Path) -> Place | None:
@@ -175,7 +187,10 @@ class Files:
     def _opened(self, name: str, path: Path) -> Source:
         try:
             check_inside(path, self._roots)
-            return self._open(path)
+            source = self._open(path)
+            if isinstance(typed := getattr(source, "typed", None), TypedFile):
+                typed.beside = Neighbours(self, self._roots, Path(os.path.realpath(path)))
+            return source
         except Damaged as error:
             if _age_s(path) < SETTLE_S:
                 raise Unreadable(f"{name} is being written", "Ask again in a moment.", BEING_WRITTEN) from error

@@ -353,22 +353,6 @@ def test_a_file_that_changed_has_new_ids(serve: Serve, tmp_path: Path) -> None:
     assert ask(client, h5path="/y", domain="/a.h5").json()["shape"]["dims"] == [4]
 
 
-def test_elements_in_other_files_are_refused_by_name(serve: Serve, tmp_path: Path) -> None:
-    (tmp_path / "raw.bin").write_bytes(np.arange(4, dtype="i4").tobytes())
-    with h5py.File(tmp_path / "a.h5", "w") as f:
-        f.create_dataset("raw", (4,), "i4", external=[(str(tmp_path / "raw.bin"), 0, 16)])
-        layout = h5py.VirtualLayout((4,), "i4")
-        layout[:] = h5py.VirtualSource(str(tmp_path / "b.h5"), "x", (4,))
-        f.create_virtual_dataset("virtual", layout)
-    client = serve(tmp_path)
-    for name, told in (("raw", "H5D_CONTIGUOUS"), ("virtual", "H5D_VIRTUAL")):
-        data = ask(client, "/datasets/", "/a.h5", h5path=f"/{name}").json()
-        assert data["creationProperties"]["layout"]["class"] == told
-        refused = ask(client, f"/datasets/{data['id']}/value", "/a.h5")
-        assert refused.status_code == 403
-        assert "other files" in refused.text
-
-
 def test_a_chunk_that_was_damaged_is_told_and_hurts_no_other(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as f:

@@ -18,9 +18,10 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5r, h5s, h5t
 
 from coverslip.core.errors import CoverslipError, NotFound
 from coverslip.core.stop import NEVER, Stop
-from coverslip.core.typed import Attribute, DatasetInfo, Datatype, Filter, Link, Selection, Target
+from coverslip.core.typed import Attribute, DatasetInfo, Datatype, Filter, Link, Neighbours, Selection, Target
 from coverslip.formats.trees.hdf5_types import KINDS, datatype_of, memory_type, plain_values, region_of, text
 from coverslip.formats.trees.hdf5_values import Values
+from coverslip.formats.trees.hdf5_virtual import grows, told_shape
 
 if TYPE_CHECKING:
     from coverslip.formats.trees.hdf5 import H5Source
@@ -35,6 +36,8 @@ BY_NAME, BY_CREATION = int(h5py.h5.INDEX_NAME), int(h5py.h5.INDEX_CRT_ORDER)
 
 class H5Objects:
     """The typed objects of one opened file; see `coverslip.core.typed.TypedFile`."""
+
+    beside: Neighbours | None = None
 
     def __init__(self, source: H5Source, file: h5py.File, identity: str) -> None:
         self._source = source
@@ -254,7 +257,7 @@ class H5Objects:
             values = self._values.get(address)
             if values is None:
                 with reading():
-                    values = Values(self._source, self._dataset(address), self.info(address), self.pointed)
+                    values = Values(self._source, self._dataset(address), self.info(address), self.pointed, self)
                 self._values[address] = values
                 while len(self._values) > MOST_VALUES:
                     self._values.popitem(last=False)
@@ -325,13 +328,9 @@ class reading:  # noqa: N801  (used as a statement)
 
 def describe(dataset: h5d.DatasetID, committed: Any) -> DatasetInfo:
     """What h5py tells of a data set."""
-    tid, space, plist = dataset.get_type(), dataset.get_space(), dataset.get_create_plist()
+    tid, plist = dataset.get_type(), dataset.get_create_plist()
     kind = datatype_of(tid)
-    shape = limits = None
-    if space.get_simple_extent_type() != NULL:
-        shape = tuple(int(n) for n in space.get_simple_extent_dims())
-        most = space.get_simple_extent_dims(True)
-        limits = tuple(None if n == h5s.UNLIMITED else int(n) for n in most)
+    shape, limits = extent(dataset, plist)
     layout = {h5d.CHUNKED: "chunked", h5d.COMPACT: "compact", h5d.VIRTUAL: "virtual"}.get(plist.get_layout())
     if layout is None:
         layout = "external" if plist.get_external_count() else "contiguous"
@@ -346,6 +345,18 @@ def describe(dataset: h5d.DatasetID, committed: Any) -> DatasetInfo:
         committed(tid),
         int(dataset.get_storage_size()) if layout in ("contiguous", "compact") else 0,
     )
+
+
+def extent(dataset: h5d.DatasetID, plist: Any) -> tuple[tuple[int, ...] | None, tuple[int | None, ...] | None]:
+    """Elements along each axis, and the most there may be; of a virtual data set no other file is looked at."""
+    if plist.get_layout() == h5d.VIRTUAL and grows(plist):
+        return told_shape(plist), None
+    space = dataset.get_space()
+    if space.get_simple_extent_type() == NULL:
+        return None, None
+    most = space.get_simple_extent_dims(True)
+    shape = tuple(int(n) for n in space.get_simple_extent_dims())
+    return shape, tuple(None if n == h5s.UNLIMITED else int(n) for n in most)
 
 
 def filters(plist: Any) -> tuple[Filter, ...]:

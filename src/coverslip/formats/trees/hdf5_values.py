@@ -22,9 +22,11 @@ from h5py import h5d, h5s
 
 from coverslip.core.errors import Damaged, NotFound, UnsafeLink, Unsupported
 from coverslip.core.stop import NEVER, Stop
-from coverslip.core.typed import DatasetInfo, Selection, value_dtype
+from coverslip.core.typed import DatasetInfo, Selection, TypedFile, value_dtype
+from coverslip.formats.trees.hdf5_external import External
 from coverslip.formats.trees.hdf5_filters import Pipeline, pipeline, unavailable
 from coverslip.formats.trees.hdf5_types import memory_type, plain_values, stored_dtype
+from coverslip.formats.trees.hdf5_virtual import Virtual
 from coverslip.formats.trees.recent import Recent, new_key
 
 if TYPE_CHECKING:
@@ -68,9 +70,15 @@ class Values:
     """The elements of one data set."""
 
     def __init__(
-        self, source: H5Source, dataset: h5d.DatasetID, info: DatasetInfo, pointed: Callable[[Any], Any]
+        self,
+        source: H5Source,
+        dataset: h5d.DatasetID,
+        info: DatasetInfo,
+        pointed: Callable[[Any], Any],
+        file: TypedFile,
     ) -> None:
         self._source, self._dataset, self._info, self._pointed = source, dataset, info, pointed
+        self._file = file
         tid = dataset.get_type()
         self._memory = memory_type(tid)
         self._dtype = value_dtype(info.type)
@@ -89,6 +97,20 @@ class Values:
         elif stored is not None and info.layout == "contiguous" and info.shape is not None:
             whole = math.prod(info.shape) * stored.itemsize
             self._offset = dataset.get_offset() if whole and dataset.get_storage_size() == whole else None
+        self._elsewhere: Virtual | External | None = None
+        if info.layout in ("virtual", "external"):
+            self._elsewhere = self._of_others(stored_dtype(tid, info.type))
+
+    def _of_others(self, stored: np.dtype[Any] | None) -> Virtual | External | None:
+        """Who reads elements that lie in other files."""
+        if self._info.shape is None:
+            return None
+        plist, file = self._dataset.get_create_plist(), self._file
+        if self._info.layout == "virtual":
+            return Virtual(plist, self._info, file, lambda: file.beside)
+        if stored is None or not hasattr(os, "preadv"):
+            raise Unsupported("Data in other files is read where it is numbers or records of them")
+        return External(plist, self._info.shape, stored, lambda: file.beside)
 
     def read(self, selection: Selection, stop: Stop = NEVER) -> npt.NDArray[Any]:
         """What is selected, with ``selection.shape`` (and then the axes of a block type).
@@ -103,7 +125,11 @@ class Values:
         self._check()
         if not selection.size:
             return np.empty(selection.shape, self._dtype)
-        if self._pipeline is not None and self._info.shape != ():
+        if isinstance(self._elsewhere, Virtual):
+            return self._elsewhere.read(selection, stop)
+        if self._elsewhere is not None:
+            found = self._elsewhere.read(selection, stop)
+        elif self._pipeline is not None and self._info.shape != ():
             found = self._by_chunks(selection, stop)
         elif self._offset is not None and (runs := self._runs(selection)) is not None:
             found = self._by_runs(selection, runs, stop)
@@ -115,9 +141,9 @@ class Values:
         info = self._info
         if info.shape is None:
             raise NotFound("The data set has a null space and holds no elements")
-        if info.layout in ("external", "virtual"):
+        if info.layout in ("external", "virtual") and self._file.beside is None:
             raise UnsafeLink("The data set keeps its elements in other files", "Those are not read.")
-        lacking = unavailable(info.filters) if self._pipeline is None else None
+        lacking = unavailable(info.filters) if self._pipeline is None and self._elsewhere is None else None
         if lacking is not None:
             raise Unsupported(
                 f"The data set is stored with filter {lacking.id} ({lacking.name or 'without a name'})",

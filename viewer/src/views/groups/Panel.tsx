@@ -135,7 +135,7 @@ function Acts({ group }: { group: Group }) {
         <button type="button" data-testid="group-others" onClick={() => void selectOthers(group)}>
           Select all others
         </button>
-        <button type="button" data-testid="group-remove" onClick={() => remove(group.id)}>
+        <button type="button" data-testid="group-delete" onClick={() => remove(group.id)}>
           Delete
         </button>
       </div>

@@ -1,11 +1,14 @@
 /** What comes to the page of cells after the first points: filters, groups, the session. In one part of the page's own. */
 
+import { lazy, Suspense } from "react";
 import { useModel } from "../state/store";
 import FiltersPanel from "../views/filters/Panel";
-import FlowPanel from "../views/flow/Panel";
 import GroupsPanel from "../views/groups/Panel";
-import NeighboursPanel from "../views/neighbours/Panel";
 import SessionPanel from "../views/session/Panel";
+
+// Few data sets have them.
+const FlowPanel = lazy(() => import("../views/flow/Panel"));
+const NeighboursPanel = lazy(() => import("../views/neighbours/Panel"));
 
 export default function CellsTools() {
   const connected = useModel((s) => s.identity?.stats.has_connectivity === true);
@@ -14,8 +17,10 @@ export default function CellsTools() {
     <>
       <FiltersPanel />
       <GroupsPanel />
-      {flows ? <FlowPanel /> : null}
-      {connected ? <NeighboursPanel /> : null}
+      <Suspense>
+        {flows ? <FlowPanel /> : null}
+        {connected ? <NeighboursPanel /> : null}
+      </Suspense>
       <SessionPanel />
     </>
   );

@@ -4,11 +4,13 @@ import { useEffect, useRef } from "react";
 import type { Geometry } from "../../state/store";
 import { groundOf } from "../../state/views";
 import { useCalm } from "./calm";
-import { Particles } from "./particles";
+import { PARTICLES, Particles } from "./particles";
 import { useFlow } from "./state";
 
 /** How much of a trail is left after a second. */
 const LEFT = 0.03;
+/** A particle for so many square pixels. */
+const ROOM_PX = 400;
 const LONGEST_STEP = 0.05;
 
 interface Props {
@@ -24,7 +26,9 @@ export default function FlowCanvas({ geometry, matrix }: Props) {
   useEffect(() => {
     const element = canvas.current;
     if (!element || !own || calm) return;
-    return drift(element, new Particles(own), matrix);
+    const room = element.clientWidth * element.clientHeight;
+    const many = Math.max(200, Math.min(PARTICLES, Math.round(room / ROOM_PX)));
+    return drift(element, new Particles(own, many), matrix);
   }, [own, matrix, calm]);
   return own && !calm ? <canvas ref={canvas} className="flow" data-testid="flow" /> : null;
 }

@@ -14,7 +14,7 @@ export function Grid() {
   return (
     <>
       {shown.map(({ id }) => (
-        <div key={id} className={several && id === focused ? "pane focused" : "pane"}>
+        <div key={id} className={several && !narrow && id === focused ? "pane focused" : "pane"}>
           <ScatterView view={id} />
           {several && !narrow ? <Caption view={id} /> : null}
         </div>

@@ -87,8 +87,8 @@ export function Bars({ label, groups, parts, counts, shares, width, onTip, onGro
         );
       })}
       {parts.map((part, k) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: two parts can have one name.
         <g
+          // biome-ignore lint/suspicious/noArrayIndexKey: two parts can have one name.
           key={k}
           transform={
             beside

@@ -128,6 +128,7 @@ function useTested({ result }: Compared): Tested {
   return useMemo(
     () => ({
       change: Float64Array.from(result.logfoldchanges, (v) => v ?? Number.NaN),
+      alone: Uint8Array.from(result.means, (mean, i) => Number((mean === 0) !== (result.means_reference[i] === 0))),
       log10: Float64Array.from(result.pvals_adj, (p, i) => logOf(p, result.log10_pvals_adj[i] ?? null)),
     }),
     [result],

@@ -214,9 +214,10 @@ function Labels({ genes, names, place, width, height }: LabelsProps) {
 }
 
 /** For the caption under the chart. */
-export function volcanoWords({ beyond, left }: { beyond: number; left: number }): string {
+export function volcanoWords({ beyond, left, alone }: { beyond: number; left: number; alone: number }): string {
   const parts: string[] = [];
   if (beyond > 0) parts.push(`${count(beyond)} with a P of 0 lie on the upper edge`);
+  if (alone > 0) parts.push(`${count(alone)} that only one side expresses lie at its edge`);
   if (left > 0) parts.push(`${count(left)} without a fold change or a P are not drawn`);
   return parts.length > 0 ? `${parts.join("; ")}.` : "";
 }

@@ -165,6 +165,7 @@ describe("grids of numbers", () => {
 describe("the volcano", () => {
   const tested = {
     change: Float64Array.of(2, -3, 0.1, Number.NaN, 4, 1.5),
+    alone: new Uint8Array(6),
     log10: Float64Array.of(-10, -4, -0.3, Number.NaN, Number.NEGATIVE_INFINITY, -0.7),
   };
 
@@ -175,7 +176,21 @@ describe("the volcano", () => {
     expect([cloud.beyond, cloud.left]).toEqual([1, 1]);
     expect(cloud.y[4]).toBe(cloud.top);
     expect(cloud.top).toBeGreaterThan(10);
-    expect(cloudOf({ change: Float64Array.of(), log10: Float64Array.of() })).toMatchObject({ reach: 1, beyond: 0 });
+    expect(cloudOf({ change: Float64Array.of(), log10: Float64Array.of(), alone: Uint8Array.of() })).toMatchObject({
+      reach: 1,
+      beyond: 0,
+    });
+  });
+
+  it("keeps genes of one side only from stretching it", () => {
+    const cloud = cloudOf({
+      change: Float64Array.of(2, -30, 31),
+      log10: Float64Array.of(-1, -2, -3),
+      alone: Uint8Array.of(0, 1, 1),
+    });
+    expect(cloud.alone).toBe(2);
+    expect(cloud.reach).toBeCloseTo(2.12);
+    expect([...cloud.x]).toEqual([2, -cloud.reach, cloud.reach]);
   });
 
   it("parts genes by both limits", () => {

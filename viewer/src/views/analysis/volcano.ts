@@ -5,6 +5,8 @@ export interface Tested {
   change: Float64Array;
   /** log10 of the adjusted P; −∞ where P is 0, NaN where there was nothing to test. */
   log10: Float64Array;
+  /** 1 where a gene is in one of the two only: how often "more" that is rests on the number that is put in for nothing. */
+  alone: Uint8Array;
 }
 
 export interface Cloud {
@@ -18,6 +20,8 @@ export interface Cloud {
   beyond: number;
   /** Genes without a number: not drawn. */
   left: number;
+  /** Genes of one side only, drawn on its edge. */
+  alone: number;
 }
 
 export interface Limits {
@@ -28,20 +32,26 @@ export interface Limits {
 /** Room above the highest point, for those whose P is 0. */
 const ABOVE = 1.06;
 
-export function cloudOf({ change, log10 }: Tested): Cloud {
+const OUT = 1.06;
+
+export function cloudOf({ change, log10, alone }: Tested): Cloud {
   const y = Float64Array.from(log10, (one) => -one);
-  let [reach, highest, beyond, left] = [0, 0, 0, 0];
+  const x = Float64Array.from(change);
+  let [reach, highest, beyond, left, sided] = [0, 0, 0, 0, 0];
   for (let i = 0; i < change.length; i += 1) {
     if (!Number.isFinite(change[i]) || Number.isNaN(y[i])) left += 1;
     else {
-      reach = Math.max(reach, Math.abs(change[i] as number));
+      if (alone[i]) sided += 1;
+      else reach = Math.max(reach, Math.abs(change[i] as number));
       if (y[i] === Number.POSITIVE_INFINITY) beyond += 1;
       else highest = Math.max(highest, y[i] as number);
     }
   }
   const top = (highest || 1) * ABOVE;
   for (let i = 0; i < y.length; i += 1) if (y[i] === Number.POSITIVE_INFINITY) y[i] = top;
-  return { x: Float64Array.from(change), y, reach: reach || 1, top, beyond, left };
+  const edge = (reach || 1) * (sided > 0 ? OUT : 1);
+  for (let i = 0; i < x.length; i += 1) if (alone[i]) x[i] = Math.sign(x[i] as number) * edge;
+  return { x, y, reach: edge, top, beyond, left, alone: sided };
 }
 
 /** 1 above both limits, −1 below, 0 between. */

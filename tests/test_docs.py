@@ -12,6 +12,7 @@ import pytest
 
 import coverslip
 from coverslip.cli.main import cli
+from coverslip.cli.prepare import prepare
 from coverslip.cli.serve import serve
 from coverslip.cli.server import restart, start
 from coverslip.settings import Settings
@@ -48,6 +49,13 @@ def test_every_flag_of_the_background_server_is_in_its_reference() -> None:
         variables = option.envvar if isinstance(option.envvar, (list, tuple)) else (option.envvar,)
         for name in (*option.opts, *option.secondary_opts, *variables):
             assert name is None or f"`{name}`" in row, (name, row)
+
+
+def test_every_flag_of_prepare_is_in_its_reference() -> None:
+    here = (ROOT / "docs" / "reference" / "prepare.md").read_text()
+    for option in prepare.params:
+        for name in option.opts if isinstance(option, click.Option) else ():
+            assert f"`{name}`" in here, name
 
 
 def test_every_setting_is_described() -> None:

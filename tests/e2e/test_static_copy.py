@@ -1,4 +1,4 @@
-"""A copy on a plain web host (Python's, in a folder below its root), drawn by a real browser without a server of ours."""
+"""A copy on a plain web host (Python's, below its root), drawn by a real browser without a server of ours."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from coverslip.core.errors import BadRequest, CoverslipError, NotFound, UnsafeLink, Unsupported
+from coverslip.core.errors import BadRequest, CoverslipError, Damaged, NotFound, UnsafeLink, Unsupported
 from coverslip.core.node import Source
 from coverslip.core.typed import DatasetInfo, Target, TypedFile
 from coverslip.engine.files import Files
@@ -75,8 +75,10 @@ class Objects:
                 return self._resolve(f"{link.path}/{rest}", here, soft, external, left - 1)
             elif link.kind == "external" and external is not None:
                 return external(link.file)._resolve(f"/{link.path}/{rest}", None, soft, external, left - 1)
+            elif link.kind == "lost":
+                raise Damaged(f"{part[:200]!r} cannot be read", "The file is truncated or damaged; copy it again.")
             else:
-                raise BadRequest(f"{part!r} is a {link.kind} link, and those are not followed here")
+                raise BadRequest(f"{part[:200]!r} is a {link.kind} link, and those are not followed here")
         return self, here
 
 

@@ -1,36 +1,12 @@
 /** "What to show" of vector fields (RNA velocity, transition drift): which, and how. */
 
-import { LineLayer } from "@deck.gl/layers";
 import { useEffect } from "react";
+import { toApiError } from "../../api/client";
 import { set, useModel } from "../../state/store";
 import { groundOf } from "../../state/views";
 import { overlay } from "../scatter/overlays";
 import { useCalm } from "./calm";
-import { arrowsOf, type Grid } from "./grid";
 import { average, closeField, fieldsOf, fittingGeometry, openField, useFlow } from "./state";
-
-function inkNow(): [number, number, number] {
-  const probe = document.createElement("i");
-  probe.style.color = "var(--text)";
-  document.body.append(probe);
-  const [r = 0, g = 0, b = 0] = (getComputedStyle(probe).color.match(/[\d.]+/g) ?? []).map(Number);
-  probe.remove();
-  return [r, g, b];
-}
-
-function showArrows(grid: Grid, ground: string): void {
-  const { from, to } = arrowsOf(grid);
-  const data = {
-    length: from.length / 3,
-    attributes: { getSourcePosition: { value: from, size: 3 }, getTargetPosition: { value: to, size: 3 } },
-  };
-  const getColor = inkNow();
-  overlay("vectors", (geometry) => {
-    if (groundOf(geometry) !== ground) return { under: [], over: [] };
-    const id = "arrows";
-    return { under: [], over: [new LineLayer({ id, data: data as never, getColor, getWidth: 1.4, pickable: false })] };
-  });
-}
 
 function useField(calm: boolean): void {
   const state = useModel();
@@ -52,8 +28,13 @@ function useField(calm: boolean): void {
   const arrows = wanted !== null && (wanted.look === "arrows" || calm);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has another ink.
   useEffect(() => {
-    if (arrows && grid) showArrows(grid, ground);
-    return () => overlay("vectors", null);
+    let wanted = arrows;
+    const tell = (error: unknown) => set({ error: toApiError(error) });
+    if (arrows && grid) void import("./arrows").then(({ showArrows }) => wanted && showArrows(grid, ground), tell);
+    return () => {
+      wanted = false;
+      overlay("vectors", null);
+    };
   }, [arrows, grid, ground, theme]);
 }
 

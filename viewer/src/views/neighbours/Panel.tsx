@@ -1,14 +1,18 @@
 /** "What to show" of the kNN graph: whether its edges are drawn, and which are. */
 
 import { useEffect } from "react";
+import { toApiError } from "../../api/client";
 import { count } from "../../data/format";
 import { set, useModel } from "../../state/store";
 import { overlay } from "../scatter/overlays";
-import { edgesLayer } from "./layer";
 import { closeGraph, MOST_EDGES, openGraph, pickEdges, pointAt, useNeighbours } from "./state";
 
 const GREY = [128, 134, 140] as const;
 const POINTED = [224, 102, 0] as const;
+
+function tell(error: unknown): void {
+  set({ error: toApiError(error) });
+}
 
 /** Keeps the lines in step with what is selected, filtered and pointed at. */
 function useEdges(): void {
@@ -19,6 +23,7 @@ function useEdges(): void {
     if (edges) void openGraph();
     return closeGraph;
   }, [edges, dataset]);
+  useEffect(() => () => overlay("neighbours", null), []);
   useEffect(() => {
     if (phase === "ready") void pickEdges(passing, selection?.places ?? null);
   }, [phase, passing, selection]);
@@ -29,13 +34,20 @@ function useEdges(): void {
   useEffect(() => {
     if (phase !== "ready" || (!picked && !pointed)) {
       overlay("neighbours", null);
-      return;
+      return undefined;
     }
-    overlay("neighbours", (geometry) => ({
-      under: picked?.weights.length ? [edgesLayer("edges", picked, geometry, GREY, 0.6, 1)] : [],
-      over: pointed?.weights.length ? [edgesLayer("edges-pointed", pointed, geometry, POINTED, 1, 2)] : [],
-    }));
-    return () => overlay("neighbours", null);
+    let wanted = true;
+    // Lines come when the first are drawn.
+    void import("./layer").then(({ edgesLayer }) => {
+      if (!wanted) return;
+      overlay("neighbours", (geometry) => ({
+        under: picked?.weights.length ? [edgesLayer("edges", picked, geometry, GREY, 0.6, 1)] : [],
+        over: pointed?.weights.length ? [edgesLayer("edges-pointed", pointed, geometry, POINTED, 1, 2)] : [],
+      }));
+    }, tell);
+    return () => {
+      wanted = false;
+    };
   }, [phase, picked, pointed]);
 }
 

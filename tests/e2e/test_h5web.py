@@ -256,7 +256,18 @@ def test_a_phone_begins_with_the_tree(server: Running, look: Open) -> None:
     watched = open_from_home(server, look, "shapes", width=390, height=844)
     page = watched.page
     wait_for(lambda: tree(page).first.is_visible(), "the tree")
+    choose(page, "/heat")
+    page.locator(".h5web canvas").first.wait_for(timeout=PATIENCE_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # Tree, plot and its tools are one below the other, and whole; nothing is to be found by moving sideways.
+    parts = page.locator(".h5web [data-panel], .h5web [role=tab], .h5web canvas")
+
+    def outside() -> list[object]:
+        boxes = [part.bounding_box() for part in parts.all()]
+        return [box for box in boxes if box is None or box["x"] < 0 or box["x"] + box["width"] > 391]
+
+    wait_for(lambda: parts.count() > 4 and outside() == [], "a plot as wide as there is room")
+    assert page.evaluate("getComputedStyle(document.querySelector('.h5web')).overflowX") == "hidden"
     assert watched.problems == []
 
 

@@ -136,8 +136,14 @@ class Load:
                 self.counts[name] += 1
             except Exception as error:  # noqa: BLE001  (the top of a thread; told at the end)
                 self.failures.append(f"{name}: {error.__class__.__name__}: {error}")
-                self._own.link = None
+                self._hang_up()
                 time.sleep(0.1)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for name in ("link", "flight"):
+            if (one := self._own.__dict__.pop(name, None)) is not None:
+                one.close()
 
     def get(self, path: str) -> bytes:
         """One body over this thread's connection; now and then over a new one."""

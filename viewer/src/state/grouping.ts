@@ -1,7 +1,7 @@
 /** What a person does with groups of cells; every change is a new list, so that history can tell. */
 
 import { toApiError } from "../api/client";
-import { type Bits, complement, difference, has, intersection, size, union } from "../data/bits";
+import { type Bits, complement, difference, intersection, size, union } from "../data/bits";
 import type { Mode } from "../data/selecting";
 import { toPlaces } from "../data/sets";
 import { select } from "./actions";
@@ -115,9 +115,4 @@ export function choose(cells: Bits | null): void {
   const selection = cells === null || count === 0 ? null : { cells, places: toPlaces(cells, n), count };
   void crewOf().run({ kind: "choose", places: selection?.places ?? null });
   set({ selection });
-}
-
-/** Groups that a cell is in. */
-export function groupsOf(cell: number): Group[] {
-  return get().groups.filter((group) => has(group.cells, cell));
 }

@@ -87,7 +87,8 @@ def python() -> Path:
 
 @pytest.fixture(scope="module")
 def environ(python: Path) -> dict[str, str]:
-    return {**os.environ, VARIABLE: str(python), "PYTHONUNBUFFERED": "1"}
+    # Imports start as few nodes as will do: each takes a second of a machine with two cores.
+    return {**os.environ, VARIABLE: str(python), "PYTHONUNBUFFERED": "1", "COVERSLIP_HSDS_NODES": "1"}
 
 
 @pytest.fixture(scope="module")

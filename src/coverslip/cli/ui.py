@@ -134,6 +134,13 @@ def server(
     type=click.Path(path_type=Path),
     help="Where HSDS keeps its copies. [root_dir/.hsds]",
 )
+@click.option(
+    "--nodes",
+    envvar="COVERSLIP_HSDS_NODES",
+    type=click.IntRange(1, 64),
+    default=4,
+    help="Data nodes while it imports, where no server runs. [4]",
+)
 @click.option("--endpoint", help="Import into this HSDS, wherever it runs.")
 @click.option("--username", envvar="HS_USERNAME", help="Of the endpoint; its password is read from HS_PASSWORD.")
 @click.option("--bucket", envvar="HS_BUCKET", help="Of the endpoint, where it has several.")
@@ -143,6 +150,7 @@ def import_(
     systems: tuple[str, ...],
     root_dir: Path | None,
     store: Path | None,
+    nodes: int,
     endpoint: str | None,
     username: str | None,
     bucket: str | None,
@@ -157,7 +165,7 @@ def import_(
     from coverslip.companion import Launch
     from coverslip.hsds.importing import Import, Target
 
-    launch = Launch(root_dir=Path(root_dir or DEFAULT_ROOT).expanduser(), store=_store(None, store))
+    launch = Launch(root_dir=Path(root_dir or DEFAULT_ROOT).expanduser(), store=_store(None, store), nodes=nodes)
     launch.check()
     found = _environment(yes, importing=True)
     target = Target(endpoint, username, os.environ.get("HS_PASSWORD"), bucket)

@@ -33,7 +33,9 @@ def viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(tmp_path: Path, **options: Any) -> tuple[Prepared, Cells]:
-    make.adata(sparse.csr_matrix(make.dense_matrix())).write_h5ad(tmp_path / "a.h5ad")
+    adata = make.adata(sparse.csr_matrix(make.dense_matrix()))
+    adata.obsm["velocity_umap"] = np.random.default_rng(0).normal(size=(adata.n_obs, 2))
+    adata.write_h5ad(tmp_path / "a.h5ad")
     written = prepare(data=tmp_path / "a.h5ad", out_dir=tmp_path / "site", static=True, **options)
     return written, Cells(open_source(tmp_path / "a.h5ad").root)
 
@@ -72,6 +74,12 @@ def test_it_holds_what_the_server_answers(tmp_path: Path) -> None:
         for d, file in item["files"].items():
             wanted = cells.embeddings[number].points(range(int(d[0])))
             np.testing.assert_array_equal(values(site, file, "<f4"), wanted.reshape(-1))
+    field = identity["vector_fields"]["fields"]["velocity_umap"]
+    wanted = cells.vector_field("velocity_umap").vectors(2, (0, 1))
+    np.testing.assert_array_equal(values(site, field["files"]["2d"], "<f4"), wanted.reshape(-1))
+    graph = told(site, "connectivity_manifest.json")
+    assert values(site, graph["sourcesPath"], graph["index_dtype"]).size == graph["n_edges"]
+    assert values(site, graph["weightsPath"], "<f4").size == graph["n_edges"]
     assert told(site, "cells/names-0.json")["names"] == cells.cell_names(0, 50)
     block = told(site, "cells/at-0.json")
     assert block == [json.loads(json.dumps(manifests.cell(cells, i))) for i in range(50)]

@@ -17,6 +17,7 @@ import make
 import network_files
 import odd_cells
 from coverslip.cli.main import cli
+from coverslip.domains import check_cells
 from coverslip.preparing import prepare
 
 
@@ -57,13 +58,15 @@ def test_odd_cells(tmp_path: Path) -> None:
     assert found["cells_without_coordinates"]["message"].startswith("2 of 300 cells")
 
 
-def test_slow_matrices(tmp_path: Path) -> None:
+def test_slow_matrices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By cell and compressed: how long a gene takes, and what helps."""
-    x = sparse.random(30_000, 100, 0.9, "csr", np.float64, random_state=0)
+    for name in ("LEAST_ITEMS", "LEAST_ROWS", "LARGE_ITEMS"):  # what is smaller is not worth a word
+        monkeypatch.setattr(check_cells, name, 1000)
+    x = sparse.random(2500, 20, 0.9, "csr", np.float64, random_state=0)
     made = anndata.AnnData(x)
-    made.obs["wide"] = np.random.default_rng(0).random(30_000)
-    made.obs["many"] = [f"k{i % 2000}" for i in range(30_000)]
-    made.obsm["X_umap"] = np.zeros((30_000, 2)) + np.arange(30_000)[:, None]
+    made.obs["wide"] = np.random.default_rng(0).random(2500)
+    made.obs["many"] = [f"k{i % 2000}" for i in range(2500)]
+    made.obsm["X_umap"] = np.zeros((2500, 2)) + np.arange(2500)[:, None]
     made.write_h5ad(tmp_path / "slow.h5ad", compression="gzip")
     code, found, _ = looked_at(tmp_path / "slow.h5ad")
     assert code == 0
@@ -71,6 +74,7 @@ def test_slow_matrices(tmp_path: Path) -> None:
     assert "coverslip prepare" in found["by_cell"]["hint"]
     assert "2,000 categories" in found["many_categories"]["message"]
     assert "wide" in found["float64_columns"]["message"]
+    assert found["float64_matrix"]["weight"] == "slow"
 
 
 def test_no_embedding_and_text(tmp_path: Path) -> None:

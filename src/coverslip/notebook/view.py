@@ -357,12 +357,13 @@ class View:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        from coverslip.notebook.widget import caption, make
+        from coverslip.notebook.widget import WORDS, bundle, make
 
         if self._widget is None:
             self._widget = make(self._server, self._dialogue, self.height)
-        display(self._widget)  # type: ignore[no-untyped-call]
-        display({"text/html": caption(), "text/plain": "coverslip"}, raw=True)  # type: ignore[no-untyped-call]
+        display(bundle(self._widget), raw=True)  # type: ignore[no-untyped-call]
+        below = {"text/html": f"<small>{WORDS}</small>", "text/plain": ""}  # what JupyterLab says itself tells nothing
+        display(below, raw=True)  # type: ignore[no-untyped-call]
 
     def __repr__(self) -> str:
         """Without the token: a notebook keeps what it shows."""

@@ -48,15 +48,15 @@ async function leads(address, instance) {
 export default {
   render({ model, el }) {
     const page = Array.from(crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(36)).join("");
-    el.style.height = `${model.get("height")}px`;
-    const say = (words) => {
+    const height = `${model.get("height")}px`;
+    const say = (words, tall = false) => {
       const line = document.createElement("p");
       line.textContent = words;
       line.dataset.coverslip = "words";
-      line.style.cssText = "margin:0;padding:1rem;font-family:sans-serif";
+      line.style.cssText = `margin:0;padding:1rem;box-sizing:border-box;font-family:sans-serif;min-height:${tall ? height : 0}`;
       el.replaceChildren(line);
     };
-    say("Opening the viewer…");
+    say("Opening the viewer…", true);
     const late = setTimeout(() => say(ENDED), PATIENCE_MS);
 
     async function open(message) {
@@ -68,7 +68,7 @@ export default {
         frame.title = "coverslip";
         frame.dataset.coverslip = "view";
         frame.allow = "fullscreen; clipboard-write";
-        frame.style.cssText = "width:100%;height:100%;border:0;display:block";
+        frame.style.cssText = `width:100%;height:${height};border:0;display:block`;
         el.replaceChildren(frame);
         return;
       }

@@ -10,6 +10,8 @@ from coverslip.core.errors import BadRequest, CoverslipError, Unsupported
 from coverslip.engine.dialogue import Dialogue
 from coverslip.notebook.server import ViewServer
 
+WORDS = "A coverslip view lives as long as its kernel: run the cell again to see it."
+
 
 def make(server: ViewServer, dialogue: Dialogue, height: int) -> Any:
     """A widget that finds its way to a server and shows its viewer.
@@ -25,12 +27,11 @@ def make(server: ViewServer, dialogue: Dialogue, height: int) -> Any:
     return _kind()(server, dialogue, height)
 
 
-def caption() -> str:
-    """What stands below the frame, in a saved notebook too."""
-    return (
-        '<small>A <a href="https://pypi.org/project/coverslip/">coverslip</a> view lives as long as its kernel: '
-        "run the cell again to see it.</small>"
-    )
+def bundle(widget: Any) -> dict[str, Any]:
+    """What the notebook keeps of a widget: which it is, and words for where there is no kernel."""
+    made = widget._repr_mimebundle_()
+    data: dict[str, Any] = dict(made[0] if isinstance(made, tuple) else made or {})
+    return {**data, "text/plain": WORDS}
 
 
 @cache

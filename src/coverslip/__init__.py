@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from coverslip.notebook import show as show
     from coverslip.notebook import show_anndata as show_anndata
     from coverslip.preparing import prepare as prepare
+    from coverslip.ranking import rank_genes as rank_genes
     from coverslip.sessions import apply_session as apply_session
     from coverslip.sessions import read_session as read_session
 
@@ -39,6 +40,7 @@ __all__ = [
     "connect",
     "get_web_cache_dir",
     "prepare",
+    "rank_genes",
     "read_session",
     "serve",
     "serve_anndata",
@@ -56,6 +58,7 @@ _HOMES = {
     "compute_transition_drift": "coverslip.drift",
     "connect": "coverslip.client",
     "prepare": "coverslip.preparing",
+    "rank_genes": "coverslip.ranking",
     "apply_session": "coverslip.sessions",
     "read_session": "coverslip.sessions",
     "serve": "coverslip.cell_servers",

@@ -135,6 +135,17 @@ def _differential(plan: Plan, expression: Expression, settings: Document, compar
     }  # fmt: skip
 
 
+def ranked(plan: Plan, cells: Cells, workers: int = 1) -> list[Document]:
+    """The results of ``differential`` or ``markers``: names, figures and one array for each list."""
+    results: list[Document] = _differential(
+        plan,
+        cells.expression(plan.expression),
+        plan.settings or {},
+        partial(_compare, told=lambda done, total: None, workers=workers, stop=NEVER),
+    )["results"]
+    return results
+
+
 def table(results: list[Document]) -> bytes:
     """Results as a table, as spreadsheets and pandas read it."""
     text = io.StringIO()

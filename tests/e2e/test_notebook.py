@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +37,7 @@ TELL = """json.dump(adata[view.selection].obs_names.tolist(), open("names.json",
 coverslip.apply_session(adata, view.session(), selection="chosen")
 adata.obs[["cellucid_highlight__Dendritic", "chosen"]].to_json("obs.json")
 print("told")"""
-CELLS_OF = "() => document.querySelectorAll('iframe[data-coverslip=view]').length"
+FRAMES = "() => document.querySelectorAll('iframe[data-coverslip=view]').length"
 
 
 @dataclass
@@ -46,10 +50,11 @@ class Lab:
     def url(self, host: str, notebook: str) -> str:
         return f"http://{host}:{self.port}/base/lab/workspaces/w{host[0]}/tree/{notebook}?reset&token={TOKEN}"
 
-    def servers(self) -> list[str]:
-        """Command lines of kernels."""
-        listed = fetch(f"http://127.0.0.1:{self.port}/base/api/kernels?token={TOKEN}")
-        return [kernel["id"] for kernel in json.loads(listed)]
+    def end_kernels(self) -> None:
+        kernels = f"http://127.0.0.1:{self.port}/base/api/kernels"
+        for kernel in json.loads(fetch(f"{kernels}?token={TOKEN}")):
+            asked = urllib.request.Request(f"{kernels}/{kernel['id']}?token={TOKEN}", method="DELETE")
+            urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
 
 
 def notebook(folder: Path, name: str, *cells: str) -> None:
@@ -113,6 +118,19 @@ def run_cell(seen: Watched, number: int) -> None:
     assert not [one for one in told if one["output_type"] == "error"], told
 
 
+def port_of(url: str) -> int:
+    """The port of the server in the kernel."""
+    parts = urllib.parse.urlsplit(url)
+    proxied = re.search(r"/proxy/(\d+)/", parts.path)
+    return int(proxied[1]) if proxied else parts.port or 80
+
+
+def listens(port: int) -> bool:
+    """Whether somebody serves there."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
 def viewer_of(seen: Watched) -> Frame:
     """The viewer's own page."""
     handle = seen.page.wait_for_selector("iframe[data-coverslip=view]", timeout=PATIENCE_S * 1000)
@@ -130,6 +148,7 @@ def test_a_person_and_python_see_the_same(host: str, name: str, lab: Lab, look: 
     seen.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=PATIENCE_S * 1000)
     run_cell(seen, 0)
     frame = viewer_of(seen)
+    url = frame.url
     assert ("/proxy/" in frame.url) is (name == "proxied")
     scatter = frame.get_by_test_id("scatter")
     expect(scatter).to_have_attribute("data-cells", "700", timeout=PATIENCE_S * 1000)
@@ -164,9 +183,15 @@ def test_a_person_and_python_see_the_same(host: str, name: str, lab: Lab, look: 
     run_cell(seen, 0)  # once more: one frame, one server
     again = viewer_of(seen)
     expect(again.get_by_test_id("scatter")).to_have_attribute("data-cells", "700", timeout=PATIENCE_S * 1000)
-    assert seen.page.evaluate(CELLS_OF) == 1
+    assert seen.page.evaluate(FRAMES) == 1
+    first, second = (port_of(one) for one in (url, again.url))
+    assert not listens(first), "the cell's earlier server has ended"
+    assert listens(second)
     seen.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     wait_for(lambda: "coverslip" in (lab.folder / f"{name}.ipynb").read_text(), "the notebook on disk")
     saved = (lab.folder / f"{name}.ipynb").read_text()
+    assert "run the cell again" in saved
     assert "api/instance" not in saved
     assert "token" not in saved.replace(TOKEN, "")
+    lab.end_kernels()
+    wait_for(lambda: not listens(second), "the end of the server with its kernel")

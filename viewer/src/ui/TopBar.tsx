@@ -137,7 +137,7 @@ export function Share({ prepare, id = "share" }: ShareProps) {
       </button>
       {left === "" ? null : (
         <span className="share-note" data-testid="share-note" role="status">
-          The link shows the rest: {left}
+          Not all is in the link: {left}
         </span>
       )}
     </span>

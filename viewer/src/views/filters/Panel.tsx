@@ -1,6 +1,6 @@
 /** The stack of filters: what is shown passes all of those that are on. */
 
-import { lazy, Suspense, useState } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { counted, count as countText, shorten } from "../../data/format";
 import { addFilter, amend, clearFilters, filterBySelection, removeFilter } from "../../state/filtering";
 import { columnOf, type Filter, type Source } from "../../state/filters";
@@ -125,6 +125,20 @@ function FilterLine({ filter, open, unfold }: LineProps) {
   );
 }
 
+/** What was asked for is ready to be typed into, with room below for what it lists. */
+function InSight({ children }: { children: ReactNode }) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    box.current?.scrollIntoView?.({ block: "start" });
+    box.current?.querySelector("input")?.focus({ preventScroll: true });
+  }, []);
+  return (
+    <div ref={box} className="in-sight">
+      {children}
+    </div>
+  );
+}
+
 /** A field from the list, or a gene by its name. */
 function Add({ add }: { add: (of: Source) => void }) {
   const { identity } = useModel();
@@ -157,13 +171,15 @@ function Add({ add }: { add: (of: Source) => void }) {
       </label>
       {asking ? (
         <Suspense fallback={<p className="note">Opening…</p>}>
-          <GeneSearch
-            id="filter-gene"
-            choose={(gene) => {
-              setAsking(false);
-              add(gene);
-            }}
-          />
+          <InSight>
+            <GeneSearch
+              id="filter-gene"
+              choose={(gene) => {
+                setAsking(false);
+                add(gene);
+              }}
+            />
+          </InSight>
         </Suspense>
       ) : null}
     </>

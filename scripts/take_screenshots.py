@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from surroundings import CHROMIUM, CHROMIUM_FLAGS
 
 from coverslip.cell_servers import AnnDataServer
+from coverslip.testing.networks import hippocampus, write_system
 
 Wait = Callable[[Page], None]
 DESKTOP, PHONE = (1280, 800), (390, 844)
@@ -34,6 +35,7 @@ FOLDER_SHOTS = {
     "home-dark-phone": ("?theme=dark", PHONE),
     "image-dark": ("?image={nd2}&theme=dark", DESKTOP),
 }
+NETWORK_SHOTS = {"network-dark": ("?theme=dark", DESKTOP)}
 DICOM = ("CT_small.dcm", "examples_palette.dcm", "MR_small.dcm", "examples_overlay.dcm")
 
 
@@ -45,6 +47,85 @@ def ready(page: Page) -> None:
         return Number(s.cells) > 0 && s.painted === s.cells && s.color !== 'none'; }"""
     )
     page.wait_for_timeout(500)
+
+
+def lasso(page: Page) -> None:
+    """Draw around the right third of the plot, and keep what is in it as a group."""
+    box = page.get_by_test_id("scatter").first.bounding_box()
+    assert box is not None
+    at = [(0.66, 0.3), (0.97, 0.3), (0.97, 0.75), (0.66, 0.75), (0.66, 0.3)]
+    page.keyboard.press("l")
+    x, y = at[0]
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.mouse.down()
+    for x, y in at[1:]:
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+    page.mouse.up()
+
+
+def kept(page: Page) -> None:
+    """A group of cells, and a filter by a number."""
+    ready(page)
+    lasso(page)
+    page.keyboard.press("g")
+    page.get_by_test_id("group").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.get_by_test_id("filter-add").select_option(label="n_genes")
+    page.get_by_test_id("filter-min").fill("1200")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1500)
+
+
+def views(page: Page) -> None:
+    """Two views beside each other."""
+    ready(page)
+    page.keyboard.press("n")
+    page.get_by_test_id("scatter").nth(1).wait_for()
+    page.wait_for_timeout(500)
+    page.get_by_test_id("embedding-select").select_option("X_pca")
+    page.get_by_test_id("color-select").select_option(label="louvain (11)")
+    page.wait_for_timeout(3000)
+
+
+def dots(page: Page) -> None:
+    """Marker genes of every group."""
+    ready(page)
+    page.keyboard.press("a")
+    page.get_by_test_id("markers").click()
+    page.get_by_test_id("grid-gene").first.wait_for()
+    page.wait_for_timeout(1500)
+
+
+def volcano(page: Page) -> None:
+    """Two groups compared."""
+    ready(page)
+    page.keyboard.press("a")
+    page.get_by_test_id("tab-compare").click()
+    for side, name in (("a", "CD19+ B"), ("b", "CD14+ Monocyte")):
+        page.get_by_test_id(f"operand-{side}").select_option(label="bulk_labels")
+        category = page.get_by_test_id(f"operand-{side}-category")
+        category.wait_for()
+        labels = category.locator("option").all_inner_texts()
+        category.select_option(label=next(text for text in labels if text.startswith(name)))
+    page.get_by_test_id("analysis-matrix").select_option("raw")
+    page.get_by_test_id("compare").click()
+    page.get_by_test_id("volcano").wait_for()
+    page.wait_for_timeout(1500)
+
+
+CELL_STEPS: dict[str, tuple[Wait, str]] = {
+    "filters-light": (kept, "light"),
+    "views-light": (views, "light"),
+    "markers-light": (dots, "light"),
+    "volcano-dark": (volcano, "dark"),
+}
+
+
+def network(page: Page) -> None:
+    """Wait until a network is drawn."""
+    page.wait_for_selector('[data-page="network"][data-state="ready"]')
+    page.wait_for_timeout(4000)
 
 
 def settled(page: Page) -> None:
@@ -75,6 +156,12 @@ def laboratory(folder: Path, cells: Path, nd2: Path) -> Path:
     return folder
 
 
+def system(folder: Path) -> Path:
+    """A neural system of two populations in layers."""
+    write_system(folder, hippocampus(3000))
+    return folder
+
+
 def main(cells: str, nd2: str, target: str) -> None:
     """Serve the files, look at them."""
     folder = Path(target)
@@ -84,6 +171,9 @@ def main(cells: str, nd2: str, target: str) -> None:
         server = AnnDataServer(cells, port=0, quiet=True)
         server.start_background()
         take(browser, server.viewer_url, folder, SHOTS, ready)
+        for name, (steps, theme) in CELL_STEPS.items():
+            query = f"?color=field:bulk_labels&theme={theme}"
+            take(browser, server.viewer_url, folder, {name: (query, DESKTOP)}, steps)
         server.stop()
         server = AnnDataServer(laboratory(Path(place) / "lab", Path(cells), Path(nd2)), port=0, quiet=True)
         server.start_background()
@@ -93,6 +183,10 @@ def main(cells: str, nd2: str, target: str) -> None:
             id = json.load(answer)[0]["source_id"]
         shots = {name: (query.format(nd2=id), size) for name, (query, size) in FOLDER_SHOTS.items()}
         take(browser, server.viewer_url, folder, shots, settled)
+        server.stop()
+        server = AnnDataServer(system(Path(place) / "culture"), port=0, quiet=True)
+        server.start_background()
+        take(browser, server.viewer_url, folder, NETWORK_SHOTS, network)
         server.stop()
         browser.close()
 

@@ -21,13 +21,21 @@ function filled(rows: readonly (readonly (number | null)[])[]): Float64Array[] {
   );
 }
 
+function distance(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let k = 0; k < a.length; k += 1) {
+    const step = (a[k] as number) - (b[k] as number);
+    sum += step * step;
+  }
+  return Math.sqrt(sum);
+}
+
 function distances(rows: Float64Array[]): Float32Array {
   const n = rows.length;
   const all = new Float32Array(n * n);
   for (let i = 0; i < n; i += 1) {
     for (let j = 0; j < i; j += 1) {
-      const [a, b] = [rows[i] as Float64Array, rows[j] as Float64Array];
-      const d = Math.sqrt(a.reduce((sum, v, k) => sum + (v - (b[k] as number)) ** 2, 0));
+      const d = distance(rows[i] as Float64Array, rows[j] as Float64Array);
       all[i * n + j] = d;
       all[j * n + i] = d;
     }

@@ -106,7 +106,8 @@ def children_mb(server: Server) -> float:
         for thread in Path(f"/proc/{server.process.pid}/task").iterdir():
             for child in (thread / "children").read_text().split():
                 status = Path(f"/proc/{child}/status").read_text()
-                most = max(most, float(status.split("VmHWM:")[1].split()[0]) / 1000)
+                if "VmHWM:" in status:  # else it has just ended
+                    most = max(most, float(status.split("VmHWM:")[1].split()[0]) / 1000)
     return most
 
 

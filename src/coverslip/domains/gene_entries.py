@@ -137,7 +137,7 @@ def _collected(
             here = np.bincount(slots[mine], minlength=count)
             places = np.repeat(free - (np.cumsum(here) - here), here)
             places += np.arange(order.size)
-            cells[places] = np.searchsorted(matrix.indptr, order + a, "right") - 1
+            cells[places] = _rows(matrix, a, b)[order]
             values[places] = matrix.values_of(a, b)[order]
             free += here
     place = {gene: i for i, gene in enumerate(batch)}
@@ -151,6 +151,14 @@ def _collected(
         return _of_column(column)
 
     return batch, read
+
+
+def _rows(matrix: Csr, begin: int, end: int) -> npt.NDArray[np.uint32]:
+    """The cell of each stored value from number ``begin`` to before ``end``."""
+    first = int(np.searchsorted(matrix.indptr, begin, "right")) - 1
+    last = int(np.searchsorted(matrix.indptr, end, "left"))
+    lengths = np.diff(np.clip(matrix.indptr[first : last + 1], begin, end))
+    return np.repeat(np.arange(first, last, dtype=np.uint32), lengths)
 
 
 def _stable_order(slots: npt.NDArray[Any]) -> npt.NDArray[Any]:

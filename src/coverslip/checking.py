@@ -16,7 +16,7 @@ from coverslip.domains.check_cells import check_cells
 from coverslip.domains.check_images import check_images
 from coverslip.domains.check_networks import check_network
 from coverslip.domains.findings import Finding, ranked
-from coverslip.domains.images import Images
+from coverslip.domains.images import Images, ome_of
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.networks import Network, is_network
 from coverslip.domains.tissue import holds_cells
@@ -24,6 +24,9 @@ from coverslip.engine.options import CatalogOptions
 from coverslip.formats import open_source, recognise
 
 PATIENCE_S = 600.0
+HDF5 = "hdf5"
+PLAIN = "This HDF5 file follows no convention of cells or networks, so it is shown as arrays."
+NEEDED = "Cells need obs, var and X (AnnData.write_h5ad); a network needs H5Types, Populations, Projections (NeuroH5)."
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _checked(path: Path, name: str, format: str) -> Checked:
     except CoverslipError as error:
         return _failed(name, format, error)
     try:
-        kind, about, findings = _source(source)
+        kind, about, findings = _source(source, format)
         return Checked(name, format, kind, about, ranked(findings))
     except CoverslipError as error:
         return _failed(name, format, error)
@@ -117,7 +120,7 @@ def _failed(name: str, format: str, error: CoverslipError) -> Checked:
     return Checked(name, format, "", findings=[finding])
 
 
-def _source(source: Source) -> tuple[str, dict[str, Any], list[Finding]]:
+def _source(source: Source, format: str) -> tuple[str, dict[str, Any], list[Finding]]:
     if is_network(source.root):
         network = Network(source.root)
         about = {"populations": len(network.populations), "n_neurons": network.n_neurons,
@@ -134,10 +137,11 @@ def _source(source: Source) -> tuple[str, dict[str, Any], list[Finding]]:
             told = told or _about(cells)
             facts += [_in_part(f, part) for f in check_cells(root, cells)]
         return "cells", told, facts + list(check_images(images))
-    kind = (
-        "images" if any(image.levels and len(image.axes) > 1 for image in (images[p] for p in images.paths[:1])) else ""
-    )
-    return kind or "arrays", {"images": len(images.paths)}, list(check_images(images))
+    findings = list(check_images(images))
+    described = any("multiscales" in ome_of(images.node(path)) for path in images.paths[:1])
+    if not described and format == HDF5:
+        findings.append(Finding("note", "plain_hdf5", "", PLAIN, NEEDED))
+    return "images" if described else "arrays", {"arrays": len(images.paths)}, findings
 
 
 def _about(cells: Cells) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     assert sorted(found) == ["a.h5ad", "huge.npy", "plain.npy"]
     codes = {f["code"] for f in found["huge.npy"]["findings"]}
     assert codes == {"no_pyramid", "huge_chunks", "no_pixel_size"}
-    assert found["plain.npy"]["kind"] == "images"
+    assert found["plain.npy"]["kind"] == "arrays"
 
 
 def test_a_network(tmp_path: Path) -> None:
@@ -142,3 +142,12 @@ def test_a_network(tmp_path: Path) -> None:
     code, found, _ = looked_at(folder)
     assert code == 1
     assert found["no_coordinates"]["weight"] == "broken"
+
+
+def test_any_other_hdf5_file(tmp_path: Path) -> None:
+    """It is arrays; what cells and networks would need is said."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["group/values"] = np.zeros((40, 30), np.float32)
+    code, found, one = looked_at(tmp_path / "a.h5")
+    assert (code, one["kind"], one["about"]) == (0, "arrays", {"arrays": 1})
+    assert "H5Types" in found["plain_hdf5"]["hint"]

@@ -143,7 +143,8 @@ def _categories(category: Category, where: str, text: bool) -> Iterator[Finding]
             "Group them, or store them as text if they are identifiers.",
         )  # fmt: skip
         return
-    counts = np.bincount(category.codes()[category.codes() >= 0], minlength=n)
+    codes = category.codes()
+    counts = np.bincount(codes[codes >= 0], minlength=n)
     empty = int((counts == 0).sum())
     if empty and n:
         yield Finding(

@@ -21,11 +21,14 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from coverslip.core.errors import CannotListen, NotFound, Unreadable
+from coverslip.core.idle import ASKED
 from coverslip.engine.access import Access, choose_token
 from coverslip.engine.cache import ByteCache
+from coverslip.engine.failures import Failures
 from coverslip.engine.files import Files
 from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
+from coverslip.engine.rest import Rest
 from coverslip.engine.systems import Systems
 from coverslip.formats.hdf5_arrays import has_signature, open_typed
 from coverslip.fronts.guard import Guard
@@ -43,6 +46,8 @@ HIGHEST_PORT = 65535
 METADATA_BYTES = 64 << 20
 GRACE_S = 1
 TRIES = 20
+NO_SOCKETS = 1008
+"""With it a WebSocket is refused: none is spoken here."""
 
 
 @dataclass(frozen=True)
@@ -188,18 +193,27 @@ def behind_ports(
     # Pages of either port may read from the other one.
     own = [f"http://{name}:{port}" for port in ports for name in ("localhost", "127.0.0.1")]
     access = Access.create(launch.host, launch.token, launch.allow_hosts, (*own, *launch.allow_origins))
+    failures = Failures()
     gates: dict[int, ASGIApp] = {
-        ports[0]: Guard(hdf5[0], access, ports[0], speaks=hdf5[1]),
-        ports[1]: Guard(systems, access, ports[1]),
+        ports[0]: Guard(hdf5[0], access, ports[0], failures=failures, speaks=hdf5[1]),
+        ports[1]: Guard(systems, access, ports[1], failures=failures),
     }
 
     async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": NO_SOCKETS})
+            return
+        ASKED.now()
         server = scope.get("server") or ("", ports[0])
         await gates.get(server[1], gates[ports[0]])(scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        rest = Rest()
+        rest.start()
         yield
+        rest.close()
         await close()
 
     return Starlette(routes=[Mount("/", by_port)], lifespan=lifespan)

@@ -159,3 +159,13 @@ def test_nodes_have_the_shapes_they_tell(tmp_path: Path) -> None:
         return seen
 
     assert walk(open_source(path).root) > 20
+
+
+def test_a_huge_attribute_is_left_out(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:
+        file["x"] = np.zeros((3, 3))
+        file.attrs["small"] = "kept"
+        file.attrs["huge"] = np.zeros(1 << 20)
+    source = open_hdf5(tmp_path / "a.h5")
+    assert source.root.attrs == {"small": "kept"}
+    source.close()

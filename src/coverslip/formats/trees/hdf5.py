@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 BROKEN = "The file looks truncated or damaged, or needs a compression filter that is not installed."
 BEING_WRITTEN = "being_written"
+MOST_ATTRIBUTE_BYTES = 4 << 20
+"""A larger attribute is data."""
 PREAD_BYTES = 1 << 24
 """One system call reads at most this much."""
 
@@ -58,8 +60,9 @@ def damage(name: str) -> Iterator[None]:
 
 def damaged(name: str, error: BaseException) -> Damaged:
     """What h5py raised, as one line."""
-    text = str(error).strip("'\"").splitlines()[:1] or [error.__class__.__name__]
-    return Damaged(f"{name} cannot be read: {text[0]}", BROKEN)
+    from coverslip.formats.trees.hdf5_types import said
+
+    return Damaged(f"{name} cannot be read: {said(error)}", BROKEN)
 
 
 class H5Source(Source):
@@ -365,12 +368,14 @@ class H5Array(Array):
 
 
 def read_attrs(item: h5py.HLObject) -> dict[str, Any]:
-    """Attributes as plain Python; those that are not numbers or text (references, say) are left out."""
+    """Attributes as plain Python; those that are not numbers or text (references, say) are left out, and huge ones."""
     found = {}
     with damage(f"The attributes of {item.name}"):
         names = list(item.attrs)
     for name in names:
         try:
+            if item.attrs.get_id(name).get_storage_size() > MOST_ATTRIBUTE_BYTES:
+                continue
             value = item.attrs[name]
         except NONSENSE:
             continue

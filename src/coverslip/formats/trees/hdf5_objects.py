@@ -6,6 +6,7 @@ itself, under its lock; elements are read beside it where they can be (`coversli
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5r, h5s, h5t
 
-from coverslip.core.errors import CoverslipError, NotFound
+from coverslip.core.errors import CoverslipError, NotFound, TooLarge
 from coverslip.core.stop import NEVER, Stop
 from coverslip.core.typed import Attribute, DatasetInfo, Datatype, Filter, Link, Neighbours, Selection, Target
 from coverslip.formats.trees.hdf5_types import KINDS, datatype_of, memory_type, plain_values, region_of, text
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 MOST_OPEN = 512
 """Objects kept open; opening one costs a walk along its path."""
 MOST_VALUES = 256
+MOST_ATTRIBUTE_BYTES = 16 << 20
+"""Attributes are told with their objects; larger ones are no description any more."""
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 NULL = h5s.NULL
 BY_NAME, BY_CREATION = int(h5py.h5.INDEX_NAME), int(h5py.h5.INDEX_CRT_ORDER)
@@ -173,7 +176,7 @@ class H5Objects:
         return met[0]
 
     def attributes(self, address: int, names: Sequence[str] | None = None) -> Sequence[Attribute]:
-        """Attributes of an object; one that cannot be read is left out."""
+        """Attributes of an object; one that cannot be read is left out, and so is, unless it is named, a huge one."""
         with self._lock, reading():
             item = self._item(address)
             found: list[bytes] = []
@@ -186,6 +189,9 @@ class H5Objects:
             for name in found:
                 try:
                     read.append(self._attribute(item, name))
+                except TooLarge:
+                    if names is not None:
+                        raise
                 except (*UNREADABLE, CoverslipError):
                     continue
             return read
@@ -199,6 +205,8 @@ class H5Objects:
             return Attribute(text(name), kind, None, None, named)
         shape = tuple(int(n) for n in space.get_simple_extent_dims())
         dtype, memory = memory_type(tid)
+        if math.prod(shape) * max(dtype.itemsize, 1) > MOST_ATTRIBUTE_BYTES:
+            raise TooLarge(f"The attribute {text(name)!r} is larger than {MOST_ATTRIBUTE_BYTES >> 20} MiB")
         raw = np.zeros(shape, dtype)
         attribute.read(raw, mtype=memory)
         return Attribute(text(name), kind, shape, plain_values(raw, kind, self.pointed), named)

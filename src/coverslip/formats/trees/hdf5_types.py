@@ -5,6 +5,7 @@ Source: HDF5 User Guide, chapter 6; HDF5 reference manual, H5T and H5R.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -41,8 +42,15 @@ KINDS: dict[int, Any] = {
     h5o.TYPE_DATASET: "dataset",
     h5o.TYPE_NAMED_DATATYPE: "datatype",
 }
+NAMED = re.compile(r"(name = )'[^']*'")
 MOST_POINTS = 10_000
 """Points and blocks of a region that are told one by one."""
+
+
+def said(error: BaseException) -> str:
+    """What h5py raised, as one line without paths of this machine."""
+    lines = str(error).strip('"').splitlines()[:1] or [error.__class__.__name__]
+    return NAMED.sub(r"\1'…'", lines[0])
 
 
 def text(name: bytes) -> str:

@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5s
 
-from coverslip.core.errors import Damaged, NotFound, UnsafeLink, Unsupported
+from coverslip.core.errors import BadRequest, Damaged, NotFound, UnsafeLink, Unsupported
 from coverslip.core.stop import NEVER, Stop
 from coverslip.core.typed import DatasetInfo, Selection, TypedFile, value_dtype
 from coverslip.formats.trees.hdf5_external import External
 from coverslip.formats.trees.hdf5_filters import Pipeline, pipeline, unavailable
-from coverslip.formats.trees.hdf5_types import memory_type, plain_values, stored_dtype
+from coverslip.formats.trees.hdf5_types import memory_type, plain_values, said, stored_dtype
 from coverslip.formats.trees.hdf5_virtual import Virtual
 from coverslip.formats.trees.recent import Recent, new_key
 
@@ -123,6 +123,8 @@ class Values:
             When it is stored with a filter that is not installed.
         """
         self._check()
+        if sum(not isinstance(axis, slice) for axis in selection.axes) > 1:
+            raise BadRequest("One axis can have a list of coordinates")
         if not selection.size:
             return np.empty(selection.shape, self._dtype)
         if isinstance(self._elsewhere, Virtual):
@@ -428,5 +430,6 @@ class _translated:  # noqa: N801  (used as a statement)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)):
-            text = str(error).strip("'\"").splitlines()[:1] or [error.__class__.__name__]
-            raise Damaged(f"The data set cannot be read: {text[0]}", "The file looks truncated or damaged.") from error
+            raise Damaged(
+                f"The data set cannot be read: {said(error)}", "The file looks truncated or damaged."
+            ) from error

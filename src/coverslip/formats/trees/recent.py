@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from itertools import count
 from typing import Generic, TypeVar
+
+from coverslip.core.idle import KEEPERS
 
 Value = TypeVar("Value")
 
@@ -37,10 +40,19 @@ class Recent(Generic[Value]):
         self._kept: OrderedDict[Hashable, Value] = OrderedDict()
         self._making: dict[Hashable, Future[Value]] = {}
         self._held = 0
+        self.used_s = 0.0
+        KEEPERS.add(self)
+
+    def let_go(self) -> None:
+        """Keep nothing of what is kept now."""
+        with self._lock:
+            self._kept.clear()
+            self._held, self.used_s = 0, 0.0
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The value of ``key``; ``make`` is called when it is not kept, and its error is everybody's who waits."""
         with self._lock:
+            self.used_s = time.monotonic()
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]

@@ -40,6 +40,8 @@ from coverslip.fronts.http import Body, reply, text_body, to_json
 
 PREFIX = "h5grove/"
 JSON_TYPE = "application/json"
+MOST_IN_JSON = 1 << 24
+"""Elements of one answer as text: each is an object of Python's while it is made."""
 MEMBER = re.compile(r"\s*(-?\d{0,18})\s*(?:(:)\s*(-?\d{0,18})\s*(?::\s*(-?\d{0,18})\s*)?)?")
 STATUS: dict[type[CoverslipError], int] = {
     errors.NotFound: 404,
@@ -218,7 +220,7 @@ class GroveFront:
         if query.get("flatten", "").lower() in ("true", "1", "yes") and values.ndim:
             values = values.reshape(-1)
         if form == "json":
-            if values.nbytes > self._most_bytes // 4:
+            if values.nbytes > self._most_bytes // 4 or values.size > MOST_IN_JSON:
                 raise TooLarge("That is too much for JSON", "Ask for format=bin.")
             base = kind.base if isinstance(kind, Block) else kind
             return _json(as_json(values, base)), ""

@@ -9,8 +9,6 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from coverslip.core.errors import BadRequest, CoverslipError, NotFound
 from coverslip.core.node import Source
 from coverslip.core.stop import NEVER, Stop
@@ -20,7 +18,7 @@ from coverslip.engine.cache import ByteCache
 from coverslip.engine.files import Files, Place
 from coverslip.fronts.hsds.documents import Documents, paged, truth, whole_number
 from coverslip.fronts.hsds.ids import KINDS
-from coverslip.fronts.hsds.requests import MOST_LISTED, Asked
+from coverslip.fronts.hsds.requests import MOST_LISTED, Asked, json_in
 from coverslip.fronts.hsds.types import JSON
 from coverslip.fronts.hsds.values import to_json
 from coverslip.fronts.http import Body, text_body
@@ -180,10 +178,7 @@ class Domains:
     def many_paths(self, asked: Asked) -> Body:
         """``POST /`` with ``h5paths``: several objects by their paths."""
         documents, _ = self.documents(asked)
-        try:
-            body = msgspec.json.decode(asked.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise BadRequest("Unable to load JSON body") from None
+        body = json_in(asked.body)
         paths = body.get("h5paths") if isinstance(body, dict) else None
         if not isinstance(paths, list) or not all(isinstance(p, str) for p in paths) or len(paths) > MOST_LISTED:
             raise BadRequest("h5paths is a list of paths")

@@ -86,7 +86,16 @@ class HsdsFront:
         if name in KINDS and len(rest) == 2 and rest[1] == "value":
             return await self._value(request, asked, rest[0])
         work = self._works(asked)
-        key = ("hsds", asked.method, asked.parts, str(request.url.query), asked.base, asked.body)
+        key = (
+            "hsds",
+            asked.method,
+            asked.parts,
+            str(request.url.query),
+            asked.domain,
+            asked.binary,
+            asked.base,
+            asked.body,
+        )
         found = await self._reader.run(key, work, within_s=SHORT_S)
         return reply(request.method, request.headers, found)
 
@@ -104,7 +113,7 @@ class HsdsFront:
             raise NotFound("Not Found")
         if not rest:
             return lambda stop: self._answers.collection(asked, name, stop)
-        return lambda stop: self._answers.object(asked, name, rest)
+        return lambda stop: self._answers.object(asked, name, rest, stop)
 
     # --- the server -----------------------------------------------------------------------------------------------
 
@@ -151,7 +160,7 @@ class HsdsFront:
             raise NotFound("Not Found")
         if asked.method == "POST" and not asked.body:
             raise BadRequest("POST Value with no body")
-        key = ("hsds value", request.url.path, request.url.query, asked.body, asked.binary)
+        key = ("hsds value", asked.parts, request.url.query, asked.domain, asked.media_type, asked.body, asked.binary)
         found = await self._reader.run(key, look, within_s=SHORT_S)
         headers = {"Cache-Control": "no-store"}
         if isinstance(found, Body):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from coverslip.core.errors import BadRequest, NotFound
-from coverslip.core.stop import Stop
+from coverslip.core.stop import NEVER, Stop
 from coverslip.core.typed import Target
 from coverslip.fronts.hsds.answers import Domains, body_of, etag_of
 from coverslip.fronts.hsds.documents import UNTOLD, Documents, paged, truth
@@ -38,7 +38,7 @@ class Answers(Domains):
         content["hrefs"] = self.hrefs(asked, self=name, root=f"groups/{documents.ids.root}", home="")
         return body_of(content)
 
-    def object(self, asked: Asked, collection: str, rest: Sequence[str]) -> Body:
+    def object(self, asked: Asked, collection: str, rest: Sequence[str], stop: Stop = NEVER) -> Body:
         """An object, or a part of its description."""
         documents, version = self.documents(asked)
         target = documents.target(rest[0], collection)
@@ -51,7 +51,7 @@ class Answers(Domains):
         if what == "links" and target.kind == "group" and len(names) < 2:
             return self._links(asked, documents, target, *names)
         if target.kind == "dataset" and not names and what in ("type", "shape", "query"):
-            return self._facet(asked, documents, target, what)
+            return self._facet(asked, documents, target, what, stop)
         raise NotFound("Not Found")
 
     def _one(self, asked: Asked, documents: Documents, target: Target, version: str) -> Body:
@@ -158,7 +158,7 @@ class Answers(Domains):
         content = next(iter(found.values())) if is_single(asked.body) else found
         return body_of({"attributes": content}, truth(asked.query, "ignore_nan"))
 
-    def _facet(self, asked: Asked, documents: Documents, target: Target, what: str) -> Body:
+    def _facet(self, asked: Asked, documents: Documents, target: Target, what: str, stop: Stop) -> Body:
         info = documents.info(target)
         here = f"datasets/{documents.ids.of(target)}"
         hrefs = self.hrefs(asked, self=f"{here}/{what}", owner=here, root=f"groups/{documents.ids.root}")
@@ -169,7 +169,7 @@ class Answers(Domains):
         request = wanted(documents, target, asked.query, b"", "")
         if request.query is None:
             raise BadRequest("query parameter is required")
-        _, numbers = matching(request, self._most_bytes)
+        _, numbers = matching(request, self._most_bytes, stop)
         if asked.binary:
             data = numbers.astype("<u8").tobytes()
             return Body(data, OCTETS, etag_of(data))

@@ -108,16 +108,16 @@ class _Reader:
     def either(self, depth: int) -> Test:
         if depth > DEEPEST:
             raise _wrong("it is nested too deeply")
-        left = self.both(depth)
+        tests = [self.both(depth)]
         while self.skip("|", "or"):
-            left = _joined(np.logical_or, left, self.both(depth))
-        return left
+            tests.append(self.both(depth))
+        return _joined(np.logical_or, tests)
 
     def both(self, depth: int) -> Test:
-        left = self.one(depth)
+        tests = [self.one(depth)]
         while self.skip("&", "and"):
-            left = _joined(np.logical_and, left, self.one(depth))
-        return left
+            tests.append(self.one(depth))
+        return _joined(np.logical_and, tests)
 
     def one(self, depth: int) -> Test:
         if depth > DEEPEST:
@@ -191,8 +191,18 @@ def _unquoted(text: str) -> str:
     return text.removeprefix("b")[1:-1]
 
 
-def _joined(how: Callable[[Any, Any], Any], left: Test, right: Test) -> Test:
-    return lambda rows: np.asarray(how(left(rows), right(rows)), bool)
+def _joined(how: Callable[[Any, Any], Any], tests: list[Test]) -> Test:
+    first, *others = tests
+    if not others:
+        return first
+
+    def test(rows: Rows) -> Mask:
+        found = first(rows)
+        for other in others:
+            found = how(found, other(rows))
+        return np.asarray(found, bool)
+
+    return test
 
 
 def _inverted(test: Test) -> Test:

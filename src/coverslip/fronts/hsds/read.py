@@ -6,21 +6,22 @@ Source: the HDF REST API, "GET value" and "POST value".
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from coverslip.core.errors import BadRequest, NotFound, TooLarge
 from coverslip.core.stop import NEVER, Stop
-from coverslip.core.typed import Compound, DatasetInfo, Datatype, Selection, Target, is_flat, value_dtype
+from coverslip.core.typed import Block, Compound, DatasetInfo, Datatype, Selection, Target, is_flat, value_dtype
 from coverslip.engine.read import SHORT_S, Reader
 from coverslip.fronts.hsds.documents import Documents, truth, whole_number
 from coverslip.fronts.hsds.query import compile_query
+from coverslip.fronts.hsds.requests import json_in
 from coverslip.fronts.hsds.selection import parse, points_from, points_of
 from coverslip.fronts.hsds.values import packed, plain
 
@@ -30,6 +31,10 @@ ANY_LENGTH_BYTES = 64
 """What an element of any length is taken to have before it is read."""
 JSON_FACTOR = 4
 """How much more a value takes as text, and while it is made."""
+MOST_IN_JSON = 1 << 24
+"""Numbers of one answer as text: each is an object of Python's while it is made."""
+MOST_LOOKED_AT = 1 << 38
+"""Bytes of rows that one query reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,11 +180,11 @@ def _posted(body: bytes, media_type: str) -> dict[str, Any] | None:
     if media_type != "application/json" and body.lstrip()[:1] != b"{":
         return None
     try:
-        told = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = json_in(body)
+    except (BadRequest, TooLarge):
         if media_type == "application/octet-stream":
             return None
-        raise BadRequest("Unable to load JSON body") from None
+        raise
     if not isinstance(told, dict):
         raise BadRequest("The body is a JSON object")
     return told
@@ -209,6 +214,12 @@ def check_size(asked: Wanted, most_bytes: int, text: bool) -> None:
     most = most_bytes // JSON_FACTOR if text else most_bytes
     if asked.query is not None:
         return  # rows are read and looked at in pieces
+    if text and asked.selection.size * numbers_of(asked.type) > MOST_IN_JSON:
+        raise TooLarge(
+            f"One answer in JSON has at most {MOST_IN_JSON} numbers",
+            "Ask for it in parts, or as bytes (Accept: application/octet-stream).",
+            "too_large",
+        )
     if asked.nbytes > most:
         raise TooLarge(
             f"The selection has {asked.nbytes} bytes; one answer has at most {most}",
@@ -217,17 +228,26 @@ def check_size(asked: Wanted, most_bytes: int, text: bool) -> None:
         )
 
 
+def numbers_of(kind: Datatype) -> int:
+    """How many numbers one element is in JSON, at least."""
+    if isinstance(kind, Compound):
+        return sum(numbers_of(part) for _, part in kind.fields)
+    return math.prod(kind.dims) * numbers_of(kind.base) if isinstance(kind, Block) else 1
+
+
 def matching(asked: Wanted, most_bytes: int, stop: Stop = NEVER) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """The rows that match a query, and their numbers."""
     assert asked.query is not None
     test = compile_query(asked.query, asked.info.type)
-    axis = asked.selection.axes[0]
-    every = np.arange(axis.start, axis.stop, axis.step) if isinstance(axis, slice) else axis
+    if asked.nbytes > MOST_LOOKED_AT:
+        raise TooLarge(f"At most {MOST_LOOKED_AT} bytes are looked at for one query", "Select rows, too.", "too_large")
     rows: list[npt.NDArray[Any]] = []
     numbers: list[npt.NDArray[np.int64]] = []
-    done = found = held = 0
+    found = held = 0
     for piece in replace(asked, fields=None).pieces():
         stop.check()
+        axis = piece.selection.axes[0]
+        every = np.arange(axis.start, axis.stop, axis.step) if isinstance(axis, slice) else axis
         values = piece.values(stop)
         try:
             chosen = np.flatnonzero(test(values))
@@ -237,8 +257,8 @@ def matching(asked: Wanted, most_bytes: int, stop: Stop = NEVER) -> tuple[npt.ND
             chosen = chosen[: asked.limit - found]
         part = values[chosen]
         rows.append(part)
-        numbers.append(every[done + chosen])
-        done, found, held = done + len(values), found + len(chosen), held + part.nbytes
+        numbers.append(every[chosen])
+        found, held = found + len(chosen), held + part.nbytes + 8 * len(chosen)
         if held > most_bytes // JSON_FACTOR:
             raise TooLarge(f"More rows match than one answer holds ({most_bytes // JSON_FACTOR} bytes)", "Set Limit.")
         if asked.limit is not None and found >= asked.limit:

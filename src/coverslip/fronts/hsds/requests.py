@@ -17,6 +17,7 @@ from coverslip.core.errors import BadRequest, TooLarge
 
 OCTETS = "application/octet-stream"
 MOST_BODY_BYTES = 64 << 20
+MOST_JSON_BYTES = 16 << 20
 MOST_LISTED = 1000
 Query = Mapping[str, str]
 
@@ -89,12 +90,27 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
+def json_in(body: bytes) -> Any:
+    """What a body says in JSON.
+
+    Raises
+    ------
+    BadRequest
+        When it is none.
+    TooLarge
+        When it is larger than questions are: what it makes takes many times its size.
+    """
+    if len(body) > MOST_JSON_BYTES:
+        raise TooLarge(f"A body of JSON has at most {MOST_JSON_BYTES} bytes", "Send points as bytes.")
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("Unable to load JSON body") from None
+
+
 def wishes(body: bytes, names: str, ids: str, own: str) -> dict[str, list[str] | None]:
     """Which names of which objects a POST asks for; None = all of them."""
-    try:
-        told_body = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadRequest("Unable to load JSON body") from None
+    told_body = json_in(body)
     if not isinstance(told_body, dict) or not (names in told_body or ids in told_body):
         raise BadRequest(f"Expected body to contain one of {names}, {ids}")
     wished, several = told_body.get(names), told_body.get(ids)

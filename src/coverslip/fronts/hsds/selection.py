@@ -37,6 +37,8 @@ def parse(text: str, shape: tuple[int, ...]) -> Selection:
     parts = _parts(text[1:-1])
     if len(parts) != len(shape):
         raise BadRequest(f"The selection has {len(parts)} axes, the data set {len(shape)}", "", CODE)
+    if sum(part.startswith("[") for part in parts) > 1:
+        raise BadRequest("One axis can have a list of coordinates", "Send points for others.", CODE)
     return Selection(tuple(_axis(part, n) for part, n in zip(parts, shape, strict=True)))
 
 

@@ -97,7 +97,7 @@ const field = {
   colors: null,
 };
 const painted: Painted = { kind: "category", key: "field:kind", field, values: new Uint8Array(5) };
-const legend = legendOf(painted, lut, null, "viridis", null);
+const legend = legendOf(painted, lut, null, "viridis", null, null);
 const pane: Pane = { title: "UMAP · kind", axes: ["UMAP 1", "UMAP 2"], dim: 2, aspect: 1.5, legend };
 const measure = (text: string, size: number) => text.length * size * 0.5;
 const texts = (items: Item[]) => items.flatMap((item) => (item.kind === "text" ? [item.text] : []));
@@ -116,10 +116,14 @@ describe("a figure", () => {
     expect(legend).toMatchObject({ kind: "category", title: "kind", more: 0 });
     const { items } = laidOut([pane], { ...DEFAULTS, title: "T cells" }, measure);
     expect(texts(items)).toEqual(["T cells", "UMAP 1", "UMAP 2", "kind", "a & b (1,200)", "c (3)", "missing (4)"]);
-    const hidden = legendOf(painted, lut, null, "viridis", Uint8Array.of(1, 0, 0));
+    const hidden = legendOf(painted, lut, null, "viridis", Uint8Array.of(1, 0, 0), null);
     expect(hidden.kind === "category" && hidden.rows.map(({ name }) => name)).toEqual(["c", "missing"]);
+    const passing = bitsFor(5);
+    for (const place of [0, 1, 4]) put(passing, place);
+    const few = legendOf({ ...painted, values: Uint8Array.of(0, 1, 0, 255, 0) }, lut, null, "viridis", null, passing);
+    expect(few.kind === "category" && few.rows.map(({ count }) => count)).toEqual([2, 1]);
     const long = { ...field, categories: Array.from({ length: 90 }, (_, i) => `${i}`), counts: [], n_missing: 0 };
-    const many = legendOf({ ...painted, field: long }, categoryLut(90, null, null), null, "viridis", null);
+    const many = legendOf({ ...painted, field: long }, categoryLut(90, null, null), null, "viridis", null, null);
     expect(many.kind === "category" && many.more).toBe(51);
   });
 

@@ -4,6 +4,7 @@ import { OrbitView, OrthographicView } from "@deck.gl/core";
 import { counted, count as countText } from "../../data/format";
 import { LUT_WIDTH } from "../../gpu/lut";
 import { fromHex } from "../../gpu/palette";
+import { hiddenOf } from "../../state/filters";
 import { get, type Model, type View } from "../../state/store";
 import { viewsNow } from "../../state/views";
 import { lookOf } from "../cells/look";
@@ -28,14 +29,14 @@ function shownViews(state: Model, all: boolean): View[] {
 function paneOf(view: View, state: Model, rooms: Rooms): Pane {
   const { width, height } = rooms[view.id] ?? ANY_ROOM;
   const { geometry, painted, range, cmap } = view;
-  const hidden = view.id === state.focused ? state.hidden : null;
+  const hidden = hiddenOf(state.filters, painted);
   const look = lookOf(view, state, hidden);
   return {
     title: titleOf(view),
     axes: geometry?.columns.map((c) => geometry.embedding.axes[c] ?? `column ${c + 1}`) ?? [],
     dim: geometry?.dim ?? 2,
     aspect: width / height,
-    legend: legendOf(painted, look.lut, range, cmap, hidden),
+    legend: legendOf(painted, look.lut, range, cmap, hidden, state.passing),
   };
 }
 
@@ -53,7 +54,7 @@ function matrixFor(view: View, width: number, height: number): number[] {
 
 function sceneOf(view: View, state: Model, rooms: Rooms, width: number, height: number): Scene {
   const { geometry } = view;
-  const look = lookOf(view, state, view.id === state.focused ? state.hidden : null);
+  const look = lookOf(view, state, hiddenOf(state.filters, view.painted));
   const room = rooms[view.id] ?? ANY_ROOM;
   // Points grow with the figure, so that it looks as the screen does.
   const bigger = Math.min(width, height) / Math.min(room.width, room.height);

@@ -1,5 +1,6 @@
 /** What stands where in a figure, in CSS pixels (96 to an inch), and what it is called: all of it that needs no canvas. */
 
+import { type Bits, has } from "../../data/bits";
 import { count as countText, number, shorten } from "../../data/format";
 import { COLOR_MAPS, type ColorMap, type Lut, parseColor } from "../../gpu/lut";
 import { toCss } from "../../gpu/palette";
@@ -82,26 +83,39 @@ export type Legend =
   | { kind: "category"; title: string; rows: { name: string; count: number; color: string }[]; more: number }
   | { kind: "continuous"; title: string; low: number; high: number; cmap: ColorMap; missing: number };
 
-/** `codes` that are not hidden, in the legend's order. */
+/** Cells of each category that are shown, then those without one. */
+export function shownCounts(painted: Extract<Painted, { kind: "category" }>, passing: Bits | null): number[] {
+  const { counts, n_missing, categories } = painted.field;
+  if (passing === null) return [...counts, n_missing];
+  const found = new Array<number>(categories.length + 1).fill(0);
+  painted.values.forEach((value, place) => {
+    const code = Math.min(value, categories.length);
+    if (has(passing, place)) found[code] = (found[code] ?? 0) + 1;
+  });
+  return found;
+}
+
+/** Categories that are not hidden, in their order, and how many cells of each are shown. */
 export function legendOf(
   painted: Painted,
   lut: Lut,
   range: readonly [number, number] | null,
   cmap: ColorMap,
   hidden: Uint8Array | null,
+  passing: Bits | null,
 ): Legend {
   if (painted.kind === "none") return { kind: "none" };
   if (painted.kind === "continuous") {
     const [low, high] = range ?? [painted.summary.min, painted.summary.max];
     return { kind: "continuous", title: painted.title, low, high, cmap, missing: painted.summary.missing };
   }
-  const { categories, counts, n_missing, key } = painted.field;
+  const { categories, key } = painted.field;
+  const counts = shownCounts(painted, passing);
   const color = (code: number) => toCss([0, 1, 2].map((k) => lut.pixels[code * 4 + k] ?? 0) as never);
   const rows = categories.map((name, code) => ({ name, count: counts[code] ?? 0, color: color(code), code }));
-  if (n_missing > 0) {
-    const code = categories.length;
-    rows.push({ name: "missing", count: n_missing, color: color(code), code });
-  }
+  const code = categories.length;
+  const missing = counts[code] ?? 0;
+  if (missing > 0) rows.push({ name: "missing", count: missing, color: color(code), code });
   const shown = rows.filter((row) => !hidden?.[row.code]);
   const kept = shown.length > MOST_ROWS ? shown.slice(0, MOST_ROWS - 1) : shown;
   const plain = kept.map(({ code: _, ...row }) => row);

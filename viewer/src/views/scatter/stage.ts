@@ -39,6 +39,11 @@ function sameCamera(one: Camera, other: Camera): boolean {
   return one.kind === other.kind && numbers(one).every((value, i) => Math.abs(value - (theirs[i] ?? 0)) < 1e-6);
 }
 
+function samePoints(one: Scene, other: Scene | null): boolean {
+  const keys = Object.keys(one) as (keyof Scene)[];
+  return other !== null && keys.every((key) => key === "around" || one[key] === other[key]);
+}
+
 export class Stage {
   private readonly deck: Deck<OrthographicView[] | OrbitView[]>;
   private scene: Scene | null = null;
@@ -143,8 +148,9 @@ export class Stage {
   }
 
   show(scene: Scene): void {
+    // Lines that come and go leave the points as they are.
+    if (!samePoints(scene, this.scene)) this.counted = 0;
     this.scene = scene;
-    this.counted = 0;
     this.render();
   }
 

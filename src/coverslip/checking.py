@@ -25,7 +25,7 @@ from coverslip.formats import open_source, recognise
 
 PATIENCE_S = 600.0
 HDF5 = "hdf5"
-PLAIN = "This HDF5 file follows no convention of cells or networks, so it is shown as arrays."
+PLAIN = "This HDF5 file follows no convention of cells or networks, so every array in it is shown as an image."
 NEEDED = "Cells need obs, var and X (AnnData.write_h5ad); a network needs H5Types, Populations, Projections (NeuroH5)."
 
 
@@ -139,7 +139,7 @@ def _source(source: Source, format: str) -> tuple[str, dict[str, Any], list[Find
         return "cells", told, facts + list(check_images(images))
     findings = list(check_images(images))
     described = any("multiscales" in ome_of(images.node(path)) for path in images.paths[:1])
-    if not described and format == HDF5:
+    if format == HDF5:
         findings.append(Finding("note", "plain_hdf5", "", PLAIN, NEEDED))
     return "images" if described else "arrays", {"arrays": len(images.paths)}, findings
 

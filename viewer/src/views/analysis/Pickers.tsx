@@ -1,5 +1,6 @@
 /** Choosing a grouping, the matrix, and which cells count. */
 
+import { useEffect } from "react";
 import { counted } from "../../data/format";
 import { chooseExpression } from "../../state/actions";
 import { useModel } from "../../state/store";
@@ -9,6 +10,16 @@ import { change, useAnalysis } from "./state";
 
 /** What is grouped by: what was chosen, while there is such a thing, else the field that is coloured, else the first. */
 export function useGrouping(): Grouping | null {
+  const grouping = useBestGrouping();
+  const chosen = useAnalysis((s) => s.grouping);
+  // Kept once it is shown: a click on a gene changes the colours, and must not change the groups.
+  useEffect(() => {
+    if (chosen === null && grouping !== null) change({ grouping });
+  }, [chosen, grouping]);
+  return grouping;
+}
+
+function useBestGrouping(): Grouping | null {
   const { identity, groups, selection, color } = useModel();
   const chosen = useAnalysis((s) => s.grouping);
   const all = groupingsOf({ identity, groups, selection });

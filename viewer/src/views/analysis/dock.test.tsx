@@ -1,4 +1,4 @@
-import { cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
+import { act, cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Genes, Identity } from "../../api/types";
 import { bitsFor, put } from "../../data/bits";
@@ -117,6 +117,15 @@ describe("genes by group", () => {
     expect(radii).toEqual([10, 5, 0, 0]);
     fireEvent.click(screen.getAllByTestId("grid-gene")[1] as Element);
     expect(painted).toHaveBeenCalledWith({ kind: "gene", index: 1, key: "CD3D", expression: "X" });
+  });
+
+  it("keeps the groups when a gene colours the plot", async () => {
+    const obs_fields = [{ key: "many", kind: "category", n_categories: 3, index: 7 }, ...IDENTITY.obs_fields];
+    set({ identity: { ...IDENTITY, obs_fields } as Identity, color: { kind: "field", index: 0, key: "cluster" } });
+    render(<Dock />);
+    expect((screen.getByTestId("grouping") as HTMLSelectElement).value).toBe("field:0");
+    act(() => set({ color: { kind: "gene", index: 1, key: "CD3D", expression: "X" } }));
+    expect((screen.getByTestId("grouping") as HTMLSelectElement).value).toBe("field:0");
   });
 
   it("has its numbers as a table", async () => {

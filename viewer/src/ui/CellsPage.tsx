@@ -1,7 +1,7 @@
 /** The page of one data set of cells: what to show on the left, the plot, what it is on the right, work below. */
 
 import { lazy, Suspense, useEffect, useLayoutEffect } from "react";
-import { toApiError } from "../api/client";
+import { isCopy, toApiError } from "../api/client";
 import { counted } from "../data/format";
 import { checkServer, choosePoints, followUrl, leave, paint, select, start, unselect } from "../state/actions";
 import { navigate, setPlace } from "../state/route";
@@ -191,6 +191,12 @@ function CellsBar() {
 }
 
 function toggleAnalysis(): void {
+  if (isCopy()) {
+    set({
+      notice: "Statistics need coverslip's server: open the data with `coverslip serve`. This page is a copy of files.",
+    });
+    return;
+  }
   set(({ analysis }) => ({ analysis: !analysis, sheet: "none" }));
 }
 

@@ -194,8 +194,13 @@ def test_wrong_pointers_are_told(
         projection.csr()
 
 
-def test_sources_that_do_not_exist_are_told(small: Path) -> None:
-    network_files.projection(small, "EXC", "INH", [0], [0, 2], [0, 1], [400])
+@pytest.mark.parametrize("source", [400, -1])
+def test_sources_that_do_not_exist_are_told(small: Path, source: int) -> None:
+    network_files.projection(small, "EXC", "INH", [0], [0, 2], [0, 1], [0])
+    with h5py.File(small, "a") as file:
+        edges = file["Projections/EXC/INH/Edges"]
+        del edges["Source Index"]
+        edges["Source Index"] = np.array([source], "i4")
     projection = opened(small).projection("INH", "EXC")
     for read in (lambda: projection.inputs(0), lambda: projection.outputs(0), projection.csr, projection.index):
         with pytest.raises(Damaged, match="does not have"):

@@ -16,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import network_files
+from coverslip.fronts.networks import answers
 from coverslip.systems import predefined
 
 PAIRS = [("PYR", "PYR"), ("PYR", "AAC"), ("AAC", "PYR")]
@@ -315,3 +316,12 @@ def test_damage_is_told(serve: Any, tmp_path: Path) -> None:
     response = client.get("/api/networks/CA1/inputs/5")
     assert (response.status_code, response.json()["error"]["code"]) == (502, "damaged")
     assert client.get("/api/networks/CA1/inputs/5", params={"projection": "AAC>PYR"}).status_code == 200
+
+
+def test_documents_that_make_no_sense_are_passed_over() -> None:
+    huge = 10**400
+    for extents in ({"L": [[huge, 0, 0], [1, 1, 1]]}, {"L": [1, 2]}, [], None, {"L": "x"}):
+        assert answers.layers({"architecture": {"config": {"layer_extents": extents}}}) == {}
+    for places in ([[huge, 0, 0, 0]], "x", [[1, 2]], None):
+        assert answers.electrodes({"electrode_coordinates": places}) is None
+    assert answers.electrodes([1]) is None

@@ -220,3 +220,17 @@ def test_an_answer_that_breaks_off(client: TestClient) -> None:
     with pytest.raises(ConnectionError):
         client.get("/datasets/broken")
     assert client.get("/groups/g").status_code == 201
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["other/x.h5", "../x.h5", "/../x.h5", "/a/../../x.h5", "%2E%2E/x.h5", "..%2Fx.h5", "/a/..%5Cx", "/x%00.h5"],
+)
+def test_domains_that_lead_elsewhere_are_not_handed_on(client: TestClient, node: Node, domain: str) -> None:
+    before = node.requests
+    for query in (f"domain={domain}", f"getobjs=1&d%6Fmain={domain}", f"host={domain}", f"domain=/E&domain={domain}"):
+        answer = client.get(f"/?{query}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_domain")
+    assert client.get("/", headers={"X-Hdf-Domain": "other/x.h5"}).status_code == 400
+    assert node.requests == before
+    assert client.get("/?domain=systems/E/..x.h5").status_code == 201

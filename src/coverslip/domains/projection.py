@@ -251,7 +251,7 @@ class Projection:
 
     def _read_sources(self, start: int, stop: int) -> AnyArray:
         sources = self._sources.read_rows(start, stop)
-        if len(sources) and int(sources.max()) >= self.pre.count:
+        if len(sources) and not 0 <= int(sources.min()) <= int(sources.max()) < self.pre.count:
             raise Damaged(f"{self.name} names cells that {self.pre.name} does not have", WRITE_AGAIN)
         return sources
 

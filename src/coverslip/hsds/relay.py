@@ -31,6 +31,8 @@ WHO = ("host", "origin", "authorization", "proxy-authorization", "cookie", "x-bi
 HOP = frozenset((*CONNECTION, *WHO, "x-hdf-bucket", "accept-encoding"))
 """Headers that end here."""
 OWN = ("connection", "keep-alive", "transfer-encoding", "server", "date", "access-control-")
+DOMAIN = ("domain", "host")
+"""What a query may call a domain."""
 PIECE = 1 << 18
 MOST_IDLE = 32
 PATIENCE_S = 300
@@ -138,6 +140,11 @@ class Relay:
         if not self.has(path_of(scope)):
             missing = problem(404, "not_found", "There is nothing here", "GET /systems is on the port after HSDS's.")
             await missing(scope, receive, send)
+            return
+        if leads_out(scope):
+            await problem(400, "bad_domain", "That is no path of a domain", "It begins with a slash.")(
+                scope, receive, send
+            )
             return
         await _Exchange(self, scope, receive, send).run()
 
@@ -274,6 +281,21 @@ class _Exchange:
 
 def _kept(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in headers if not name.decode("latin-1").startswith(OWN)]
+
+
+def leads_out(scope: Scope) -> bool:
+    """Whether a domain of a request names another bucket, which to HSDS is another folder, or leads upwards."""
+    query = scope["query_string"].decode("latin-1").split("&")
+    named = [part.partition("=") for part in query]
+    values = [unquote_plus(value) for name, _, value in named if unquote_plus(name) in DOMAIN]
+    values += [value for name, value in Headers(scope=scope).items() if name == "x-hdf-domain"]
+    return any(
+        not value.startswith(("/", f"{BUCKET}/"))
+        or not {"..", "."}.isdisjoint(re.split(r"[/\\]", value))
+        or "\0" in value
+        for value in values
+        if value
+    )
 
 
 def _query(raw: bytes) -> bytes:

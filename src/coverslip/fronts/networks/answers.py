@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverslip.core.errors import TooLarge
 from coverslip.core.stop import Stop
 from coverslip.domains import network_columns, wiring
 from coverslip.domains.networks import Network
@@ -16,6 +17,7 @@ from coverslip.domains.projection import Incidence, Projection
 from coverslip.fronts.networks import asked
 from coverslip.fronts.networks.table import table
 
+MOST_POPULATIONS = 1000
 Query = Mapping[str, str]
 AnyArray = npt.NDArray[Any]
 
@@ -72,7 +74,7 @@ def layers(graph: Any) -> dict[str, list[list[float]]]:
     try:
         extents = graph["architecture"]["config"]["layer_extents"]
         boxes = {str(name): np.asarray(box, float).reshape(2, 3).tolist() for name, box in extents.items()}
-    except (TypeError, KeyError, AttributeError, ValueError):
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
         return {}
     return boxes
 
@@ -81,7 +83,7 @@ def electrodes(mea: Any) -> dict[str, Any] | None:
     """Number, x, y and z (µm) of each electrode, and how far they reach; None when there are none."""
     try:
         places = np.asarray(mea["electrode_coordinates"], float).reshape(-1, 4)
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         return None
     reach = {name: value for name in ("input_radius", "output_radius") if _is_length(value := mea.get(name))}
     return {"coordinates": places.tolist(), **reach}
@@ -226,6 +228,8 @@ def distances(network: Network, query: Query, stop: Stop) -> dict[str, Any]:
 def matrix(network: Network) -> dict[str, Any]:
     """How many connections lead from which population to which, and how likely they are."""
     names = list(network.populations)
+    if len(names) > MOST_POPULATIONS:
+        raise TooLarge(f"There are {len(names):,} populations", f"A matrix has at most {MOST_POPULATIONS:,} rows.")
     counts = [[0] * len(names) for _ in names]
     for projection in network.projections.values():
         counts[names.index(projection.pre.name)][names.index(projection.post.name)] = projection.n_edges

@@ -135,6 +135,13 @@ def test_edges_and_velocity(server: Running, look: Open) -> None:
     page.wait_for_function("() => document.querySelector('[data-testid=edges-told]').dataset.drawn === '199'")
     assert "199 edges" in told.inner_text()
     page.wait_for_function("() => Number(document.querySelector('[data-testid=vectors-told]').dataset.nodes) > 10")
+    page.keyboard.press("e")
+    page.get_by_test_id("figure-format").select_option("svg")
+    lines = [g for g in ElementTree.fromstring(downloaded(watched)).iter(f"{SVG}g") if g.get("class") == "lines"]
+    drawn = [sum((p.get("d") or "").count("M") for p in g.iter(f"{SVG}path")) for g in lines]
+    assert drawn[0] == 199, "the edges, under the points"
+    assert drawn[1] > 30, "the arrows, over them"
+    page.keyboard.press("Escape")
     before = page.locator(".canvas-host").screenshot()
     page.get_by_test_id("vectors-flow").click()
     page.wait_for_function("() => Number(document.querySelector('[data-testid=flow]')?.dataset.frames) > 3")

@@ -62,6 +62,25 @@ function paintItem(context: CanvasRenderingContext2D, item: Item, pictures: (Ima
       context.fillText(item.text, 0, 0);
       context.restore();
       return;
+    case "lines":
+      context.save();
+      context.translate(x, y);
+      context.beginPath();
+      context.rect(0, 0, item.w, item.h);
+      context.clip();
+      for (const { ends, color, opacity, width } of item.paths) {
+        context.beginPath();
+        for (let i = 0; i < ends.length; i += 4) {
+          context.moveTo(ends[i] ?? 0, ends[i + 1] ?? 0);
+          context.lineTo(ends[i + 2] ?? 0, ends[i + 3] ?? 0);
+        }
+        context.globalAlpha = opacity;
+        context.strokeStyle = color ?? ink.text;
+        context.lineWidth = width;
+        context.stroke();
+      }
+      context.restore();
+      return;
     case "points": {
       const picture = pictures[item.pane];
       if (picture) context.drawImage(picture, x, y, item.w, item.h);

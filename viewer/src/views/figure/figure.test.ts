@@ -3,6 +3,7 @@ import { bitsFor, put } from "../../data/bits";
 import { NOWHERE } from "../../data/points";
 import { categoryLut } from "../../gpu/lut";
 import type { Painted } from "../../state/store";
+import { pathsOf } from "./lines";
 import { cssWidth, DEFAULTS, type Item, laidOut, legendOf, type Pane, scaleOf, tooLarge } from "./model";
 import { crc32, labelled } from "./png";
 import { dotsOf, rasterised, type Scene } from "./raster";
@@ -155,6 +156,35 @@ describe("a figure", () => {
     expect(text).toContain('fill="#ff0000"');
     expect(text).toContain("a &amp; b (1,200)");
     expect(text).toContain("<dc:source>http://x/?color=field:kind&amp;a=1</dc:source>");
+  });
+});
+
+describe("lines of a view", () => {
+  const strokes = {
+    length: 3,
+    from: Float32Array.of(0, 0, 0, 1, 1, 0, 2, 2, 0),
+    to: Float32Array.of(5, 5, 0, 6, 6, 0, 7, 7, 0),
+    color: null,
+    opacity: Float32Array.of(0.31, 0.39, 1),
+    width: 2,
+    over: true,
+  };
+
+  it("are gathered by how faint they are, in pixels of the frame", () => {
+    const paths = pathsOf(strokes, IDENTITY, 0.5);
+    expect(paths.map(({ ends, opacity, width }) => [ends.length / 4, opacity, width])).toEqual([
+      [2, 0.4, 1],
+      [1, 1, 1],
+    ]);
+    expect(Array.from(paths[1]?.ends ?? [])).toEqual([2, 2, 7, 7]);
+  });
+
+  it("are paths of an SVG, in the ink of its text", () => {
+    const items: Item[] = [{ kind: "lines", paths: pathsOf(strokes, IDENTITY, 1), x: 1, y: 2, w: 9, h: 9 }];
+    const ink = { background: null, text: "#123456", frame: "#888888" };
+    const origin = { title: "", link: "", software: "", made: "" };
+    const text = svgOf(items, { width: 20, height: 20 }, false, [], ink, origin);
+    expect(text).toContain('d="M0 0L5 5M1 1L6 6" fill="none" stroke="#123456" stroke-opacity="0.4"');
   });
 });
 

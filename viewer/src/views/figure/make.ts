@@ -10,7 +10,9 @@ import { viewsNow } from "../../state/views";
 import { lookOf } from "../cells/look";
 import { titleOf } from "../grid/titles";
 import { autoSize, cameraFromLink, homeCamera } from "../scatter/model";
+import { useOverlays } from "../scatter/overlays";
 import { FONT, paintItems } from "./canvas";
+import { pathsOf } from "./lines";
 import { type Item, laidOut, legendOf, MOST_CIRCLES, type Pane, type Settings, scaleOf, tooLarge } from "./model";
 import { labelled } from "./png";
 import type { Scene } from "./raster";
@@ -115,6 +117,22 @@ function measure(text: string, size: number): number {
   return context.measureText(text).width;
 }
 
+/** A view's points between the lines that lie under and over them. */
+function withLines(frame: Frame, view: View | undefined, rooms: Rooms): Item[] {
+  const geometry = view?.geometry;
+  if (!view || !geometry) return [frame];
+  const { x, y, w, h } = frame;
+  const matrix = matrixFor(view, w, h);
+  const room = rooms[view.id] ?? ANY_ROOM;
+  const bigger = Math.min(w, h) / Math.min(room.width, room.height);
+  const strokes = Object.values(useOverlays.getState()).flatMap((made) => made(geometry, view.id).strokes);
+  const lines = (over: boolean): Item[] => {
+    const paths = strokes.filter((one) => one.over === over).flatMap((one) => pathsOf(one, matrix, bigger));
+    return paths.length > 0 ? [{ kind: "lines", paths, x, y, w, h }] : [];
+  };
+  return [...lines(false), frame, ...lines(true)];
+}
+
 export interface Figure {
   blob: Blob;
   name: string;
@@ -135,7 +153,8 @@ export async function makeFigure(settings: Settings, rooms: Rooms): Promise<Figu
   const state = get();
   const views = shownViews(state, settings.all);
   const panes = views.map((view) => paneOf(view, state, rooms));
-  const { items, width, height } = laidOut(panes, settings, measure);
+  const { items: laid, width, height } = laidOut(panes, settings, measure);
+  const items = laid.flatMap((item) => (item.kind === "points" ? withLines(item, views[item.pane], rooms) : [item]));
   const scale = scaleOf(settings);
   const refused = tooLarge(width, height, scale);
   if (refused !== null) throw new Error(refused);

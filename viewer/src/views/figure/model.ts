@@ -5,6 +5,7 @@ import { count as countText, number, shorten } from "../../data/format";
 import { COLOR_MAPS, type ColorMap, type Lut, parseColor } from "../../gpu/lut";
 import { toCss } from "../../gpu/palette";
 import type { Painted } from "../../state/store";
+import type { Path } from "./lines";
 
 export const CSS_DPI = 96;
 const INCH_MM = 25.4;
@@ -66,6 +67,8 @@ export type Item =
       /** Turned to be read from below. */
       turned: boolean;
     }
+  /** Lines over a frame at x, y; nothing of them is seen outside it. */
+  | { kind: "lines"; paths: Path[]; x: number; y: number; w: number; h: number }
   /** The points of pane number `pane`. */
   | { kind: "points"; pane: number; x: number; y: number; w: number; h: number };
 

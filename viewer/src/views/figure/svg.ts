@@ -75,6 +75,21 @@ function drawn(item: Item, number: number, points: Points[], ink: Ink): string {
       const style = `font-size="${item.size}" text-anchor="${item.anchor}"${item.bold ? ' font-weight="600"' : ""}`;
       return `<text ${place} ${style} fill="${ink.text}"${turned}>${escaped(item.text)}</text>`;
     }
+    case "lines": {
+      const room = `width="${short(item.w)}" height="${short(item.h)}"`;
+      const paths = item.paths.map(({ ends, color, opacity, width }) => {
+        const parts: string[] = [];
+        for (let i = 0; i < ends.length; i += 4) {
+          const [x0, y0, x1, y1] = [0, 1, 2, 3].map((k) => short(ends[i + k] ?? 0));
+          parts.push(`M${x0} ${y0}L${x1} ${y1}`);
+        }
+        const look = `stroke="${color ?? ink.text}" stroke-opacity="${short(opacity)}" stroke-width="${short(width)}"`;
+        return `<path d="${parts.join("")}" fill="none" ${look}/>`;
+      });
+      const clip = `<clipPath id="lines${number}"><rect ${room}/></clipPath>`;
+      const moved = `transform="translate(${short(item.x)} ${short(item.y)})"`;
+      return `${clip}<g class="lines" ${moved} clip-path="url(#lines${number})">\n${paths.join("\n")}\n</g>`;
+    }
     case "points": {
       const own = points[item.pane];
       const room = `width="${short(item.w)}" height="${short(item.h)}"`;

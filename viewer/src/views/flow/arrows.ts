@@ -22,8 +22,13 @@ export function showArrows(grid: Grid, ground: string): void {
   };
   const getColor = inkNow();
   overlay("vectors", (geometry) => {
-    if (groundOf(geometry) !== ground) return { under: [], over: [] };
+    if (groundOf(geometry) !== ground) return { under: [], over: [], strokes: [] };
     const id = "arrows";
-    return { under: [], over: [new LineLayer({ id, data: data as never, getColor, getWidth: 1.4, pickable: false })] };
+    const strokes = [{ length: data.length, from, to, color: null, opacity: 1, width: 1.4, over: true }];
+    return {
+      under: [],
+      strokes,
+      over: [new LineLayer({ id, data: data as never, getColor, getWidth: 1.4, pickable: false })],
+    };
   });
 }

@@ -38,11 +38,15 @@ function useEdges(): void {
     }
     let wanted = true;
     // Lines come when the first are drawn.
-    void import("./layer").then(({ edgesLayer }) => {
+    void import("./layer").then(({ edgesLayer, strokesOf }) => {
       if (!wanted) return;
       overlay("neighbours", (geometry) => ({
         under: picked?.weights.length ? [edgesLayer("edges", picked, geometry, GREY, 0.6, 1)] : [],
         over: pointed?.weights.length ? [edgesLayer("edges-pointed", pointed, geometry, POINTED, 1, 2)] : [],
+        // What the pointer is at is nothing for a figure; what is not asked for costs nothing.
+        get strokes() {
+          return picked?.weights.length ? [strokesOf(picked, geometry, GREY)] : [];
+        },
       }));
     }, tell);
     return () => {

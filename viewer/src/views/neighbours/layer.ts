@@ -3,6 +3,7 @@
 import { LineLayer } from "@deck.gl/layers";
 import { FAR } from "../../data/points";
 import type { Geometry } from "../../state/store";
+import type { Strokes } from "../scatter/overlays";
 import type { Picked } from "./graph";
 
 interface Lines {
@@ -43,6 +44,14 @@ export function linesOf(
       getColor: { value: color, size: 4, normalized: true },
     },
   };
+}
+
+/** The same for a figure. */
+export function strokesOf(picked: Picked, geometry: Geometry, color: readonly [number, number, number]): Strokes {
+  const { length, attributes } = linesOf(picked, geometry.positions, color, 0.6);
+  const opacity = Float32Array.from({ length }, (_, i) => (attributes.getColor.value[i * 4 + 3] as number) / 255);
+  const { getSourcePosition: from, getTargetPosition: to } = attributes;
+  return { length, from: from.value, to: to.value, color: `rgb(${color.join(", ")})`, opacity, width: 1, over: false };
 }
 
 /** The same edges in several views that lay the cells out alike are made once. */

@@ -4,8 +4,24 @@ import type { Layer } from "@deck.gl/core";
 import { create } from "zustand";
 import type { Geometry } from "../../state/store";
 
-/** Layers for cells that are laid out so, in the view of that id. */
-export type Overlay = (geometry: Geometry, view: string) => { under: Layer[]; over: Layer[] };
+/** Lines in the coordinates of the cells, for figures. */
+export interface Strokes {
+  length: number;
+  /** x, y, z of each end. */
+  from: Float32Array;
+  to: Float32Array;
+  /** Null for the ink of the text. */
+  color: string | null;
+  /** 0 to 1, of all or of each. */
+  opacity: number | Float32Array;
+  /** In pixels of the screen. */
+  width: number;
+  /** Over the points, not under them. */
+  over: boolean;
+}
+
+/** What is drawn for cells that are laid out so, in the view of that id. */
+export type Overlay = (geometry: Geometry, view: string) => { under: Layer[]; over: Layer[]; strokes: Strokes[] };
 
 export const useOverlays = create<Record<string, Overlay>>(() => ({}));
 

@@ -1,0 +1,169 @@
+"""Faults, made on purpose, under the installed command: nothing is lost, no byte is wrong, afterwards all is well."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+from conftest import PATIENCE_S, Running, Start, fetch, first_line, wait_for
+from scipy import sparse
+from test_cli import host_and_port
+
+GENES = 200
+Begin = Callable[..., Running]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("faults") / "cells.h5ad"
+    draw = np.random.default_rng(3)
+    matrix = sparse.random(30_000, GENES, 0.4, "csr", np.float32, rng=draw)  # large enough for an index
+    anndata.AnnData(matrix, obsm={"X_umap": draw.normal(size=(30_000, 2)).astype("f4")}).write_h5ad(path)
+    return path
+
+
+@pytest.fixture
+def limited(command: Path) -> Iterator[Begin]:
+    """Starts servers with limits of the system."""
+    started: list[Running] = []
+
+    def begin(path: Path, kind: int, most: int, **environment: str) -> Running:
+        process = subprocess.Popen(
+            [command, "serve", str(path), "--port", "0", "--no-browser", "--quiet"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
+            preexec_fn=lambda: resource.setrlimit(kind, (most, most)),
+        )  # fmt: skip
+        running = Running(process)
+        started.append(running)
+        running.url = first_line(process)
+        return running
+
+    yield begin
+    for running in started:
+        running.process.kill()
+        running.process.communicate()
+
+
+def gene(url: str, i: int) -> np.ndarray:
+    return np.frombuffer(fetch(f"{url}genes/{i}.values.f32?expression=X"), "<f4")
+
+
+def expected(path: Path, i: int) -> np.ndarray:
+    column: np.ndarray = matrix_of(path)[:, [i]].toarray().ravel()
+    return column
+
+
+@cache
+def matrix_of(path: Path) -> sparse.csc_matrix:
+    return anndata.read_h5ad(path).X.tocsc()
+
+
+def index_state(url: str) -> str:
+    state: str = json.loads(fetch(f"{url}gene_index.json?expression=X"))["state"]
+    return state
+
+
+def test_out_of_file_descriptors(limited: Begin, cells: Path, tmp_path: Path) -> None:
+    running = limited(cells, resource.RLIMIT_NOFILE, 96, COVERSLIP_CACHE_DIR=str(tmp_path / "cache"))
+    idle = []
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            idle.append(socket.create_connection(host_and_port(running.url), 2))
+    time.sleep(1)
+    for sock in idle:
+        sock.close()
+    wait_for(lambda: len(gene(running.url, 3)) == 30_000, "an answer after the flood")
+    np.testing.assert_array_equal(gene(running.url, 3), expected(cells, 3))
+    assert running.process.poll() is None
+
+
+def test_a_cache_that_cannot_grow(limited: Begin, cells: Path, tmp_path: Path) -> None:
+    """Files of more than 64 kB cannot be written, as on a full disk: there is no index, and every gene is right."""
+    running = limited(cells, resource.RLIMIT_FSIZE, 65_536, COVERSLIP_CACHE_DIR=str(tmp_path / "cache"))
+    np.testing.assert_array_equal(gene(running.url, 0), expected(cells, 0))
+    wait_for(lambda: index_state(running.url) == "failed", "the index to be given up")
+    np.testing.assert_array_equal(gene(running.url, 7), expected(cells, 7))
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size > 65_536]
+    assert left == []
+
+
+def test_two_servers_share_a_cache(start: Start, cells: Path, tmp_path: Path) -> None:
+    shared = str(tmp_path / "cache")
+    pair = [start(cells, COVERSLIP_CACHE_DIR=shared) for _ in range(2)]
+    for running in pair:
+        gene(running.url, 1)
+    for running in pair:
+        wait_for(lambda url=running.url: index_state(url) == "ready", "the index")  # type: ignore[misc]
+    for i in (0, 50, GENES - 1):
+        first, second = (gene(running.url, i) for running in pair)
+        np.testing.assert_array_equal(first, expected(cells, i))
+        np.testing.assert_array_equal(second, first)
+
+
+def test_killed_while_it_makes_the_index(start: Start, cells: Path, tmp_path: Path) -> None:
+    """Whatever it left is not trusted, and removed."""
+    shared = str(tmp_path / "cache")
+    for after_s in (0.0, 0.3, 0.6):
+        running = start(cells, COVERSLIP_CACHE_DIR=shared)
+        gene(running.url, 1)
+        time.sleep(after_s)
+        running.process.kill()
+        running.process.wait(PATIENCE_S)
+    running = start(cells, COVERSLIP_CACHE_DIR=shared)
+    np.testing.assert_array_equal(gene(running.url, 1), expected(cells, 1))
+    wait_for(lambda: index_state(running.url) == "ready", "the index")
+    for i in (0, 99, GENES - 1):
+        np.testing.assert_array_equal(gene(running.url, i), expected(cells, i))
+    parts = [path for path in Path(shared, "genes").rglob("*") if path.is_file() and path.name.endswith(".part")]
+    assert parts == []
+
+
+def test_a_file_cut_short_and_put_back_while_served(start: Start, cells: Path, tmp_path: Path) -> None:
+    path = tmp_path / "own.h5ad"
+    shutil.copy(cells, path)
+    url = start(path, "--no-index", COVERSLIP_CACHE_DIR=str(tmp_path / "cache")).url
+    np.testing.assert_array_equal(gene(url, 2), expected(cells, 2))
+    whole = path.read_bytes()
+    with path.open("r+b") as file:
+        file.truncate(len(whole) // 3)
+    for i in range(3, 8):
+        with contextlib.suppress(urllib.error.HTTPError, http.client.IncompleteRead):
+            np.testing.assert_array_equal(gene(url, i), expected(cells, i))  # right, or an error: nothing in between
+    assert json.loads(fetch(f"{url}livez"))["status"], "it lives"
+    path.write_bytes(whole)
+    wait_for(lambda: _equal(url, cells), "the file again")
+
+
+def _equal(url: str, path: Path) -> bool:
+    try:
+        return bool((gene(url, 9) == expected(path, 9)).all())
+    except (urllib.error.HTTPError, http.client.HTTPException):
+        return False
+
+
+def test_clients_that_stop_reading(start: Start, cells: Path) -> None:
+    url = start(cells).url
+    stalled = []
+    for i in range(30):
+        sock = socket.create_connection(host_and_port(url))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.sendall(f"GET /genes/{i}.values.f32?expression=X HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        stalled.append(sock)
+    np.testing.assert_array_equal(gene(url, 100), expected(cells, 100))
+    for sock in stalled:
+        sock.close()
+    assert json.loads(fetch(f"{url}_cellucid/health"))["status"] == "ok"

@@ -156,8 +156,10 @@ export function leave(): void {
 }
 
 async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Promise<void> {
+  const before = get().identity;
   set({ dataset, identity: null, error: null });
   const identity = await getJson<Identity>(path("dataset_identity.json"), signal);
+  if (before !== null && before.stats.n_cells !== identity.stats.n_cells) forgetMade();
   set({ identity, camera: linked.camera });
   setPlace(identity.name);
   await show(linked, identity, signal);
@@ -165,6 +167,18 @@ async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Prom
   if (linked.selected.length > 0) await select({ kind: "cells", cells: linked.selected }, "replace");
   // Not needed before there is something to undo.
   if (!signal.aborted) void import("./history").then(({ beginHistory }) => beginHistory()).catch(() => undefined);
+}
+
+/** Sets of cells mean nothing when the file that changed has another number of them. */
+function forgetMade(): void {
+  void crewOf().run({ kind: "forget" });
+  forgetFilters();
+  const drawn = { geometry: null, painted: NOTHING };
+  set(({ views }) => ({
+    ...{ filters: [], groups: [], marks: null, selection: null, passing: null, counts: {}, kept: {}, columns: {} },
+    ...drawn,
+    views: views.map((view) => ({ ...view, ...drawn })),
+  }));
 }
 
 /** The view of a session that is opened, in place of the one there is. */

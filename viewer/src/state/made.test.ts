@@ -396,6 +396,26 @@ describe("a link", () => {
   });
 });
 
+describe("a file that changed", () => {
+  it("takes sets of cells along only while it has as many", async () => {
+    await makeSome();
+    await m.start();
+    await m.sift();
+    expect([now().groups.length, now().filters.length > 0]).toEqual([2, true]);
+    identity.stats.n_cells = 50;
+    history.replaceState(null, "", "/");
+    await m.start();
+    identity.stats.n_cells = N;
+    expect([now().groups, now().filters, now().selection, now().passing, now().geometry]).toEqual([
+      [],
+      [],
+      null,
+      null,
+      null,
+    ]);
+  });
+});
+
 describe("a session file", () => {
   const file = (body: unknown) =>
     new File([typeof body === "string" ? body : JSON.stringify(body)], "x.coverslip.json", {

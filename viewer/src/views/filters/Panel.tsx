@@ -12,9 +12,14 @@ const Body = lazy(() => import("./Body"));
 const GeneSearch = lazy(() => import("../../ui/GeneSearch").then((m) => ({ default: m.GeneSearch })));
 
 export default function FiltersPanel() {
-  const { filters, identity, passing, passingCount, selection, geometry } = useModel();
+  const filters = useModel((s) => s.filters);
+  const identity = useModel((s) => s.identity);
+  const passing = useModel((s) => s.passing !== null);
+  const passingCount = useModel((s) => s.passingCount);
+  const selected = useModel((s) => s.selection !== null);
+  const there = useModel((s) => s.geometry !== null);
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
-  if (!identity || !geometry) return null;
+  if (!identity || !there) return null;
   const n = identity.stats.n_cells;
   function unfold(id: string, open: boolean): void {
     setOpened((before) => {
@@ -32,9 +37,7 @@ export default function FiltersPanel() {
     <details className="group filters" data-testid="filters" data-count={filters.length} open>
       <summary>Filters</summary>
       <p className="note" data-testid="filters-passing" aria-live="polite">
-        {passing === null
-          ? `All ${counted(n, "cell")} are shown.`
-          : `${countText(passingCount)} of ${counted(n, "cell")} pass.`}
+        {passing ? `${countText(passingCount)} of ${counted(n, "cell")} pass.` : `All ${counted(n, "cell")} are shown.`}
       </p>
       <ul className="filter-lines">
         {filters.map((filter) => (
@@ -43,7 +46,7 @@ export default function FiltersPanel() {
       </ul>
       <Add add={(of) => void add(of)} />
       <div className="buttons">
-        {selection ? (
+        {selected ? (
           <button
             type="button"
             data-testid="filter-selection"
@@ -70,11 +73,10 @@ interface LineProps {
 }
 
 function FilterLine({ filter, open, unfold }: LineProps) {
-  const { columns, kept } = useModel();
   const { id, on, by } = filter;
-  const info = by.kind === "cells" ? undefined : columns[columnOf(by.of)];
+  const info = useModel((s) => (by.kind === "cells" ? undefined : s.columns[columnOf(by.of)]));
+  const own = useModel((s) => s.kept[id]);
   const name = titleOf(filter);
-  const own = kept[id];
   return (
     <li
       className={on ? "filter-line" : "filter-line off"}
@@ -141,7 +143,7 @@ function InSight({ children }: { children: ReactNode }) {
 
 /** A field from the list, or a gene by its name. */
 function Add({ add }: { add: (of: Source) => void }) {
-  const { identity } = useModel();
+  const identity = useModel((s) => s.identity);
   const [asking, setAsking] = useState(false);
   const fields = identity?.obs_fields ?? [];
   const genes = (identity?.expression.items.length ?? 0) > 0;

@@ -9,9 +9,10 @@ import { useModel } from "../../state/store";
 import "../filters/filters.css";
 
 export default function GroupsPanel() {
-  const { groups, geometry } = useModel();
+  const groups = useModel((s) => s.groups);
+  const there = useModel((s) => s.geometry !== null);
   const [opened, setOpened] = useState<string | null>(null);
-  if (!geometry) return null;
+  if (!there) return null;
   return (
     <details className="group groups" data-testid="groups" data-count={groups.length} open>
       <summary>Groups</summary>
@@ -109,7 +110,8 @@ const MODES: readonly [Mode, string, string][] = [
 ];
 
 function Acts({ group }: { group: Group }) {
-  const { groups, selection } = useModel();
+  const groups = useModel((s) => s.groups);
+  const selected = useModel((s) => s.selection !== null);
   const [other, setOther] = useState("");
   const rest = groups.filter(({ id }) => id !== group.id);
   const second = rest.find(({ id }) => id === other) ?? rest[0];
@@ -119,7 +121,7 @@ function Acts({ group }: { group: Group }) {
         <button type="button" data-testid="group-select" onClick={() => void selectGroup(group, "replace")}>
           Select
         </button>
-        {selection
+        {selected
           ? MODES.map(([mode, words, title]) => (
               <button
                 key={mode}

@@ -11,10 +11,10 @@ const SUFFIX = ".json";
 
 export default function SessionPanel() {
   const { past, future } = useHistory();
-  const geometry = useModel((s) => s.geometry);
+  const there = useModel((s) => s.geometry !== null);
   const input = useRef<HTMLInputElement>(null);
   useDropped();
-  if (!geometry) return null;
+  if (!there) return null;
   return (
     <section className="group" data-testid="session">
       <h2>Session</h2>

@@ -122,8 +122,8 @@ def test_a_selection_arrives_as_an_array(view: View) -> None:
         viewer.tell("selection?form=numbers&n=50", np.array(cells, "<u4").tobytes())
         assert view.selection.tolist() == cells
         assert make.adata()[view.selection].n_obs == len(cells)
-    soon(lambda: len(heard) == 6)
-    assert heard[0].tolist() == [3, 5, 49]
+    soon(lambda: len(heard) == 3)  # only when it changes
+    assert [cells.tolist() for cells in heard] == [[3, 5, 49], [], list(range(50))]
 
 
 def test_two_million_cells_arrive() -> None:
@@ -292,15 +292,16 @@ def test_a_session_of_the_viewer(view: View) -> None:
 # -- who may ask --------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_told_without_the_token(view: View) -> None:
-    stranger = Viewer(view)
-    stranger.token = "wrong-wrong-wrong-wrong"
-    for path in ("dataset_identity.json", "api/dialogue/commands", "_cellucid/datasets"):
-        assert status(stranger, path) in (401, 429)
-    for what in ("selection?form=bits&n=50", "ready"):
-        assert status(stranger, f"api/dialogue/events/{what}", "PUT", b"{}") in (401, 429)
-    assert "token" not in repr(view)
-    assert Viewer(view).token not in repr(view)
+def test_nothing_is_told_without_the_token() -> None:
+    with coverslip.show(make.adata()) as view:  # who guesses has to wait, and the others at that address too
+        stranger = Viewer(view)
+        stranger.token = "wrong-wrong-wrong-wrong"
+        for path in ("dataset_identity.json", "api/dialogue/commands", "_cellucid/datasets"):
+            assert status(stranger, path) in (401, 429)
+        for what in ("selection?form=bits&n=50", "ready"):
+            assert status(stranger, f"api/dialogue/events/{what}", "PUT", b"{}") in (401, 429)
+        assert "token" not in repr(view)
+        assert Viewer(view).token not in repr(view)
 
 
 def test_only_the_notebooks_own_page_may_show_it(view: View) -> None:
@@ -311,7 +312,9 @@ def test_only_the_notebooks_own_page_may_show_it(view: View) -> None:
     assert policy.endswith("frame-ancestors 'self'")
     assert b"<html data-notebook" in page
     assert status(viewer, "api/instance", Origin=PAGE) == 403
-    view._dialogue.embed(PAGE)
+    assert status(viewer, "api/instance?knock=wrong", Origin=PAGE) == 403
+    assert status(viewer, f"api/instance?knock={view._dialogue.knock}", Origin="null") == 403
+    assert status(viewer, f"api/instance?knock={view._dialogue.knock}", Origin=PAGE) == 200
     with viewer.ask("") as answer:
         assert answer.headers["Content-Security-Policy"].endswith(f"frame-ancestors 'self' {PAGE}")
     with urllib.request.urlopen(
@@ -420,3 +423,61 @@ def test_running_a_cell_again_ends_its_views(monkeypatch: pytest.MonkeyPatch) ->
     assert [v.is_running() for v in (first, other, again)] == [False, True, True]
     assert len(Shell.events.called) == 1
     stop_all()
+
+
+# -- the widget ------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_told_the_way_and_keeps_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("anywidget")
+    from coverslip.notebook import widget
+
+    told: list[dict[str, Any]] = []
+    with coverslip.show(make.adata(), height=333) as view:
+        frame = widget.make(view._server, view._dialogue, view.height)
+        monkeypatch.setattr(frame, "send", lambda content, buffers=None: told.append(content))
+        frame.call()
+        soon(lambda: len(told) >= 2)  # until a page has come
+        assert told[0] == {
+            "kind": "open", "port": int(view.url.rpartition(":")[2]), "addresses": [],
+            "instance": view._dialogue.instance, "knock": view._dialogue.knock, "token": Viewer(view).token,
+        }  # fmt: skip
+        assert status(Viewer(view), f"api/instance?knock={view._dialogue.knock}") == 200
+        soon(lambda: not any(t.name == "coverslip-call" for t in threading.enumerate()))
+        count = len(told)
+        frame._asked(frame, {"kind": "open"}, [])
+        frame._asked(frame, "nonsense", [])
+        assert len(told) == count + 1
+        kept = json.dumps([frame.get_state(), widget.bundle(frame)], default=str)
+        assert "333" in kept
+        assert "run the cell again" in kept
+        for secret in (Viewer(view).token, view._dialogue.knock, view._dialogue.instance):
+            assert secret not in kept
+        view._widget = frame
+    assert told[-1] == {"kind": "closed"}
+    frame._asked(frame, {"kind": "open"}, [])
+    assert told[-1] == {"kind": "closed"}
+
+
+def test_an_address_can_be_given(monkeypatch: pytest.MonkeyPatch, view: View) -> None:
+    port = view.url.rpartition(":")[2]
+    for given, address in (
+        ("https://hub.example.org/user/me/proxy/{port}/", f"https://hub.example.org/user/me/proxy/{port}/"),
+        ("http://localhost:9000", "http://localhost:9000/"),
+    ):
+        monkeypatch.setenv("CELLUCID_CLIENT_SERVER_URL", given)
+        assert view._server.addresses() == [address]
+    for wrong in ("javascript:alert(1)", "hub.example.org"):
+        monkeypatch.setenv("CELLUCID_CLIENT_SERVER_URL", wrong)
+        with pytest.raises(BadUsage, match="CELLUCID_CLIENT_SERVER_URL"):
+            view._server.addresses()
+
+
+def test_without_anywidget_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from coverslip.notebook import widget
+
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    widget._kind.cache_clear()
+    with pytest.raises(Unsupported, match=r"coverslip\[notebook\]"):
+        widget._kind()
+    widget._kind.cache_clear()

@@ -71,12 +71,18 @@ class Dialogue:
     ----------
     instance
         Tells this server from another that may be found under its address.
+    knock
+        Who shows this comes from a page that the notebook sent, and may show the viewer in a frame. It opens no data.
     origins
-        Web origins of the pages that may show the viewer in a frame.
+        Web origins of such pages.
+    met
+        Set while some page or viewer has found the server.
     """
 
     def __init__(self) -> None:
         self.instance = secrets.token_hex(16)
+        self.knock = secrets.token_hex(16)
+        self.met = threading.Event()
         self.origins: frozenset[str] = frozenset()
         self.ended = False
         self._lock = threading.Lock()

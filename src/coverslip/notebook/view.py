@@ -208,8 +208,11 @@ class View:
         """In the server's thread: what is known is up to date at once, callbacks follow in their turn."""
         told: Any = event.told
         if event.kind == "selection":
-            told = self._selection = from_event(told["form"], told["n"], event.body)
-            self._selection.flags.writeable = False
+            told = from_event(told["form"], told["n"], event.body)
+            told.flags.writeable = False
+            before, self._selection = self._selection, told
+            if np.array_equal(before, told):
+                return
         elif event.kind == "ready":
             self._told = told
             self._ready.set()
@@ -364,6 +367,7 @@ class View:
         display(bundle(self._widget), raw=True)  # type: ignore[no-untyped-call]
         below = {"text/html": f"<small>{WORDS}</small>", "text/plain": ""}  # what JupyterLab says itself tells nothing
         display(below, raw=True)  # type: ignore[no-untyped-call]
+        self._widget.call()
 
     def __repr__(self) -> str:
         """Without the token: a notebook keeps what it shows."""

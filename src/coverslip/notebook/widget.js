@@ -2,6 +2,7 @@
 // there from this browser, and shows it. All else goes between the viewer and its server.
 
 const PATIENCE_MS = 8000;
+const WAITING = "Waiting for the kernel. If it has ended, run the cell again.";
 const ENDED = "This view has ended with its kernel or its cell. Run the cell again to see it.";
 const NO_WAY =
   "The viewer runs in the kernel and this browser cannot reach it. Install jupyter-server-proxy where Jupyter runs " +
@@ -35,10 +36,11 @@ function ways({ addresses, port }) {
   return direct ? [`http://${location.hostname}:${port}/`, proxied] : [proxied];
 }
 
-/** Whether an address leads to this server and no other. */
-async function leads(address, instance) {
+/** Whether an address leads to this server and no other; it lets this page show the viewer then. */
+async function leads(address, { instance, knock }) {
   try {
-    const answer = await fetch(`${address}api/instance`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    const url = `${address}api/instance?knock=${knock}`;
+    const answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     return answer.ok && (await answer.json()).instance === instance;
   } catch {
     return false;
@@ -47,8 +49,8 @@ async function leads(address, instance) {
 
 export default {
   render({ model, el }) {
-    const page = Array.from(crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(36)).join("");
     const height = `${model.get("height")}px`;
+    let opening = false;
     const say = (words, tall = false) => {
       const line = document.createElement("p");
       line.textContent = words;
@@ -57,14 +59,15 @@ export default {
       el.replaceChildren(line);
     };
     say("Opening the viewer…", true);
-    const late = setTimeout(() => say(ENDED), PATIENCE_MS);
+    const late = setTimeout(() => say(WAITING), PATIENCE_MS);
 
-    async function open(message) {
+    async function open(way) {
       clearTimeout(late);
-      for (const address of ways(message)) {
-        if (!(await leads(address, message.instance))) continue;
+      if (!/^https?:/.test(location.origin)) return say(NO_ORIGIN);
+      for (const address of ways(way)) {
+        if (!(await leads(address, way))) continue;
         const frame = document.createElement("iframe");
-        frame.src = `${address}#token=${message.token}`;
+        frame.src = `${address}#token=${way.token}`;
         frame.title = "coverslip";
         frame.dataset.coverslip = "view";
         frame.allow = "fullscreen; clipboard-write";
@@ -72,18 +75,23 @@ export default {
         el.replaceChildren(frame);
         return;
       }
-      say(NO_WAY.replace("{port}", String(message.port)));
+      opening = false;
+      say(NO_WAY.replace("{port}", String(way.port)));
     }
 
     function heard(message) {
-      if (message?.kind === "open" && message.page === page) void open(message);
-      if (message?.kind === "closed" && (message.page === undefined || message.page === page)) {
+      if (message?.kind === "open" && !opening) {
+        opening = true;
+        void open(message);
+      }
+      if (message?.kind === "closed") {
         clearTimeout(late);
-        say(message.why === "no-origin" ? NO_ORIGIN : (message.why ?? ENDED));
+        opening = false;
+        say(message.why ?? ENDED);
       }
     }
     model.on("msg:custom", heard);
-    model.send({ kind: "open", origin: location.origin, page });
+    model.send({ kind: "open" });
     return () => {
       clearTimeout(late);
       model.off("msg:custom", heard);

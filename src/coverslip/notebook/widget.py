@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from coverslip.core.errors import BadRequest, CoverslipError, Unsupported
+from coverslip.core.errors import CoverslipError, Unsupported
 from coverslip.engine.dialogue import Dialogue
 from coverslip.notebook.server import ViewServer
 
+CALL_S = 60.0
+EVERY_S = 0.5
 WORDS = "A coverslip view lives as long as its kernel: run the cell again to see it."
 
 
@@ -56,26 +60,33 @@ def _kind() -> type[Any]:
             self.on_msg(self._asked)
 
         def _asked(self, _: Any, content: Any, buffers: Any) -> None:
-            """A page opened: it may hold the viewer in a frame from now on."""
-            if not isinstance(content, dict) or content.get("kind") != "open":
-                return
-            answer: dict[str, Any] = {"kind": "closed"}
-            if self._server.is_running():
-                try:
-                    self._dialogue.embed(str(content.get("origin")))
-                    answer = self._way()
-                except BadRequest:  # a page of a file or an extension: it has no origin
-                    answer = {"kind": "closed", "why": "no-origin"}
-                except CoverslipError as error:
-                    answer = {"kind": "closed", "why": str(error)}
-            self.send({**answer, "page": content.get("page")})
+            """A page asks for the way, because it was loaded again."""
+            if isinstance(content, dict) and content.get("kind") == "open":
+                self.send(self._way())
+
+        def call(self) -> None:
+            """Tell the pages the way until one has come: a kernel that runs cell after cell cannot be asked."""
+            self._dialogue.met.clear()
+            threading.Thread(target=self._call, name="coverslip-call", daemon=True).start()
+
+        def _call(self) -> None:
+            end = time.monotonic() + CALL_S
+            while not self._dialogue.met.wait(EVERY_S) and time.monotonic() < end and self._server.is_running():
+                self.send(self._way())
 
         def _way(self) -> dict[str, Any]:
+            if not self._server.is_running():
+                return {"kind": "closed"}
+            try:
+                addresses = self._server.addresses()
+            except CoverslipError as error:
+                return {"kind": "closed", "why": str(error)}
             return {
                 "kind": "open",
                 "port": self._server.port,
-                "addresses": self._server.addresses(),
+                "addresses": addresses,
                 "instance": self._dialogue.instance,
+                "knock": self._dialogue.knock,
                 "token": self._server.token,
             }
 

@@ -16,8 +16,8 @@ from coverslip.fronts.http import to_json
 from coverslip.fronts.tokens import problem
 
 PLACE = "api/dialogue/"
-HOLD_S = 20.0
-"""How long a viewer's question waits for a command; proxies end what waits a minute."""
+HOLD_S = 15.0
+"""How long a viewer's question waits for a command; some proxies end what waits longer than 20 s."""
 MOST_BYTES = 64 << 20
 """Of one event: the bits of half a billion cells."""
 MOST_TEXT = 1 << 20

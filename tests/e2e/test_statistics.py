@@ -75,7 +75,6 @@ def test_markers_of_every_group_as_scanpy(start: Start, path: Path, cells: annda
     assert table["names"].tolist() == [name for one in found["results"] for name in one["names"]]
     assert table["pvals"].tolist() == [p for one in found["results"] for p in one["pvals"]]
     assert not list(tmp_path.glob("coverslip-*"))
-    assert server.stop() == 0
 
 
 def test_a_question_ends_with_the_server_however_that_ends(start: Start, path: Path, tmp_path: Path) -> None:

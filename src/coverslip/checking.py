@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from coverslip.engine.options import CatalogOptions
 from coverslip.formats import open_source, recognise
 
 PATIENCE_S = 600.0
+OF_THE_WHOLE = ("no_embedding", "no_graph", "no_latent", "no_raw")
+"""What one data set of several need not have: all of them are drawn together."""
 HDF5 = "hdf5"
 PLAIN = "This HDF5 file follows no convention of cells or networks, so every array in it is shown as an image."
 NEEDED = "Cells need obs, var and X (AnnData.write_h5ad); a network needs H5Types, Populations, Projections (NeuroH5)."
@@ -135,7 +137,7 @@ def _source(source: Source, format: str) -> tuple[str, dict[str, Any], list[Find
             root = make()
             cells = Cells(root)
             told = told or _about(cells)
-            facts += [_in_part(f, part) for f in check_cells(root, cells)]
+            facts += [_in_part(f, part) for f in check_cells(root, cells) if not (part and f.code in OF_THE_WHOLE)]
         return "cells", told, facts + list(check_images(images))
     findings = list(check_images(images))
     described = any("multiscales" in ome_of(images.node(path)) for path in images.paths[:1])
@@ -157,4 +159,4 @@ def _about(cells: Cells) -> dict[str, Any]:
 def _in_part(finding: Finding, part: str) -> Finding:
     if not part:
         return finding
-    return Finding(finding.weight, finding.code, f"{part}/{finding.where}", finding.message, finding.hint)
+    return replace(finding, where=f"{part}/{finding.where}", message=f"{part}: {finding.message}")

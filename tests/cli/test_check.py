@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import anndata
 import h5py
+import mudata
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -151,3 +153,18 @@ def test_any_other_hdf5_file(tmp_path: Path) -> None:
     code, found, one = looked_at(tmp_path / "a.h5")
     assert (code, one["about"]) == (0, {"arrays": 1})
     assert "H5Types" in found["plain_hdf5"]["hint"]
+
+
+def test_several_data_sets_in_one_file(tmp_path: Path) -> None:
+    """A modality needs no coordinates of its own; what ails it is said of it."""
+    rna, prot = make.adata(), anndata.AnnData(make.dense_matrix()[:, :3])
+    prot.obs_names = rna.obs_names
+    prot.var_names = ["p", "p", "q"]
+    path = tmp_path / "m.h5mu"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what pandas will do, and of names that are there twice
+        mudata.MuData({"rna": rna, "prot": prot}).write(path)
+    code, found, one = looked_at(path)
+    assert (code, one["kind"]) == (0, "cells")
+    assert found["duplicate_genes"]["where"] == "mod/prot/X genes"
+    assert found["duplicate_genes"]["message"].startswith("mod/prot: ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,9 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+
+# Children keep what they compile: the peers' libraries are installed without.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 PEER = "cellucid==0.0.9"
@@ -35,10 +39,22 @@ def environment(*requirements: str) -> Path:
         fcntl.flock(turn, fcntl.LOCK_EX)  # tests that run at the same time ask for the same one
         if not done.is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-            subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements], check=True)
+            fill(folder, *requirements)
             done.touch()
     return folder / "bin" / "python"
+
+
+def fill(folder: Path, *requirements: str) -> None:
+    """Make an environment, and install into it.
+
+    Twice as fast as ``venv`` and its own ``pip``: nothing is compiled that nobody imports. What is imported is compiled
+    then, once.
+    """
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet", "--no-compile"]
+    done = subprocess.run([*pip, "pip", *requirements], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(requirements)} cannot be installed:\n{done.stdout}{done.stderr}")
 
 
 def archive(release: str) -> Path:

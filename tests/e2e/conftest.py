@@ -18,19 +18,24 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
-from surroundings import CHROMIUM, CHROMIUM_FLAGS
+from surroundings import CHROMIUM, CHROMIUM_FLAGS, fill
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60
-# Compiled once, and not by each of the hundreds of commands under test.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+LONGEST = (
+    "test_engines", "test_image_viewer", "test_deploy", "test_home", "test_viewer", "test_soak", "test_cells_on_tissue",
+    "test_daemon", "test_network_view", "test_notebook", "test_client", "test_h5web", "test_exports", "test_peer",
+)  # fmt: skip
+"""The files that take longest: begun first, so that no process is left with a long one when the others are done."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this folder is an end-to-end test."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker("e2e")
+    own = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in own:
+        item.add_marker("e2e")
+    ranks = {id(item): LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST) for item in own}
+    items.sort(key=lambda item: ranks.get(id(item), -1))
 
 
 def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -38,12 +43,6 @@ def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done  # type: ignore[no-any-return]
-
-
-def new_environment(folder: Path) -> Path:
-    """A fresh virtual environment; its python."""
-    run(sys.executable, "-m", "venv", folder)
-    return folder / "bin" / "python"
 
 
 READY = """(color) => {
@@ -102,10 +101,7 @@ def install(wheel: Path, shared: Path) -> Install:
         folder = shared / "installed" / "+".join(filter(None, [extras.replace(",", "+") or "plain", *others]))
         with making(folder) as missing:
             if missing:
-                python = new_environment(folder)
-                # What is used is compiled when it is first imported, which is far from all.
-                what = f"{wheel}[{extras}]" if extras else wheel
-                run(python, "-m", "pip", "install", "--quiet", "--no-compile", what, *others)
+                fill(folder, f"{wheel}[{extras}]" if extras else str(wheel), *others)
         return folder / "bin" / "python"
 
     return installed

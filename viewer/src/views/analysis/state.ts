@@ -5,7 +5,7 @@ import { type ApiError, isAbort, toApiError } from "../../api/client";
 import type { Tell } from "../../api/jobs";
 import { loadGenes } from "../../state/actions";
 import { register } from "../../state/parts";
-import { useModel } from "../../state/store";
+import { set as setModel, useModel } from "../../state/store";
 import type { Comparison, Composition, DistributionRow, SummaryRow } from "./api";
 import { forgetFields, type Grouping, type Operand, type ShownGroup } from "./groupings";
 import type { GeneSet } from "./lists";
@@ -175,7 +175,8 @@ function isGene(value: unknown): value is Gene {
 /** What a session keeps of the dock: which genes, by what. Numbers of genes are looked up again by their names. */
 async function load(value: unknown): Promise<void> {
   const { genes, grouping, tab } = (value ?? {}) as Saved;
-  const names = (await loadGenes())?.names ?? [];
+  const list = await loadGenes().catch((error: unknown) => setModel({ error: toApiError(error) }));
+  const names = list?.names ?? [];
   const own = (Array.isArray(genes) ? genes : []).filter(isGene).flatMap(({ index, name }) => {
     const there = names[index] === name ? index : names.indexOf(name);
     return there < 0 ? [] : [{ index: there, name }];

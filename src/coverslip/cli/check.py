@@ -60,4 +60,6 @@ def _fact(name: str, value: object) -> str:
     what = name.removeprefix("n_")
     if isinstance(value, list):
         return f"{what} {', '.join(map(str, value)) or 'none'}"
-    return f"{value:,} {what}" if isinstance(value, int) else f"{what} {value}"
+    return (
+        f"{value:,} {what.removesuffix('s') if value == 1 else what}" if isinstance(value, int) else f"{what} {value}"
+    )

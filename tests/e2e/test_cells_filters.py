@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, Open, Running, Start, Watched, fetch, wait_for
 
+import coverslip
+
 PHONE = {"width": 390, "height": 844}
 GENE, LEAST = "CST3", 0.5
 
@@ -136,6 +138,8 @@ def test_filters_groups_undo_session_and_link(
     session = json.loads(path.read_text())
     assert session["dataset"]["cells"] == json.loads(fetch(f"{server.url}cells/digest.json"))
     assert unpacked(session["groups"][0], cells.n_obs) == lassoed
+    applied = coverslip.apply_session(cells, path, inplace=False)
+    assert np.flatnonzero(applied.obs["cellucid_highlight__Lassoed"]).tolist() == lassoed
     second = look(server.url)
     second.ready()
     second.page.get_by_test_id("session-file").set_input_files(path)

@@ -175,6 +175,16 @@ def a_score(page: Page, watched: Watched, cells: anndata.AnnData) -> None:
     values = cells.raw[:, ["CD79A", "CD79B", "MS4A1"]].X.toarray().mean(1)
     low, high = (float(page.get_by_test_id(f"range-{end}").input_value()) for end in ("min", "max"))
     assert (low, high) == pytest.approx((values.min(), values.max()), rel=1e-3)
+    page.get_by_test_id("range-min").fill("1")
+    page.get_by_test_id("range-min").press("Enter")
+    page.get_by_test_id("filter-by-color").click()
+    shown = f"700 cells · {int((values >= 1).sum())} shown"
+    wait_for(lambda: page.get_by_test_id("cell-count").inner_text() == shown, "the filter")
+    # What passes is what counts.
+    page.get_by_test_id("tab-makeup").click()
+    page.get_by_test_id("bar").first.wait_for()
+    counted = [int(row["count"]) for row in table(saved(page, "makeup-csv"))]
+    assert sum(counted) == int((values >= 1).sum())
     page.get_by_test_id("color-select").select_option("none")
     watched.ready("none")
     page.get_by_test_id("color-select").select_option(label="B genes")

@@ -1,7 +1,18 @@
 /** What becomes of a question: on its way, called off, refused. */
 
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
+import { useModel } from "../../state/store";
 import { cancel, type Kind, useAnalysis } from "./state";
+
+/** What failed because the server was gone is asked again when it is back. */
+function useReturn(failed: boolean, again: () => void): void {
+  const offline = useModel((s) => s.offline);
+  const before = useRef(offline);
+  useEffect(() => {
+    if (before.current && !offline && failed) again();
+    before.current = offline;
+  }, [offline, failed, again]);
+}
 
 interface WorkProps {
   kind: Kind;
@@ -15,6 +26,7 @@ interface WorkProps {
 
 export function WorkState({ kind, what, again, idle = null, behind = false }: WorkProps) {
   const { state, progress, message, error } = useAnalysis((s) => s.work[kind]);
+  useReturn(state === "failed" && error?.offline === true, again);
   if (state === "done") return null;
   if (state === "idle") return idle;
   return (

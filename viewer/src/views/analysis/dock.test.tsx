@@ -258,6 +258,21 @@ describe("comparing groups", () => {
     expect(await screen.findByTestId("volcano")).toBeTruthy();
   });
 
+  it("asks again when the server is back", async () => {
+    vi.stubGlobal("fetch", async (url: string, how?: RequestInit) => {
+      if (how?.method === "POST" && get().offline) throw new TypeError("Failed to fetch");
+      return respond(url, how);
+    });
+    answers.differential = COMPARED;
+    render(<Dock />);
+    await chooseB();
+    act(() => set({ offline: true }));
+    fireEvent.click(screen.getByTestId("compare"));
+    await waitFor(() => expect(screen.getByTestId("work-compare").dataset.code).toBe("offline"));
+    act(() => set({ offline: false }));
+    expect(await screen.findByTestId("volcano")).toBeTruthy();
+  });
+
   it("leaves no answer of another data set behind", async () => {
     answers.differential = COMPARED;
     render(<Dock />);

@@ -121,6 +121,14 @@ def test_a_hidden_population_is_not_drawn(server: Running, look: Open) -> None:
     wait_for(lambda: like(pixels(page), ORANGE) == 0, "no orange")
     assert like(before, ORANGE) > 100
     assert like(pixels(page), BLUE) > 500
+    wait_for(lambda: "hidden=1" in page.url, "the link")
+    page.reload()
+    page.locator("[data-testid=network][data-state=ready]").wait_for(timeout=PATIENCE_MS)
+    row = page.get_by_test_id("legend-item").nth(1).locator("input")
+    row.wait_for()
+    assert not row.is_checked()
+    wait_for(lambda: like(pixels(page), BLUE) > 500, "the others")
+    assert like(pixels(page), ORANGE) == 0
 
 
 def test_numbers_colour_the_neurons(server: Running, look: Open) -> None:

@@ -22,14 +22,16 @@ const AGAIN_MS = 2000;
 /** Keeps the address bar up to date, a little behind so that dragging does not flood it. */
 function useLink(): void {
   const cmap = useModel((s) => s.cmap);
+  const off = useModel((s) => s.hidden);
   const { color, picked, edges, camera, without, weight, phase } = useNetwork();
   const gid = picked?.gid ?? null;
   useEffect(() => {
     if (phase !== "ready") return;
-    const shown = { color: color === "population" ? null : color, gid, edges, camera, without, cmap };
+    const hidden = Array.from(off ?? [], (one, code) => (one === 1 ? code : -1)).filter((code) => code >= 0);
+    const shown = { color: color === "population" ? null : color, gid, edges, camera, without, cmap, hidden };
     const timer = setTimeout(() => amendUrl(writeLinked({ ...shown, weight: gid === null ? null : weight })), LINK_MS);
     return () => clearTimeout(timer);
-  }, [phase, color, gid, edges, camera, without, weight, cmap]);
+  }, [phase, color, gid, edges, camera, without, weight, cmap, off]);
 }
 
 export default function NetworkPage({ network }: { network: string }) {

@@ -187,6 +187,7 @@ describe("the link", () => {
       without: ["box"],
       weight: "Synapses/weight",
       cmap: "magma",
+      hidden: [0, 1, 2, 7],
     };
     const query = new URLSearchParams(
       Object.entries(writeLinked(linked)).filter((pair): pair is [string, string] => pair[1] !== null),
@@ -204,6 +205,7 @@ describe("the link", () => {
       without: [],
       weight: null,
       cmap: null,
+      hidden: [],
     });
     expect(Object.values(writeLinked(nothing)).every((value) => value === null)).toBe(true);
   });

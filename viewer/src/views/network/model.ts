@@ -4,6 +4,7 @@ import { ApiError, getJson, getResponse } from "../../api/client";
 import { arrayPath } from "../../api/images";
 import { permute } from "../../data/order";
 import { FAR, NOWHERE } from "../../data/points";
+import { readRuns, writeRuns } from "../../state/url";
 
 export interface Population {
   name: string;
@@ -286,6 +287,8 @@ export interface Linked {
   /** An attribute of connections. */
   weight: string | null;
   cmap: string | null;
+  /** Codes of the groups that are hidden in the legend. */
+  hidden: number[];
 }
 
 export const FRAMES = ["electrodes", "box", "layers"] as const;
@@ -306,6 +309,7 @@ export function readLinked(search: string): Linked {
     without: (query.get("without") ?? "").split(",").filter((name) => FRAMES.some((known) => known === name)),
     weight: query.get("weight"),
     cmap: query.get("cmap"),
+    hidden: readRuns(query.get("hidden")),
   };
 }
 
@@ -318,6 +322,7 @@ export function writeLinked(linked: Linked): Record<string, string | null> {
     without: linked.without.length === 0 ? null : linked.without.join(","),
     weight: linked.weight,
     cmap: linked.cmap === "viridis" ? null : linked.cmap,
+    hidden: writeRuns(linked.hidden) || null,
   };
 }
 

@@ -151,7 +151,7 @@ export async function openNetwork(id: string, linked: Linked): Promise<void> {
   if (phase !== "ready" || !about) return;
   const column = about.columns.find((c) => c.key === linked.color) ?? about.columns[0];
   await Promise.all([
-    column ? paintBy(column) : Promise.resolve(),
+    column ? paintBy(column, linked.hidden) : Promise.resolve(),
     drawEdges(now().edges),
     linked.gid === null ? Promise.resolve() : pick(linked.gid),
   ]);
@@ -170,8 +170,8 @@ export function leaveNetwork(): void {
 
 const CODES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array } as const;
 
-/** Colour by a column: the points stay where they are. */
-export async function paintBy(column: Column): Promise<void> {
+/** Colour by a column, some of its groups hidden: the points stay where they are. */
+export async function paintBy(column: Column, codes: number[] = []): Promise<void> {
   const { id, about } = now();
   const n = about?.neurons ?? 0;
   await latest("paint", `Reading ${column.key}…`, async (signal) => {
@@ -183,9 +183,16 @@ export async function paintBy(column: Column): Promise<void> {
       info.kind === "category"
         ? asCategories(column, info.categories ?? [], raw)
         : asNumbers(column, raw as Float32Array, n);
-    setModel({ painted, hidden: null, range: null });
+    setModel({ painted, hidden: painted.kind === "category" ? hiddenOf(codes, painted.field) : null, range: null });
     change({ color: column.key });
   });
+}
+
+/** One number a group, the last for what is missing; null when nothing is hidden. */
+function hiddenOf(codes: number[], field: CategoryField): Uint8Array | null {
+  const hidden = new Uint8Array(field.categories.length + 1);
+  for (const code of codes) if (code < hidden.length) hidden[code] = 1;
+  return hidden.some((one) => one === 1) ? hidden : null;
 }
 
 function asCategories(column: Column, categories: string[], codes: ArrayLike<number>) {

@@ -35,7 +35,8 @@ export function useKeys(): void {
     function press(event: KeyboardEvent): void {
       if (event.key === "Escape") set({ help: false, sheet: "none", hover: null });
       const typing = event.target instanceof Element && event.target.closest(TYPING) !== null;
-      if (typing || event.defaultPrevented || event.altKey) return;
+      // Under a dialog nothing is meant, wherever the focus has got to.
+      if (typing || document.querySelector("dialog[open]") || event.defaultPrevented || event.altKey) return;
       const key = event.key.toLowerCase();
       const held = event.ctrlKey || event.metaKey;
       const name = held ? `ctrl+${event.shiftKey ? "shift+" : ""}${key}` : key;

@@ -29,6 +29,7 @@ export default function FigureDialog() {
   };
 
   async function make(): Promise<void> {
+    if (busy) return; // A button that is switched off loses the focus.
     setBusy(true);
     setWords("Drawing…");
     try {
@@ -141,7 +142,7 @@ export default function FigureDialog() {
           {words}
         </p>
         <div className="buttons">
-          <button type="submit" data-testid="figure-save" disabled={busy}>
+          <button type="submit" data-testid="figure-save" aria-disabled={busy}>
             Save
           </button>
           <button type="button" onClick={() => dialog.current?.close()}>

@@ -65,10 +65,12 @@ class Analyses:
         long = _reads_all(plan)
         lane: Lane = "long" if long else "short"
         apart = long and kept.path is not None and _values(cells, plan) >= LEAST_VALUES
-        work = partial(self._apart, kept, cells, plan) if apart else partial(self._here, cells, plan, fresh)
+        work = partial(self._apart, kept, cells, plan) if apart else partial(self._here, kept, cells, plan, fresh)
         return self.tasks.ask(id, plan.kind, kept.name, work, lane)
 
-    def _here(self, cells: Cells, plan: Plan, fresh: Callable[[], bool], task: Task) -> Files:
+    def _here(self, kept: Kept, cells: Cells, plan: Plan, fresh: Callable[[], bool], task: Task) -> Files:
+        if self._indexes is not None and plan.expression is not None:
+            self._indexes.want(kept, cells, plan.expression)  # used where it is there, else begun
         files = answer(plan, cells, task.id, lambda done, total: task.tell(done / max(total, 1)), stop=task.stop)
         if not fresh():  # some of it may be of another version
             raise Unreadable("The data changed while it was looked through", "Ask again.")

@@ -240,6 +240,7 @@ def test_means_of_a_set_of_genes(client: TestClient, cells: anndata.AnnData) -> 
         assert found["controls"] == []
 
 
+SINGLES = [{"cells": bits(np.arange(N) == i)} for i in range(70)]
 WRONG: list[tuple[str, dict[str, Any], int, str]] = [
     ("differential", {}, 400, "bad_request"),
     ("differential", {"group": category(0), "method": "guess"}, 400, "bad_request"),
@@ -266,6 +267,7 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
     ("summary", {"groups": {"field": 0}, "fields": [0]}, 400, "no_numbers"),
     ("summary", {"groups": [{"cells": category(0)}, {"cells": {"kind": "all"}}], "genes": [1]}, 400, "groups_overlap"),
     ("distribution", {"groups": {"field": 0}, "genes": [1], "bins": 1}, 400, "bad_request"),
+    ("distribution", {"groups": SINGLES, "genes": list(range(GENES)), "bins": 1000}, 400, "too_many"),
     ("composition", {"groups": {"field": 0}, "field": 2}, 400, "no_category"),
     ("score", {"genes": ["no"]}, 404, "gene_not_found"),
     ("score", {"genes": [0], "bins": 500}, 400, "few_genes"),

@@ -13,7 +13,7 @@ from coverslip.domains.cell_sets import CellSets, Labels, overlap
 from coverslip.domains.cells import Cells, Expression
 from coverslip.domains.differential import METHODS
 from coverslip.domains.gene_scores import SCORE_METHODS
-from coverslip.domains.group_statistics import number_field
+from coverslip.domains.group_statistics import MOST_COUNTS, number_field
 from coverslip.domains.tails import Correction
 from coverslip.fronts.cellucid.arrays import find_gene
 
@@ -138,6 +138,7 @@ def _check_sizes(labels: Labels, reference: str, joint: bool) -> None:
 
 def _summary(body: Body, cells: Cells) -> Plan:
     labels, expression, genes, fields = _rows(body, cells, MOST_ROWS)
+    _check_answer(labels.rest * (len(genes) + len(fields)), MOST_ANSWERED)
     threshold = body.get("threshold", 0)
     if not isinstance(threshold, (int, float)) or isinstance(threshold, bool) or not np.isfinite(threshold):
         raise BadRequest("threshold is no number", "Write 0, or 0.5.")
@@ -147,6 +148,7 @@ def _summary(body: Body, cells: Cells) -> Plan:
 def _distribution(body: Body, cells: Cells) -> Plan:
     labels, expression, genes, fields = _rows(body, cells, MOST_DISTRIBUTIONS)
     bins = _whole(body, "bins", 2, MOST_BINS, 64)
+    _check_answer(labels.rest * (len(genes) + len(fields)) * bins, MOST_COUNTS)
     return Plan("distribution", expression, genes, fields, labels, {"bins": bins})
 
 
@@ -164,6 +166,11 @@ def _rows(body: Body, cells: Cells, most: int) -> tuple[Labels, str | None, tupl
         raise BadRequest(f"{len(genes) + len(fields):,} rows are too many", f"Ask for {most:,} at most.", "too_many")
     labels = CellSets(cells, body.get("within")).labels(body.get("groups"))
     return labels, expression.id if expression is not None else None, tuple(genes), tuple(fields)
+
+
+def _check_answer(size: int, most: int) -> None:
+    if size > most:
+        raise BadRequest(f"The answer would be {size:,} numbers", "Ask for fewer groups, rows or bins.", "too_many")
 
 
 def _composition(body: Body, cells: Cells) -> Plan:

@@ -100,7 +100,7 @@ def document(body: bytes) -> dict[str, Any]:
     """
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("An event is a JSON object", "See docs/reference/notebook.md.", "bad_event") from error
 
 

@@ -3,7 +3,7 @@
 import { useMemo } from "react";
 import { count, number, shorten } from "../../data/format";
 import { type Tip, textWidth } from "./Figure";
-import { pressable } from "./GridChart";
+import { pressable, stepFocus } from "./GridChart";
 
 interface BarsProps {
   label: string;
@@ -45,6 +45,7 @@ export function Bars({ label, groups, parts, counts, shares, width, onTip, onGro
       role="group"
       aria-label={label}
       onPointerLeave={() => onTip(null)}
+      onKeyDown={stepFocus}
     >
       {groups.map(({ name }, i) => {
         let x = left;

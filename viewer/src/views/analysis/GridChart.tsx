@@ -106,7 +106,7 @@ export function GridChart(props: GridProps) {
 }
 
 /** Arrows go from name to name; the tabulator leaves the chart. */
-function stepFocus(event: KeyboardEvent<SVGSVGElement>): void {
+export function stepFocus(event: KeyboardEvent<SVGSVGElement>): void {
   const steps: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
   const step = steps[event.key];
   if (step === undefined) return;

@@ -5,7 +5,7 @@ import { area, curveCatmullRom } from "d3-shape";
 import { type PointerEvent, useMemo } from "react";
 import { count, number, shorten } from "../../data/format";
 import { type Tip, textWidth } from "./Figure";
-import { pressable } from "./GridChart";
+import { pressable, stepFocus } from "./GridChart";
 import { outlineOf, type Spread } from "./spread";
 
 export interface ViolinGroup {
@@ -58,6 +58,7 @@ export function Violin({ label, unit, groups, width, height, onTip, onGroup }: V
       aria-label={label}
       onPointerMove={follow}
       onPointerLeave={() => onTip(null)}
+      onKeyDown={stepFocus}
     >
       {y.ticks(5).map((tick) => (
         <g key={tick}>

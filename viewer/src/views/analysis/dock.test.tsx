@@ -115,7 +115,11 @@ describe("genes by group", () => {
     const radii = [...document.querySelectorAll(".dots circle")].map((dot) => Number(dot.getAttribute("r")));
     // Areas are shares: a quarter of the cells is half the radius.
     expect(radii).toEqual([10, 5, 0, 0]);
-    fireEvent.click(screen.getAllByTestId("grid-gene")[1] as Element);
+    const [first, second] = screen.getAllByTestId("grid-gene") as [HTMLElement, HTMLElement];
+    first.focus();
+    fireEvent.keyDown(first, { key: "ArrowRight" });
+    expect(document.activeElement).toBe(second);
+    fireEvent.keyDown(second, { key: "Enter" });
     expect(painted).toHaveBeenCalledWith({ kind: "gene", index: 1, key: "CD3D", expression: "X" });
   });
 

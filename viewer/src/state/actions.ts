@@ -1,38 +1,27 @@
 /** What a person can do: each action fetches what it needs, and the latest of a kind always wins. */
 
-import { ApiError, getBytes, getJson, isAbort, isCopy, toApiError } from "../api/client";
-import type { Cell, Dataset, EmbeddingInfo, Field, FieldEntry, Genes, Identity } from "../api/types";
-import { members } from "../data/bits";
+import { ApiError, getJson, isAbort, isCopy, toApiError } from "../api/client";
+import type { Cell, Dataset, EmbeddingInfo, FieldEntry, Identity } from "../api/types";
 import { counted } from "../data/format";
 import type { By, Mode } from "../data/selecting";
 import type { Ground } from "../data/worker";
-import { codesComeInParts, fetchCodes, fetchPoints } from "./arrival";
+import { followUrl, forgetAddress, linkedNow, writeAddress } from "./address";
+import { fetchPoints } from "./arrival";
+import { fetchPainted, isOf, keyOf, loadGenes } from "./colors";
 import { addressOf, crewIsThere, crewOf } from "./crew";
-import { type FindGene, filtersFrom, linkedFilters } from "./filterlink";
-import { CODE_BYTES, columnOf, forgetFilters, hiddenOf, hide, hold, setFilters } from "./filters";
-import { followIndex } from "./indexing";
+import { type FindGene, filtersFrom } from "./filterlink";
+import { forgetFilters, hiddenOf, hide, hold, setFilters } from "./filters";
 import { forgetParts } from "./parts";
 import { setPlace } from "./route";
-import {
-  type Color,
-  type Geometry,
-  get,
-  MOST_LINKED,
-  NOTHING,
-  type Own,
-  type Painted,
-  set,
-  setProgress,
-  useModel,
-} from "./store";
-import { type Linked, readUrl, writeUrl } from "./url";
-import { type LinkedView, readView, writeView } from "./viewlink";
+import { type Color, type Geometry, get, NOTHING, type Painted, set, setProgress, useModel } from "./store";
+import { type Linked, readUrl } from "./url";
+import { readView } from "./viewlink";
 import { forgetGrounds, groundOf, layViews, MOST_VIEWS, ownOf, setOwn, viewsNow } from "./views";
 
 const MOST_DEFAULT_CATEGORIES = 100;
 const POLL_MS = 1500;
 
-export { addressOf, crewOf, hide };
+export { addressOf, crewOf, followUrl, hide, keyOf, linkedNow, loadGenes, writeAddress };
 
 const path = addressOf;
 
@@ -148,7 +137,7 @@ function setLooks(linked: Linked): void {
 export function leave(): void {
   for (const one of running.values()) one.abort();
   running.clear();
-  clearTimeout(timer);
+  forgetAddress();
   if (crewIsThere()) void crewOf().run({ kind: "forget" });
   forgetFilters();
   forgetParts();
@@ -308,16 +297,6 @@ export async function choosePoints(
   });
 }
 
-export async function loadGenes(): Promise<Genes | null> {
-  const { expression, genes, identity } = get();
-  if (genes !== null && genes.expression === expression) return genes;
-  const info = identity?.expression.items.find((e) => e.id === expression);
-  if (!info) return null;
-  const fetched = await getJson<Genes>(path(info.genes));
-  if (get().expression === expression) set({ genes: fetched });
-  return fetched;
-}
-
 export async function chooseExpression(expression: string): Promise<void> {
   set({ expression });
   await latest("genes", async () => {
@@ -348,59 +327,6 @@ export async function paint(color: Color, view = get().focused): Promise<void> {
   });
 }
 
-/** Whether these are the complete colours of a field or gene. */
-function isOf(painted: Exclude<Painted, { kind: "none" }>, color: Color): boolean {
-  const whole = painted.kind === "continuous" || painted.arrived === undefined;
-  return whole && color.kind !== "none" && painted.column === columnOf(color);
-}
-
-export function keyOf(color: Color): string {
-  return color.kind === "none" ? "none" : `${color.kind}:${color.key}`;
-}
-
-async function fetchPainted(
-  color: Exclude<Color, { kind: "none" }>,
-  signal: AbortSignal,
-  show: (now: Painted) => void,
-): Promise<Painted> {
-  const n = get().identity?.stats.n_cells ?? 0;
-  const key = keyOf(color);
-  const column = columnOf(color);
-  if (color.kind === "gene") {
-    const genes = await loadGenes();
-    const template = genes?.values ?? "genes/{index}.values.f32";
-    void followIndex(path, color.expression);
-    const bytes = await getBytes(path(template.replace("{index}", String(color.index))), n * 4, signal);
-    const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
-    return { kind: "continuous", key, column, title: color.key, ...laid };
-  }
-  if (color.kind === "score") {
-    const { scoreBytes } = await import("./scores");
-    const bytes = await scoreBytes(color, n, signal);
-    const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
-    return { kind: "continuous", key, column, title: color.key, ...laid };
-  }
-  const field = await getJson<Field>(path(`fields/${color.index}.json`), signal);
-  if (field.kind === "category") {
-    if (codesComeInParts(get().identity, field)) return fetchCodes(field, { key, column }, signal, show);
-    const bytes = await getBytes(path(field.codes), n * CODE_BYTES[field.dtype], signal);
-    const task = {
-      kind: "codes",
-      bytes,
-      n,
-      dtype: field.dtype,
-      categories: field.categories.length,
-      key,
-      column,
-    } as const;
-    return { kind: "category", key, column, field, ...(await crewOf().run(task)) };
-  }
-  if (field.kind === "text") return NOTHING;
-  const bytes = await getBytes(path(field.values), n * 4, signal);
-  const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
-  return { kind: "continuous", key, column, title: color.key, ...laid };
-}
-
 /** Cells that every view of them shows as chosen. */
 export async function select(by: By, mode: Mode, ground: Ground = groundOf(get().geometry)): Promise<void> {
   set({ selection: await crewOf().run({ kind: "select", by, mode, ground }) });
@@ -422,69 +348,4 @@ export async function describeCell(cell: number): Promise<void> {
 export function forgetCell(): void {
   running.get("cell")?.abort();
   if (get().hover !== null) set({ hover: null });
-}
-
-function linkedView({ geometry, color, range, cmap, fileColors, camera }: Own, genes: Genes | null): LinkedView {
-  const plain = geometry?.columns.every((c, i) => c === i) ?? true;
-  return {
-    embedding: geometry?.embedding.id ?? null,
-    dim: geometry?.dim ?? null,
-    columns: plain ? null : (geometry?.columns ?? null),
-    color: keyOf(color),
-    gene: color.kind === "gene" && genes?.names.indexOf(color.key) !== color.index ? color.index : null,
-    range,
-    cmap,
-    fileColors,
-    camera,
-  };
-}
-
-/** The current view as a link. */
-export function linkedNow(): Linked {
-  const s = get();
-  return {
-    dataset: s.datasets.length > 1 || linkNames("dataset") ? (s.dataset?.id ?? null) : null,
-    ...linkedView(s, s.genes),
-    expr: s.expression === s.identity?.expression.default ? null : s.expression,
-    hidden: [],
-    filters: linkedFilters(s.filters, s.identity).texts,
-    views: viewsNow(s).flatMap((one) => (one.id === s.focused ? [] : [writeView(linkedView(one, s.genes))])),
-    at: s.views.findIndex(({ id }) => id === s.focused),
-    together: s.together,
-    edges: s.edges,
-    vectors: s.vectors,
-    size: s.size,
-    alpha: s.alpha,
-    layout: s.layout,
-    tissue: s.tissue,
-    tissueCamera: s.tissueCamera,
-    spot: s.spot,
-    pictureAlpha: s.pictureAlpha,
-    spotAlpha: s.spotAlpha,
-    selected: s.selection && s.selection.count <= MOST_LINKED ? members(s.selection.cells) : [],
-    theme: s.theme,
-  };
-}
-
-function linkNames(name: string): boolean {
-  return new URLSearchParams(location.search).has(name);
-}
-
-let timer = 0;
-/** Keeps the address bar up to date, a little behind so that dragging does not flood it. */
-export function followUrl(): () => void {
-  return useModel.subscribe((state) => {
-    if (state.phase !== "ready" || Object.keys(state.progress).length > 0) return;
-    clearTimeout(timer);
-    timer = window.setTimeout(() => {
-      if (Object.keys(get().progress).length > 0) return;
-      writeAddress();
-    }, 200);
-  });
-}
-
-/** The address bar as it has to be now. */
-export function writeAddress(): void {
-  const query = writeUrl(linkedNow(), location.search);
-  history.replaceState(history.state, "", `${location.pathname}${query ? `?${query}` : ""}`);
 }

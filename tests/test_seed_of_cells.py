@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,12 @@ def h5ad(tmp_path: Path) -> Path:
 
 
 def write_zarr(path: Path, version: int) -> None:
-    before, anndata.settings.zarr_write_format = anndata.settings.zarr_write_format, version
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of both versions anndata says something
+    with warnings.catch_warnings(action="ignore"):  # of both versions, and of choosing one, anndata says something
+        before, anndata.settings.zarr_write_format = anndata.settings.zarr_write_format, version
+        try:
             make.adata().write_zarr(path)
-    finally:
-        anndata.settings.zarr_write_format = before
+        finally:
+            anndata.settings.zarr_write_format = before
 
 
 def documented(callable_: Any) -> dict[str, Any]:
@@ -298,14 +299,21 @@ def test_line_12_from_start_to_stop(h5ad: Path) -> None:
     server.wait()
 
 
+def stop_once_it_runs(server: AnnDataServer) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with suppress(OSError):
+            datasets(server)
+            break
+        time.sleep(0.01)
+    server.stop()
+
+
 def test_line_12_a_blocking_start_ends_when_another_thread_stops_it(h5ad: Path) -> None:
     server = AnnDataServer(h5ad, port=0, quiet=True)
     serving = threading.Thread(target=server.start)
     serving.start()
-    end = time.monotonic() + 20
-    while not server.is_running() and time.monotonic() < end:
-        time.sleep(0.01)
-    server.stop()
+    stop_once_it_runs(server)
     serving.join(20)
     assert not serving.is_alive()
     with pytest.raises(urllib.error.URLError):
@@ -327,7 +335,7 @@ def test_line_12_a_thread_with_an_event_loop_can_block_too(h5ad: Path) -> None:
     server = AnnDataServer(h5ad, port=0, quiet=True)
 
     async def cell() -> None:  # how a notebook runs one
-        threading.Timer(0.1, server.stop).start()
+        threading.Thread(target=stop_once_it_runs, args=(server,)).start()
         server.start()
 
     asyncio.run(cell())
@@ -351,6 +359,22 @@ def test_line_12_serve_blocks_until_ctrl_c(h5ad: Path) -> None:
         process.send_signal(signal.SIGINT)
         said, wrong = process.communicate(timeout=30)
     assert (said, wrong, process.returncode) == ("ended well\n", "", 0)
+
+
+# 14 ----------------------------------------------------------------------------------------------------------------
+
+
+def test_line_14_verbose_tells_how_long_it_took(h5ad: Path) -> None:
+    code = "from coverslip.cli.main import main; main()"
+    command = [sys.executable, "-u", "-c", code, "serve", str(h5ad), "--port", "0", "--no-browser", "--verbose"]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        while not re.search(r"Ready after \d+\.\d\d s", lines[-1] if lines else ""):
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read() if process.stderr else ""
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 # The adapter's arguments --------------------------------------------------------------------------------------------

@@ -104,6 +104,8 @@ export interface RowsProps {
   rows: Row[];
   /** What tests call a row. */
   id?: string;
+  /** Where there is little room: how many pass the other filters, without of how many. */
+  brief?: boolean;
   isHidden: (code: number) => boolean;
   toggle: (code: number) => void;
   isolate: (code: number) => void;
@@ -132,11 +134,13 @@ export function LegendRow({
   row,
   top,
   id = "legend-item",
+  brief = false,
   isHidden,
   toggle,
   isolate,
 }: Omit<RowsProps, "rows"> & { row: Row; top?: number }) {
   const { code, name, count, shown, color } = row;
+  const both = `${countText(shown)} of ${countText(count)}`;
   const off = isHidden(code);
   return (
     <li
@@ -150,8 +154,8 @@ export function LegendRow({
         <input type="checkbox" checked={!off} onChange={() => toggle(code)} />
         <span className="swatch" style={{ background: color }} aria-hidden="true" />
         <MiddleCut text={name} />
-        <span className="count" title={shown < count ? "Pass the other filters, of all" : undefined}>
-          {shown < count ? `${countText(shown)} of ${countText(count)}` : countText(count)}
+        <span className="count" title={shown < count ? `${both} pass the other filters` : undefined}>
+          {shown < count && !brief ? both : countText(shown)}
         </span>
       </label>
       <button type="button" className="only" onClick={() => isolate(code)} aria-label={`Only ${name}`}>

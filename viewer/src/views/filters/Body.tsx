@@ -110,6 +110,7 @@ function Categories({ id, by, info }: CategoriesProps) {
       </div>
       <Rows
         id="filter-item"
+        brief
         rows={rows}
         isHidden={(code) => hidden[code] === 1}
         toggle={(code) => {

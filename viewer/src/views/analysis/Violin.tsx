@@ -29,7 +29,7 @@ const LEAST_HEIGHT = 110;
 const LEAST_STEP = 34;
 const MOST_STEP = 110;
 const [LEFT, TOP] = [52, 12];
-const LONGEST = 26;
+const LONGEST = 18;
 const TURN = 40;
 
 export function Violin({ label, unit, groups, width, height, onTip, onGroup }: ViolinProps) {

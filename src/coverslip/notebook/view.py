@@ -352,9 +352,18 @@ class View:
     # -- on the screen -------------------------------------------------------------------------------------------------
 
     def display(self) -> None:
-        """Show it where the notebook is now."""
-        from IPython.display import display  # there is a notebook
+        """Show it where the notebook is now.
 
+        Raises
+        ------
+        Unsupported
+            When there is no notebook.
+        """
+        try:
+            from IPython.display import display
+        except ImportError as error:
+            hint = "Open view.viewer_url in a browser."
+            raise Unsupported("There is no notebook here to show the view in", hint, "no_notebook") from error
         display(self)  # type: ignore[no-untyped-call]
 
     def _ipython_display_(self) -> None:

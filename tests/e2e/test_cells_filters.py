@@ -126,6 +126,7 @@ def test_filters_groups_undo_session_and_link(
     sets_of_cells(watched, passing, lassoed)
     before = made(watched)
     assert [row[1] for row in before["groups"]] == [str(len(lassoed)), str(passing.sum() - len(lassoed))]  # type: ignore[attr-defined]
+    assert page.evaluate("[document.documentElement.scrollHeight - innerHeight, document.body.scrollTop]") == [0, 0]
     page.screenshot(path=tmp_path / "filters.png")
 
     # Saved, and opened again by a page that knows nothing of it.

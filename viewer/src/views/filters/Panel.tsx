@@ -127,12 +127,18 @@ function FilterLine({ filter, open, unfold }: LineProps) {
   );
 }
 
+const MARGIN_PX = 48;
+
 /** What was asked for is ready to be typed into, with room below for what it lists. */
 function InSight({ children }: { children: ReactNode }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    box.current?.scrollIntoView?.({ block: "start" });
-    box.current?.querySelector("input")?.focus({ preventScroll: true });
+    const own = box.current;
+    const panel = own?.closest(".panel");
+    // Not `scrollIntoView`: it moves the page, too.
+    if (own && panel)
+      panel.scrollTop += own.getBoundingClientRect().top - panel.getBoundingClientRect().top - MARGIN_PX;
+    own?.querySelector("input")?.focus({ preventScroll: true });
   }, []);
   return (
     <div ref={box} className="in-sight">

@@ -213,5 +213,10 @@ def test_a_person_and_python_see_the_same(host: str, name: str, lab: Lab, look: 
     assert "run the cell again" in saved
     assert "api/instance" not in saved
     assert "token" not in saved.replace(TOKEN, "")
+    if name == "direct":
+        seen.page.route(re.compile("/api/instance"), lambda route: route.abort())
+        run_cell(seen, 0)
+        words = seen.page.locator("[data-coverslip=words]")
+        expect(words).to_contain_text("Install jupyter-server-proxy", timeout=PATIENCE_S * 1000)
     lab.end_kernels()
     wait_for(lambda: not listens(second), "the end of the server with its kernel")

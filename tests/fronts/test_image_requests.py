@@ -25,10 +25,11 @@ RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 4000, (2, 3, 4, 70, 90), np.uint16)
 
 
-@pytest.fixture
-def five(serve: Serve, tmp_path: Path) -> TestClient:
-    tifffile.imwrite(tmp_path / "five.ome.tif", PIXELS, metadata={"axes": "TCZYX"})
-    return serve(tmp_path / "five.ome.tif")
+@pytest.fixture(scope="module")
+def five(serve_all: Serve, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    path = tmp_path_factory.mktemp("five") / "five.ome.tif"
+    tifffile.imwrite(path, PIXELS, metadata={"axes": "TCZYX"})
+    return serve_all(path)
 
 
 @pytest.fixture

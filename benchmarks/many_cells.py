@@ -1,11 +1,12 @@
 """One, five and ten million cells in the viewer: first points, all points, memory, frames while the camera moves.
 
-Prints a Markdown table. Needs Chromium; without a GPU it draws in software, and says so. Pass numbers of cells to measure others.
-There is no peer in this table: cellucid's page is fetched from its makers' server.
+Prints a Markdown table. Needs Chromium, which draws in software here. Pass numbers of cells to measure others. There is
+no peer in this table: cellucid's page is fetched from its makers' server.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import subprocess
 import sys
@@ -22,10 +23,15 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from surroundings import CHROMIUM, CHROMIUM_FLAGS  # noqa: E402
 
 CELLS = (1_000_000, 5_000_000, 10_000_000)
+MOST_KEPT = 5_000_000
+"""Files of more cells take gigabytes, and are removed when they were measured."""
 PATIENCE_MS = 300_000
 DRAG_S = 3.0
 PAINTED = "(n) => document.querySelector('[data-testid=scatter]')?.dataset.painted === String(n)"
 QUIET = "() => document.querySelector('[data-testid=progress]')?.textContent === ''"
+SEEN = """() => new Promise((done) => {
+    requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now())));
+})"""
 FRAMES = """() => {
     const times = [];
     const points = [];
@@ -88,8 +94,8 @@ def panned(page: Page) -> tuple[float, float, float]:
         page.mouse.move(x + 40 * ((step % 8) / 4 - 1), y + 40 * ((step % 10) / 5 - 1))
     times, points = page.evaluate("() => window.frames()")
     page.mouse.up()
-    between = sorted(b - a for a, b in zip(times, times[1:], strict=False))
-    return statistics.median(between), between[int(len(between) * 0.95)], statistics.median(points)
+    between = sorted(b - a for a, b in itertools.pairwise(times)) or [DRAG_S * 1000]
+    return statistics.median(between), between[int(len(between) * 0.95)], statistics.median(points or [0])
 
 
 def measured(browser: Browser, n: int) -> dict[str, str]:
@@ -106,11 +112,9 @@ def measured(browser: Browser, n: int) -> dict[str, str]:
         page.goto(url)
         page.wait_for_function(PAINTED, arg=n, timeout=PATIENCE_MS)
         page.wait_for_function(QUIET, timeout=PATIENCE_MS)
+        every = page.evaluate(SEEN)  # the mark is of the frame that was sent, this of the one that was seen
         p95 = health.end()
-        first, every = (
-            page.evaluate(f"() => performance.getEntriesByName('coverslip:{mark}')[0].startTime")
-            for mark in ("first-paint", "all-painted")
-        )
+        first = page.evaluate("() => performance.getEntriesByName('coverslip:first-paint')[0].startTime")
         page.wait_for_timeout(2000)
         memory = megabytes(chromium())
         served = megabytes([psutil.Process(server.pid)])
@@ -121,7 +125,9 @@ def measured(browser: Browser, n: int) -> dict[str, str]:
     finally:
         server.terminate()
         server.wait()
-    return {
+        if n > MOST_KEPT:
+            Path(file).unlink()
+    found = {
         "first points": f"{first / 1000:.2f} s",
         "all points": f"{every / 1000:.2f} s",
         "browser's memory, all processes": f"{memory:,.0f} MB",
@@ -132,6 +138,8 @@ def measured(browser: Browser, n: int) -> dict[str, str]:
         "health while it loads, p95": f"{p95:.1f} ms",
         "errors on the page": str(errors),
     }
+    print(n, found, file=sys.stderr, flush=True)
+    return found
 
 
 def main(numbers: list[int]) -> None:

@@ -44,6 +44,12 @@ function samePoints(one: Scene, other: Scene | null): boolean {
   return other !== null && keys.every((key) => key === "around" || one[key] === other[key]);
 }
 
+/** Whether more has arrived of the same. */
+function hasGrown(one: Scene, other: Scene | null): boolean {
+  if (other === null || one.positions !== other.positions || one.values !== other.values) return false;
+  return one.arrived !== other.arrived || one.valued !== other.valued;
+}
+
 export class Stage {
   private readonly deck: Deck<OrthographicView[] | OrbitView[]>;
   private scene: Scene | null = null;
@@ -148,8 +154,8 @@ export class Stage {
   }
 
   show(scene: Scene): void {
-    // Lines that come and go leave the points as they are.
-    if (!samePoints(scene, this.scene)) this.counted = 0;
+    // Lines that come and go leave the points as they are; more points are added to those that are there.
+    if (!samePoints(scene, this.scene) && !hasGrown(scene, this.scene)) this.counted = 0;
     this.scene = scene;
     this.render();
   }

@@ -22,6 +22,8 @@ from surroundings import CHROMIUM, CHROMIUM_FLAGS, fill
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60
+EVIL = "evil.example"
+"""The name of a hostile site. It leads to this machine, as that of one does which answers so at the second question."""
 LONGEST = (
     "test_engines", "test_image_viewer", "test_deploy", "test_home", "test_viewer", "test_soak", "test_cells_on_tissue",
     "test_daemon", "test_network_view", "test_notebook", "test_client", "test_h5web", "test_exports", "test_peer",
@@ -187,7 +189,9 @@ def browser() -> Iterator[Browser]:
     """The system's Chromium."""
     assert CHROMIUM, "no Chromium on this machine: apt-get install chromium"
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        # A name that leads to this machine, for the tests of hostile pages.
+        rules = f"--host-resolver-rules=MAP {EVIL} 127.0.0.1"
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_FLAGS, rules])
         yield chromium
         chromium.close()
 

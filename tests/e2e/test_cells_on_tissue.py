@@ -386,8 +386,10 @@ def test_a_phone_shows_one_view_at_a_time(server: Running, look: Open) -> None:
     assert watched.problems == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("query", ["?view=both&selected=0-5", "?view=tissue&selected=3&color=field:column"])
+@pytest.mark.parametrize(
+    ("theme", "query"),
+    [("light", "?view=both&selected=0-5"), ("dark", "?view=tissue&selected=3&color=field:column")],
+)
 def test_accessibility(server: Running, look: Open, theme: str, query: str) -> None:
     tissue = Tissue(look(server.url + query, theme=theme)).ready()
     tissue.watched.page.get_by_test_id("clear-selection").wait_for()

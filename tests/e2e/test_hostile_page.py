@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CHROMIUM, CHROMIUM_FLAGS, Running, Start, fetch
-from playwright.sync_api import Browser, Page, sync_playwright
+from conftest import EVIL, Running, Start, fetch
+from playwright.sync_api import Browser, Page
 
-EVIL = "evil.example"
-"""Its name leads to this machine, as that of a site does which answers with 127.0.0.1 at the second question."""
 READS = ["dataset_identity.json", "api/sources", "genes/0.values.f32", "_cellucid/datasets", "api/config", "hsds/"]
 TRY = """
 async ([server, paths]) => {
@@ -100,24 +98,13 @@ def site() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def rebound() -> Iterator[Browser]:
-    """A browser for which the hostile name is this machine."""
-    assert CHROMIUM
-    with sync_playwright() as playwright:
-        rules = f"--host-resolver-rules=MAP {EVIL} 127.0.0.1"
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_FLAGS, rules])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def server(start: Start, pbmc: Path) -> Running:
     return start(pbmc)
 
 
 @pytest.fixture
-def page(rebound: Browser) -> Iterator[Page]:
-    context = rebound.new_context()
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
     yield context.new_page()
     context.close()
 

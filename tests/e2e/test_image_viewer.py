@@ -693,9 +693,14 @@ def unfold(seen: Seen, sheet: str | None) -> None:
     seen.page.wait_for_timeout(500)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
-    ("size", "sheet"), [({"width": 1280, "height": 800}, None), (PHONE, "panel-open"), (PHONE, "legend-open")]
+    ("theme", "size", "sheet"),
+    [
+        ("light", {"width": 1280, "height": 800}, None),
+        ("dark", {"width": 1280, "height": 800}, None),
+        ("light", PHONE, "panel-open"),
+        ("dark", PHONE, "legend-open"),
+    ],
 )
 def test_accessibility(show: Show, theme: str, size: dict[str, int], sheet: str | None) -> None:
     axe = (ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js").read_text()

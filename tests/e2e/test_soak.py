@@ -1,4 +1,4 @@
-"""Two minutes of mixed load: cells, pixels, HDF5 and Arrow Flight at once; an hour of it is ``scripts/soak.py``."""
+"""A minute of mixed load: cells, pixels, HDF5 and Arrow Flight at once; an hour of it is ``scripts/soak.py``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from conftest import ROOT
 
-SECONDS = os.environ.get("COVERSLIP_SOAK_S", "120")
+SECONDS = os.environ.get("COVERSLIP_SOAK_S", "60")
 
 
 def test_nothing_fails_and_memory_stays_flat() -> None:

@@ -319,8 +319,7 @@ def test_no_embedding_is_said_with_what_to_do(start: Start, look: Open, tmp_path
     assert "scanpy.tl.umap" in watched.page.get_by_test_id("empty").inner_text()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [{"width": 1280, "height": 800}, PHONE])
+@pytest.mark.parametrize(("theme", "size"), [("dark", {"width": 1280, "height": 800}), ("light", PHONE)])
 def test_accessibility(server: Running, look: Open, theme: str, size: dict[str, int]) -> None:
     axe = (ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js").read_text()
     for query in ("", "?color=gene:CST3"):

@@ -51,7 +51,11 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
       </label>
       <div className="combo">
         <input
-          {...box.getInputProps({ onFocus: load })}
+          {...box.getInputProps({
+            onFocus: load,
+            // At once: downshift tells of it one render later, and a quick Enter would take what was found before.
+            onChange: (event) => setQuery((event.target as HTMLInputElement).value),
+          })}
           data-testid={id}
           placeholder={plain && color.kind === "gene" ? color.key : "Name or symbol"}
           autoComplete="off"

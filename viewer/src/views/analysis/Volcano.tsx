@@ -25,6 +25,8 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 16, 40];
 /** Widths in pixels, of what stands between the two ends, and of a letter of them. */
 const AXIS = 130;
 const LETTER = 6.5;
+/** Letters that an arrow, and the space around it, take. */
+const ARROW = 3;
 const NEAR = 12;
 const MOST_LABELS = 12;
 
@@ -61,7 +63,9 @@ export function Volcano(props: VolcanoProps) {
   const label =
     `Volcano plot of ${count(names.length)} genes: ${count(sides.up.length)} higher in ${ends[0]}, ` +
     `${count(sides.down.length)} higher in ${ends[1]}. The table beside it has every gene.`;
-  const endOf = (name: string) => shorten(name, Math.max(6, Math.floor((width - LEFT - RIGHT - AXIS) / 2 / LETTER)));
+  // Beside the axis' own words, with an arrow.
+  const room = Math.floor((width - LEFT - RIGHT - AXIS) / 2 / LETTER) - ARROW;
+  const endOf = (name: string) => shorten(name, Math.max(4, room));
   const marks = [over, chosen ?? -1].filter((i, k, all) => i >= 0 && all.indexOf(i) === k);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the table beside it has every gene for the keyboard.

@@ -191,7 +191,7 @@ def health() -> NoReturn:
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # it is this very container
     for way in ("http", "https"):
         try:
-            url = f"{way}://127.0.0.1:{http}/healthz"
+            url = f"{way}://127.0.0.1:{http}/readyz"
             with urllib.request.urlopen(url, timeout=HEALTH_S, context=trusting) as got:  # noqa: S310
                 raise SystemExit(0 if got.status == 200 else 1)
         except (OSError, HTTPException) as error:

@@ -285,7 +285,8 @@ def create_app(
     viewer = ViewerFront(notebook=dialogue is not None)
     failures = Failures()
     flight = flight_of(catalog, images.images_of, settings, certificate, uploads, failures)
-    images.chunk = flight.chunk if flight is not None else None
+    if flight is not None:
+        images.chunk, images.listening = flight.chunk, lambda: flight.listening
 
     measures = Measures()
     caches: dict[str, ByteCache[Any]] = {"tiles": tiles, "cells": answers}

@@ -163,7 +163,7 @@ def ask(url: str, context: ssl.SSLContext | None = None, body: object = None, **
 
 def answers(url: str, context: ssl.SSLContext | None = None) -> bool:
     try:
-        return ask(f"{url}/healthz", context)[0] == 200
+        return ask(f"{url}/readyz", context)[0] == 200
     except OSError:
         return False
 

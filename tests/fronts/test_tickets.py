@@ -34,7 +34,12 @@ def served(tmp_path: Path) -> Iterator[tuple[TestClient, Any]]:
         front = app.state.flight
         early = client.get("/api/sources/three.ome/ticket/00")
         assert early.status_code == 503, "Flight is started once HTTP answers"
+        for path, status in {"livez": 200, "healthz": 200, "readyz": 503}.items():
+            told = client.get(f"/{path}")
+            assert (told.status_code, told.json()["status"]) == (status, "ok" if path == "livez" else "degraded")
         front.start()
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/healthz").json()["ready"] is True
         connection = flight.connect(f"grpc://127.0.0.1:{front.port}")
         yield client, connection
         connection.close()

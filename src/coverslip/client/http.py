@@ -47,7 +47,7 @@ class HttpTransport:
 
     def health(self) -> Health:
         """As `Transport.health`."""
-        told, _ = self._connections.json("readyz")
+        told, _ = self._connections.json("healthz")
         if not isinstance(told, dict) or told.get("service") != "coverslip":
             raise CannotConnect(
                 f"What answers at {self.address} is no coverslip",

@@ -93,6 +93,11 @@ class FlightFront:
         return self._desk.registry
 
     @property
+    def listening(self) -> bool:
+        """Whether it has started, and was not closed."""
+        return self._server is not None
+
+    @property
     def url(self) -> str:
         """Where it is reached, from a client's point of view."""
         host = f"[{self._host}]" if ":" in self._host else self._host

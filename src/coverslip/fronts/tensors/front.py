@@ -94,6 +94,8 @@ class ImagesFront:
         self._dev = dev
         self.chunk: Chunk | None = None
         """What a ticket of Arrow Flight stands for, as ``array_id`` and elements; None where Flight is not spoken."""
+        self.listening: Callable[[], bool] = lambda: True
+        """Whether every protocol that was asked for is spoken by now: Flight begins a moment after HTTP."""
         self._streams = 0
         self._trimming: asyncio.Future[None] | None = None
 
@@ -148,17 +150,22 @@ class ImagesFront:
     # -- health ------------------------------------------------------------------------------------------------------
 
     def _health(self, path: str) -> Response:
-        about: dict[str, Any] = {"status": "ok", "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        ready = path == "livez" or self.listening()
+        about: dict[str, Any] = {
+            "status": "ok" if ready else "degraded",
+            "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
         if path != "livez":
             about |= {
-                "ready": True,
+                "ready": ready,
                 "dev_mode": self._dev,
                 "service": "coverslip",
                 "version": self._version,
-                "backend_health": {"status": "SERVING"},
+                "backend_health": {"status": "SERVING" if ready else "NOT_SERVING"},
                 "source_count": len(self._catalog),
             }
-        return Response(to_json(about), headers={"Cache-Control": "no-store"}, media_type="application/json")
+        status = 503 if path == "readyz" and not ready else 200
+        return Response(to_json(about), status, {"Cache-Control": "no-store"}, "application/json")
 
     # -- the catalog -------------------------------------------------------------------------------------------------
 

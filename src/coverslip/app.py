@@ -62,6 +62,7 @@ from coverslip.fronts.http import Body
 from coverslip.fronts.metrics.front import MetricsFront
 from coverslip.fronts.metrics.metered import Metered
 from coverslip.fronts.networks.front import NetworksFront
+from coverslip.fronts.prefixed import Prefixed, checked
 from coverslip.fronts.systems.front import SystemsFront
 from coverslip.fronts.tensors.admin import AdminFront, memory_bytes, note
 from coverslip.fronts.tensors.answers import Answer
@@ -212,11 +213,12 @@ def with_token(settings: Settings) -> Settings:
     Raises
     ------
     BadUsage
-        When the token cannot be used, or development mode is wanted where others can reach.
+        When the token, a proxy or the path prefix cannot be used, or development mode is wanted where others can reach.
     """
     proxied = bool(settings.trusted_proxies)
     networks(settings.trusted_proxies)
-    return replace(settings, token=choose_token(settings.token, settings.listeners, settings.dev, proxied))
+    token = choose_token(settings.token, settings.listeners, settings.dev, proxied)
+    return replace(settings, token=token, root_path=checked(settings.root_path))
 
 
 def certificate_of(settings: Settings) -> Certificate | None:
@@ -356,6 +358,8 @@ def create_app(
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))
     if dialogue is not None:
         gate.insert(0, Middleware(Framing, dialogue=dialogue))
+    if settings.root_path or settings.trusted_proxies:
+        gate.insert(0, Middleware(Prefixed, root_path=settings.root_path, trusted=settings.trusted_proxies))
     routes = [Mount("/", fronts)]
     app = Starlette(routes=routes, middleware=gate, lifespan=lifespan)
     app.state.genes = genes

@@ -66,6 +66,7 @@ class ServerTable(msgspec.Struct, frozen=True):
     tls_key: str | None = None
     san: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str | None = None
     read_threads: int | None = None
     slice_bytes: int | None = None
     monitor_mode: str | None = None

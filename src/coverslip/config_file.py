@@ -174,6 +174,7 @@ def effective(settings: Settings, port: int) -> dict[str, Any]:
             "external_location": settings.external_location,
             "tls": settings.encrypted,
             "trusted_proxies": list(settings.trusted_proxies),
+            "root_path": settings.root_path,
             "writable": settings.writable,
             "upload_ttl": settings.upload_ttl_s,
             "add_source": settings.add_source,

@@ -67,6 +67,8 @@ class Settings:
         Further host names and addresses for the self-signed certificate (``COVERSLIP_SAN``).
     trusted_proxies
         Addresses and networks of proxies whose ``X-Forwarded-*`` headers are believed (``COVERSLIP_TRUSTED_PROXY``).
+    root_path
+        The path prefix behind which a proxy offers the server, as a browser sees it (``COVERSLIP_ROOT_PATH``).
     dev
         Whether tokens are off, for development on this machine only (``COVERSLIP_DEV``, ``BIOPB_WEB_DEV_BYPASS``).
     write_dir
@@ -107,6 +109,7 @@ class Settings:
     tls_key: Path | None = None
     tls_names: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
     dev: bool = False
     gene_index: bool = True
     config_file: Path | None = None

@@ -27,7 +27,9 @@ def access_options(command: Callable[..., None]) -> Callable[..., Any]:
         click.option("--san", multiple=True, envvar="COVERSLIP_SAN",
                      help="A further name for the certificate of --tls."),
         click.option("--trusted-proxy", multiple=True, envvar="COVERSLIP_TRUSTED_PROXY",
-                     help="Believe X-Forwarded-For, -Proto and -Host of this address or network."),
+                     help="Believe X-Forwarded-For, -Proto, -Host and -Prefix of this address or network."),
+        click.option("--root-path", metavar="PATH", envvar="COVERSLIP_ROOT_PATH",
+                     help="The path prefix behind which a proxy offers this server."),
         click.option("--dev", is_flag=True, default=None, envvar=["COVERSLIP_DEV", "BIOPB_WEB_DEV_BYPASS"],
                      help="Ask for no token; refused where other machines can reach."),
     ]  # fmt: skip

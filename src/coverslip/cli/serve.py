@@ -22,6 +22,8 @@ LOOK_S = 0.2
 FROM_INPUT = "-"
 """In the place of a token: it is the first line of standard input."""
 CLEAR = "\r\x1b[K"
+KINDS = {"arrays": ("array", "arrays"), "cells": ("data set of cells", "data sets of cells"),
+         "images": ("image file", "image files"), "network": ("network", "networks")}  # fmt: skip
 
 
 @click.command()
@@ -78,6 +80,7 @@ def serve(
     tls_key: Path | None,
     san: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
+    root_path: str | None,
     dev: bool | None,
     no_index: bool | None,
     latent_key: str | None,
@@ -94,6 +97,8 @@ def serve(
     from coverslip.server import Server
     from coverslip.settings import Settings, with_config
 
+    if "" in paths:
+        raise click.UsageError("A PATH is empty: is a variable of the shell not set?")
     if token == FROM_INPUT:
         token = sys.stdin.readline().strip()
     cells = Options(gene_id_column=gene_id_column, latent_key=latent_key)
@@ -105,7 +110,7 @@ def serve(
         host, port, token or None, allow_host, allow_origin,
         cells=cells, flight_port=flight_port, flight_host=flight_host, external_location=external_location,
         tls=bool(tls), tls_cert=tls_cert, tls_key=tls_key, tls_names=san, trusted_proxies=trusted_proxy, dev=bool(dev),
-        gene_index=not no_index,
+        root_path=root_path or "", gene_index=not no_index,
     )  # fmt: skip
     offered: list[Any] = [path if is_url(path) else Path(path) for path in paths]
     if config is not None:
@@ -181,7 +186,8 @@ def configured(ctx: click.Context, file: Path | None) -> Config | None:
              "port": server.port if server.web_port is None else server.web_port,
              "flight": None if server.flight_port is None else str(server.flight_port),
              "tls": server.tls, "tls_cert": server.tls_cert, "tls_key": server.tls_key, "san": server.san or None,
-             "trusted_proxy": server.trusted_proxies or None, "external_location": server.external_location,
+             "trusted_proxy": server.trusted_proxies or None, "root_path": server.root_path,
+             "external_location": server.external_location,
              "no_index": True if config.cache.gene_index is False else None,
              "allow_host": server.allow_hosts or None, "allow_origin": server.allow_origins or None}  # fmt: skip
     ctx.default_map = {**(ctx.default_map or {}), **{key: value for key, value in given.items() if value is not None}}
@@ -227,6 +233,6 @@ def summary(counts: dict[str, Any]) -> str:
     total = counts["sources"]
     if not total:
         return "Nothing that can be shown was found yet; new files appear by themselves."
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(counts["by_kind"].items()))
+    kinds = ", ".join(f"{n:,} {KINDS.get(kind, (kind, kind))[n != 1]}" for kind, n in sorted(counts["by_kind"].items()))
     failed = f"; {counts['failed']:,} could not be read" if counts["failed"] else ""
     return f"{total:,} source{'' if total == 1 else 's'}: {kinds}{failed}."

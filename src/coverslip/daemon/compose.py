@@ -62,6 +62,7 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
         tls_key=_path(_first(flags.tls_key, given.tls_key)),
         tls_names=flags.san or given.san,
         trusted_proxies=flags.trusted_proxy or given.trusted_proxies,
+        root_path=_first(flags.root_path, given.root_path, ""),
         dev=bool(flags.dev),
         gene_index=not flags.no_index,
     )

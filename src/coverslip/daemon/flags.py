@@ -35,6 +35,8 @@ class Flags:
         Encryption.
     trusted_proxy
         Proxies whose word on addresses is taken.
+    root_path
+        Path prefix of a proxy.
     dev
         No token.
     no_index
@@ -61,6 +63,7 @@ class Flags:
     tls_key: str | None = None
     san: tuple[str, ...] = ()
     trusted_proxy: tuple[str, ...] = ()
+    root_path: str | None = None
     dev: bool | None = None
     no_index: bool | None = None
     token: str | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coverslip.engine.access import Access
 from coverslip.engine.failures import CODE, Failures, refusal
+from coverslip.fronts.prefixed import escaped
 from coverslip.fronts.tokens import (
     LOCKED,
     LOCKED_STATUS,
@@ -220,7 +220,10 @@ class Guard:
 
     def _give_cookie(self, response: Response, scope: Scope) -> None:
         encrypted = scope["scheme"] in ENCRYPTED
-        response.set_cookie(self._cookie, self._access.session, httponly=True, samesite="strict", secure=encrypted)
+        path = escaped(scope.get("root_path", "")) + "/"  # other servers may live beside this one behind one name
+        response.set_cookie(
+            self._cookie, self._access.session, path=path, httponly=True, samesite="strict", secure=encrypted
+        )
 
     def _remember(self, scope: Scope) -> Response:
         """Turn a token in the URL into a cookie, and take it out of the address bar."""
@@ -234,11 +237,9 @@ class Guard:
         return response
 
     def _from_cookie(self, header: str) -> str:
-        try:
-            morsel = SimpleCookie(header).get(self._cookie)
-        except CookieError:
-            return ""
-        return morsel.value if morsel is not None else ""
+        # Of several of one name that of the longest path comes first (RFC 6265, 5.4): the one given behind this prefix.
+        pairs = (pair.strip().partition("=") for pair in header.split(";"))
+        return next((value.strip('"') for name, _, value in pairs if name == self._cookie), "")
 
     def _with_headers(self, send: Send, foreign_origin: str | None) -> Send:
         added = FIXED_HEADERS

@@ -27,6 +27,13 @@ def path_of(scope: Scope) -> str:
     return path
 
 
+def raw_path_of(scope: Scope) -> str:
+    """The same as it stands in the address, with its escapes."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    pieces = raw.decode("latin-1").partition("?")[0].split("/")
+    return "/".join(pieces[1 + scope.get("root_path", "").count("/") :]).lstrip("/")
+
+
 def client_of(scope: Scope) -> str:
     """The address a request came from."""
     client = scope.get("client")

@@ -21,7 +21,7 @@ from coverslip.fronts.analysis.questions import KINDS, plan_of
 from coverslip.fronts.cellucid.front import CellsFront, unstored
 from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
 from coverslip.fronts.http import Body, reply, text_body, to_json
-from coverslip.fronts.tokens import problem
+from coverslip.fronts.tokens import problem, raw_path_of
 
 PATHS = re.compile(
     rf"(?P<set>(?:.+/)?)analysis/(?:(?P<kind>{'|'.join(KINDS)})"
@@ -58,8 +58,7 @@ class AnalysisFront:
 
     async def __call__(self, request: Request, path: str) -> Response:
         """Answer one request."""
-        raw = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
-        raw = raw.removeprefix(request.scope.get("root_path", "")).lstrip("/")
+        raw = raw_path_of(request.scope)
         found = PATHS.fullmatch(raw) or PATHS.fullmatch(path)
         assert found is not None
         job = found["job"] is not None and found["file"] is None

@@ -32,6 +32,7 @@ from coverslip.fronts.cellucid import arrays, manifests
 from coverslip.fronts.cellucid.paths import Wanted, parse, part_of
 from coverslip.fronts.errors import answering
 from coverslip.fronts.http import Body, reply, text_body, to_json
+from coverslip.fronts.tokens import raw_path_of
 
 GZIP_FILE_LEVEL = 1
 """Coordinates and expression hardly compress; the least effort keeps the server free."""
@@ -170,9 +171,7 @@ class CellsFront:
         return await answering(request, self._answer(request))
 
     async def _answer(self, request: Request) -> Response:
-        path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
-        root = request.scope.get("root_path", "")
-        path = path.removeprefix(root).lstrip("/")
+        path = raw_path_of(request.scope)
         if path.startswith("_cellucid/"):
             return await self._about(request, path.removeprefix("_cellucid/"))
         found = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), lane="quick")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,7 +134,7 @@ def prepare_object(
     told: Told = _silent,
 ) -> Prepared:
     """The same of a tree in memory."""
-    name = options.dataset_name or out.resolve().name
+    name = options.dataset_name or _real(out).name
     plan = Plan(Cells(root, cells), options, name, _one_case(out), labelled=not static)
     return _written(plan, out, force, told, None, None, static)
 
@@ -147,7 +148,7 @@ def _written(
 
         write = StaticCopy
     _check_place(out, force, plan.bytes_needed)
-    out = out.resolve()
+    out = _real(out)
     with _disk(out), staged(out) as place:
         write(plan, place, __version__, told, workers).write()
         if source is not None and not source.fresh():
@@ -186,7 +187,7 @@ def _check_place(out: Path, force: bool, needed: int) -> None:
         raise BadUsage(f"{out} holds {foreign}, which no export wrote", "Name a folder that is not there yet.")
     if held and not force:
         raise BadUsage(f"{out} is there already", "--force (force=True) replaces it.")
-    above = next(p for p in out.resolve().parents if p.is_dir())
+    above = next(p for p in _real(out).parents if p.is_dir())
     free = shutil.disk_usage(above).free
     if needed + SPARE_BYTES > free:
         raise DiskFull(
@@ -197,14 +198,14 @@ def _check_place(out: Path, force: bool, needed: int) -> None:
 
 def _outside(path: Path, out: Path) -> None:
     """The data must not be in the folder that is replaced, nor the folder in the data."""
-    data, target = path.resolve(), out.resolve()
+    data, target = _real(path), _real(out)
     if data != target and (data.is_relative_to(target) or (target.is_relative_to(data) and data.is_dir())):
         raise BadUsage(f"{out} and {path} lie in each other", "Name a folder somewhere else.")
 
 
 def _one_case(out: Path) -> bool:
     """Whether capital and small letters are one in names on the disk of ``out``."""
-    above = next((p for p in out.resolve().parents if p.is_dir() and p.name.swapcase() != p.name), None)
+    above = next((p for p in _real(out).parents if p.is_dir() and p.name.swapcase() != p.name), None)
     if above is None:
         return False
     try:
@@ -213,8 +214,13 @@ def _one_case(out: Path) -> bool:
         return False
 
 
+def _real(path: Path) -> Path:
+    """The path without links; unlike `Path.resolve`, not an error of its own where links lead in a circle."""
+    return Path(os.path.realpath(path))
+
+
 def _stem(path: Path) -> str:
-    name = path.resolve().name
+    name = _real(path).name
     for ending in (".zip", ".h5ad", ".zarr", ".h5mu", ".loom", ".h5"):
         name = name.removesuffix(ending)
     return name or "data"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -139,3 +141,87 @@ def test_an_unforeseen_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, caps
         module.main()
     assert ended.value.code == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+ODD_PATHS = [
+    ("fifo", "is neither a file nor a folder"),
+    ("circle", "is a link that leads nowhere"),
+    ("nowhere", "is a link that leads nowhere"),
+    ("empty.h5ad", "is an empty file"),
+    ("empty.dcm", "is an empty file"),
+    ("empty.zip", "is an empty file"),
+    ("text.docx", "It opens .ccp4"),
+    ("x" * 5000, "File name too long"),
+    ("a\nb\x1b[31m.h5ad", "a\\nb\\x1b[31m.h5ad"),
+    ("text.docx/more", "Path not found"),
+]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("odd")
+    os.mkfifo(folder / "fifo")
+    (folder / "circle").symlink_to("circle")
+    (folder / "nowhere").symlink_to("gone")
+    (folder / "text.docx").write_text("words")
+    for name in ("empty.h5ad", "empty.dcm", "empty.zip"):
+        (folder / name).touch()
+    return folder
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """The exit code and what stands on stderr; in this process, which is quicker."""
+    from coverslip.cli.main import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["coverslip", *arguments])
+        patch.setattr("warnings.simplefilter", lambda _: None)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [name for name, _ in ODD_PATHS])
+@pytest.mark.parametrize("what", ["serve", "prepare"])
+def test_odd_paths_are_told_in_one_line(
+    odd: Path, what: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = [str(tmp_path / "out")] if what == "prepare" else ["--no-browser", "--port", "0"]
+    code, said = told(capsys, what, str(odd / name), *rest)
+    assert code == 1
+    assert said.startswith("Error: ")
+    assert said.count("\n") == 1
+    assert "--verbose" not in said
+    assert dict(ODD_PATHS)[name] in said
+
+
+def test_an_empty_path_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = told(capsys, "serve", "", "--no-browser", "--port", "0")
+    assert code == 2
+    assert "A PATH is empty" in said
+
+
+def test_a_misspelled_command_is_recognised(capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = told(capsys, "serv")
+    assert code == 2
+    assert "Did you mean 'serve'?" in said
+
+
+def test_what_the_system_refuses_is_told_in_its_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from coverslip.cli import main as module
+
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.cli, "main", full)
+        code, said = told(capsys)
+    assert (code, said) == (1, f"Error: {tmp_path / 'x'}: No space left on device\n")
+
+
+def test_found_sources_are_told_in_words() -> None:
+    from coverslip.cli.serve import summary
+
+    counts = {"sources": 3, "by_kind": {"arrays": 1, "cells": 2}, "failed": 1}
+    assert summary(counts) == "3 sources: 1 array, 2 data sets of cells; 1 could not be read."

@@ -117,7 +117,7 @@ def test_a_folder_says_what_was_found(command: Path, pbmc: Path, tmp_path: Path)
     try:
         assert process.stdout is not None
         line = next(line for line in process.stdout if "source" in line)
-        assert line.strip() == "2 sources: 2 cells; 1 could not be read."
+        assert line.strip() == "2 sources: 2 data sets of cells; 1 could not be read."
     finally:
         process.kill()
         process.communicate()

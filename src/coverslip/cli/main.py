@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
@@ -15,18 +16,19 @@ from coverslip.core.errors import CoverslipError
 
 INTERRUPTED = 130
 COMMANDS = {
-    "cache": "Show or remove what was computed once and kept.",
-    "config": "Show the settings of a server, and where each comes from.",
+    "serve": "Serve data to a browser tab.",
     "connect": "Serve data of another machine, through ssh.",
-    "doctor": "Look at this machine: what a server would stumble over.",
+    "server": "Run a server in the background.",
+    "ui": "Serve neural systems to h5pyd and livn.",
     "check": "Say what is missing or slow in data.",
     "prepare": "Write cells as a folder of small files.",
-    "serve": "Serve data to a browser tab.",
-    "server": "Run a server in the background.",
     "tensor": "List, inspect and download what a server has.",
-    "ui": "Serve neural systems to h5pyd and livn.",
+    "config": "Show the settings of a server, and where each comes from.",
+    "cache": "Show or remove what was computed once and kept.",
+    "doctor": "Look at this machine: what a server would stumble over.",
     "version": "Show what is installed.",
 }
+"""In the order in which people come to need them."""
 
 
 class LazyGroup(click.Group):
@@ -44,6 +46,17 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; who misspelled a command is told which was meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = get_close_matches(args[0], COMMANDS)
+            message = f"{error.message} Did you mean {close[0]!r}?" if close else error.message
+            raise click.UsageError(message, ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
@@ -56,6 +69,13 @@ def cli() -> None:
     """Serve what a biology lab has on disk, to a browser tab, to notebooks and to remote programs."""
 
 
+def plain(text: str) -> str:
+    """The text in one line, without what would steer a terminal: names of files may hold anything."""
+    return "".join(
+        c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def main() -> NoReturn:
     """Run the command; every failure is one line and an exit code, never a traceback."""
     verbose = "--verbose" in sys.argv or "-v" in sys.argv
@@ -64,19 +84,27 @@ def main() -> NoReturn:
     try:
         cli.main(prog_name="coverslip", standalone_mode=False)
     except click.ClickException as error:
+        error.message = plain(error.message)
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except CoverslipError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {plain(str(error))}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away (… | head)
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if verbose:
+            traceback.print_exc()
+        where = f"{error.filename}: " if isinstance(error.filename, (str, bytes)) else ""
+        click.echo(f"Error: {plain(f'{where}{error.strerror or error}')}", err=True)
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001  (the top of the main thread)
         if verbose:
             traceback.print_exc()
-        click.echo(f"Error: {error.__class__.__name__}: {error}. Run again with --verbose and report it.", err=True)
+        what = plain(f"{error.__class__.__name__}: {error}")
+        click.echo(f"Error: {what}. Run again with --verbose and report it.", err=True)
         sys.exit(1)
     sys.exit(0)

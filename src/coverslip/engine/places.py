@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coverslip.core.errors import NotFound, UnsafeLink
+from coverslip.core.errors import NotFound, Unreadable, UnsafeLink
 from coverslip.core.format import Format
 from coverslip.core.node import Source
 
@@ -18,6 +20,7 @@ REMOTE_KINDS = frozenset(
      "glusterfs", "davfs", "ncpfs", "virtiofs", "vboxsf", "fuse")
 )  # fmt: skip
 """File systems that other machines write to, so that inotify does not see every change."""
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 MOUNTS = Path("/proc/mounts")
 DROPPED = "dnd:"
 """What the alias of a root begins with that was offered while serving."""
@@ -64,12 +67,12 @@ class Root:
         Raises
         ------
         NotFound
-            When there is nothing at ``path``.
+            When there is no file and no folder at ``path``.
+        Unreadable
+            When the system will not let us look there.
         """
         real = Path(os.path.realpath(path))
-        if not real.exists():
-            where = os.path.abspath(path)  # noqa: PTH100  (links stay as named)
-            raise NotFound(f"Path not found: {where}", "Check the spelling, and that it is on this machine.")
+        check_there(real, Path(os.path.abspath(path)))  # noqa: PTH100  (links stay as named)
         found = cls(real, alias or Path(os.path.abspath(path)).name or "data")  # noqa: PTH100  (links stay as named)
         return replace(found, **options)  # type: ignore[arg-type]
 
@@ -93,6 +96,39 @@ class Root:
         return relative in self.left_out or any(
             fnmatch.fnmatchcase(relative, p) or fnmatch.fnmatchcase(name, p) for p in self.hidden
         )
+
+
+def check_there(real: Path, named: Path) -> None:
+    """See that there is a file, or a folder that can be listed.
+
+    Parameters
+    ----------
+    real
+        The path without links.
+    named
+        The path as somebody wrote it.
+
+    Raises
+    ------
+    NotFound, Unreadable
+        As `Root.at`.
+    """
+    try:
+        found = real.stat().st_mode
+        if stat.S_ISDIR(found):
+            os.scandir(real).close()
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            raise not_there(named) from error
+        raise Unreadable(f"Cannot read {named}: {error.strerror}", "Check who may read it: ls -ld.") from error
+    if not stat.S_ISDIR(found) and not stat.S_ISREG(found):
+        raise NotFound(f"{named} is neither a file nor a folder", "Name what holds the data.")
+
+
+def not_there(path: Path) -> NotFound:
+    """The error for a path at which nothing is, or a link that leads to nothing."""
+    message = f"{path} is a link that leads nowhere" if path.is_symlink() else f"Path not found: {path}"
+    return NotFound(message, "Check the spelling, and that it is on this machine.")
 
 
 def distinct(roots: Sequence[Root]) -> list[Root]:
@@ -130,10 +166,15 @@ def check_inside(path: Path, roots: Iterable[Root]) -> None:
 
 def file_system(path: Path) -> str:
     """The kind of the file system that holds ``path`` (``ext4``, ``nfs4``), empty where the system does not tell."""
+    return mount_of(path)[1]
+
+
+def mount_of(path: Path) -> tuple[str, str]:
+    """Where the file system is mounted that holds ``path``, and its kind; empty where the system does not tell."""
     try:
         lines = MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
-        return ""
+        return "", ""
     best, kind = "", ""
     for line in lines:
         parts = line.split(" ")
@@ -143,7 +184,7 @@ def file_system(path: Path) -> str:
         within = point == "/" or str(path) == point or str(path).startswith(f"{point}/")
         if within and len(point) >= len(best):  # the last mount on a point is the one that is seen
             best, kind = point, parts[2]
-    return kind
+    return best, kind
 
 
 def is_remote(kind: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
@@ -14,6 +15,7 @@ from coverslip.core.format import Format
 from coverslip.core.node import Source
 
 HEAD_BYTES = 4096
+SUFFIX = re.compile(r"(?<![\w])\.[a-z][a-z0-9]*(?:\.[a-z0-9]+)?")
 
 
 def _named() -> Iterator[object]:
@@ -49,15 +51,27 @@ def recognise(path: Path) -> Format:
             with path.open("rb") as file:
                 head = file.read(HEAD_BYTES)
         elif not path.exists():
-            raise NotFound(f"Path not found: {path}", "Check the spelling, and that it is on this machine.")
+            message = f"{path} is a link that leads nowhere" if path.is_symlink() else f"Path not found: {path}"
+            raise NotFound(message, "Check the spelling, and that it is on this machine.")
+        elif not path.is_dir():
+            raise NotFound(f"{path} is neither a file nor a folder", "Name what holds the data.")
     except OSError as error:
         raise Unreadable(f"Cannot read {path}: {error.strerror}", "Check who may read it: ls -l.") from error
     for candidate in formats():
         if candidate.claims(path, head):
             return candidate
-    readable = ", ".join(f.expects for f in formats())
-    what = "an empty file" if path.is_file() and not head else "a format coverslip does not know"
-    raise UnknownFormat(f"{path} is {what}", f"It can serve: {readable}.")
+    if path.is_file() and not head:
+        raise UnknownFormat(f"{path} is an empty file", "It may still be being copied; look at its size: ls -l.")
+    raise UnknownFormat(f"{path} is a format coverslip does not know", readable())
+
+
+@cache
+def readable() -> str:
+    """In one line what can be opened, for who named something else."""
+    suffixes = sorted({suffix for form in formats() for suffix in SUFFIX.findall(form.expects)})
+    return (
+        f"It opens {', '.join(suffixes)} and folders of 10x Genomics, DICOM, Micro-Manager, N5, NeuroH5, TIFF and Zarr."
+    )
 
 
 def open_source(path: Path) -> Source:
@@ -70,6 +84,8 @@ def open_source(path: Path) -> Source:
     """
     form = recognise(path)
     try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise Damaged(f"{path} is an empty file", "It may still be being copied; look at its size: ls -l.")
         return form.open(path)
     except OSError as error:
         text = str(error).splitlines()[0] if str(error) else error.__class__.__name__

@@ -33,7 +33,7 @@ class Tiff:
     """A TIFF file, or a set of OME-TIFF files."""
 
     name = "tiff"
-    expects = "TIFF image (OME-TIFF, ImageJ, whole slide)"
+    expects = "TIFF image (.tif, .tiff: OME-TIFF, ImageJ, whole slides .svs, .ndpi, .scn, .qptiff)"
     kind = "images"
 
     def claims(self, path: Path, head: bytes) -> bool:

@@ -84,7 +84,6 @@ def main() -> NoReturn:
     try:
         cli.main(prog_name="coverslip", standalone_mode=False)
     except click.ClickException as error:
-        error.message = plain(error.message)
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -98,7 +97,7 @@ def main() -> NoReturn:
     except OSError as error:
         if verbose:
             traceback.print_exc()
-        where = f"{error.filename}: " if isinstance(error.filename, (str, bytes)) else ""
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
         click.echo(f"Error: {plain(f'{where}{error.strerror or error}')}", err=True)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  (the top of the main thread)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from coverslip.caches import KINDS, held, remove
+from coverslip.cli.helping import Listed
 
 
-@click.group()
+@click.group(cls=Listed)
 def cache() -> None:
     """What was computed once and kept: safe to remove at any time."""
 

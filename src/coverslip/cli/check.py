@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coverslip.cli.helping import Sectioned
+
 if TYPE_CHECKING:
     from coverslip.checking import Checked
 
+EXAMPLES = (
+    ("coverslip check cells.h5ad", "What a collaborator's file lacks."),
+    ("coverslip check /data/screen7 --json", "All of a folder, for a script."),
+)
 MARKS = {"broken": "✗", "slow": "!", "note": "·"}
 COLORS = {"broken": "red", "slow": "yellow", "note": None}
 
 
-@click.command()
+@click.command(cls=Sectioned, examples=EXAMPLES)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Print errors in full.")

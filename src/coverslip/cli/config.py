@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from coverslip.cli.helping import Listed
 from coverslip.cli.table import table
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ NO_SETTINGS = frozenset({"paths", "config", "help", "quiet", "verbose", "no_brow
 DEFAULT = "default"
 
 
-@click.group()
+@click.group(cls=Listed)
 def config() -> None:
     """The settings of a server."""
 

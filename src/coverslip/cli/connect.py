@@ -17,9 +17,18 @@ from random import SystemRandom
 
 import click
 
+from coverslip.cli.helping import Sectioned
 from coverslip.core.errors import BadUsage, CannotListen, CoverslipError, NotFound, TimedOut
 from coverslip.settings import DEFAULT_PORT
 
+EXAMPLES = (
+    ("coverslip connect you@there:/data/cells.h5ad", "Opens a tab here; nothing is copied."),
+    ("coverslip connect there:/data --remote-command /opt/env/bin/coverslip", "Where coverslip is in an environment."),
+    (
+        "coverslip connect there:/data --ssh 'ssh -J gate' -- --no-index",
+        "Through another; flags of serve after --.",
+    ),
+)
 OPTIONS = ("-T", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
 ANSWERED_S = 20.0
 STOP_S = 5.0
@@ -31,7 +40,7 @@ MOST_LINES = 50
 LOOK_S = 0.1
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=Sectioned, examples=EXAMPLES, context_settings={"ignore_unknown_options": True})
 @click.argument("place", metavar="[USER@]HOST:PATH")
 @click.argument("words", metavar="[-- FLAGS OF serve]...", nargs=-1, type=click.UNPROCESSED)
 @click.option(

@@ -29,6 +29,11 @@ COMMANDS = {
     "version": "Show what is installed.",
 }
 """In the order in which people come to need them."""
+FIRST = {
+    "coverslip serve cells.h5ad": "a file, in a browser tab",
+    "coverslip serve /data/screen7": "everything in a folder",
+    "coverslip serve --help": "what else it can do",
+}
 
 
 class LazyGroup(click.Group):
@@ -61,6 +66,8 @@ class LazyGroup(click.Group):
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Begin with"):
+            formatter.write_dl(list(FIRST.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

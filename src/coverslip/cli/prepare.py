@@ -9,10 +9,30 @@ from types import FrameType
 
 import click
 
+from coverslip.cli.helping import Sectioned
+
+SECTIONS = {
+    "What is written": ("part", "obs_key", "gene", "genes", "expression", "static", "force"),
+    "How values are stored": (
+        "var_quantization", "obs_continuous_quantization", "obs_categorical_dtype", "compression",
+    ),
+    "How cells are read": ("gene_id_column", "latent_key", "centroid_outlier_quantile", "centroid_min_points"),
+    "What is said of them": (
+        "dataset_name", "dataset_id", "dataset_description", "source_name", "source_url", "source_citation",
+    ),
+}  # fmt: skip
+EXAMPLES = (
+    ("coverslip prepare cells.h5ad out", "Everything, as it is."),
+    (
+        "coverslip prepare cells.h5ad out --var-quantization 8 --compression 6",
+        "Far smaller; values are rounded.",
+    ),
+    ("coverslip prepare cells.h5ad site --static --genes markers.txt", "A web page with these genes for any web host."),
+)
 BITS = click.Choice(["8", "16"])
 
 
-@click.command()
+@click.command(cls=Sectioned, sections=SECTIONS, examples=EXAMPLES)
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace an export that is there, as a whole.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coverslip.cli.access import access_options, index_option, location_option
+from coverslip.cli.helping import Sectioned
 from coverslip.settings import DEFAULT_PORT, FLIGHT_PORT
 
 if TYPE_CHECKING:
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
     from coverslip.server import Server
     from coverslip.settings import Settings
 
+SECTIONS = {
+    "What is served": ("config", "gene_id_column", "latent_key", "no_index"),
+    "Where": ("host", "port", "flight", "external_location", "root_path"),
+    "Who may ask": ("token", "allow_host", "allow_origin", "trusted_proxy", "dev"),
+    "Encryption": ("tls", "tls_cert", "tls_key", "san"),
+    "This terminal": ("no_browser", "quiet", "verbose", "end_with_input"),
+}
+EXAMPLES = (
+    ("coverslip serve cells.h5ad", "One file; a browser tab opens."),
+    ("coverslip serve /data/screen7 slides/", "Everything in two folders; new files show up by themselves."),
+    ("coverslip serve s3://bucket/brain.zarr", "Data on another machine, read where it is."),
+    ("coverslip serve /data --no-browser --port 9000", "On a remote machine; there is coverslip connect, too."),
+    ("coverslip serve /data --host 0.0.0.0 --tls", "For the network: encrypted, and a token is made and printed."),
+)
 LOOK_S = 0.2
 FROM_INPUT = "-"
 """In the place of a token: it is the first line of standard input."""
@@ -26,7 +41,7 @@ KINDS = {"arrays": ("array", "arrays"), "cells": ("data set of cells", "data set
          "images": ("image file", "image files"), "network": ("network", "networks")}  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Sectioned, sections=SECTIONS, examples=EXAMPLES)
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option(
     "-c",

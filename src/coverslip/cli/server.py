@@ -13,6 +13,7 @@ import click
 
 from coverslip.cli.access import access_options, index_option, location_option
 from coverslip.cli.console import NAME, Console, told_running
+from coverslip.cli.helping import Listed, Sectioned
 from coverslip.cli.status import asked, shown, waiting
 from coverslip.core.errors import CoverslipError
 from coverslip.daemon import record
@@ -27,10 +28,26 @@ if TYPE_CHECKING:
 STOP_S = 10.0
 WAIT_LOOK_S = 0.25
 
+SECTIONS = {
+    "What is served": ("config", "no_index"),
+    "Where": ("host", "port", "web_host", "web_port", "flight", "external_location", "root_path"),
+    "Who may ask": ("token", "allow_host", "allow_origin", "trusted_proxy", "dev"),
+    "Encryption": ("tls", "tls_cert", "tls_key", "san"),
+    "The process": ("foreground", "log_level"),
+}
+EXAMPLES = (
+    ("coverslip server start /data/screen7", "A folder, in the background; coverslip server status tells of it."),
+    ("coverslip server start --config lab.toml --web-port 9000", "What a file says, but HTTP on another port."),
+    (
+        "coverslip server start /data --host 0.0.0.0 --web-host 0.0.0.0 --tls",
+        "For the network: encrypted, a token is made.",
+    ),
+)
+
 Command = Callable[..., None]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Listed, context_settings={"help_option_names": ["-h", "--help"]})
 def server() -> None:
     """Run a server in the background: Arrow Flight on 8815, the viewer, the API and Zarr on 8814."""
 
@@ -59,7 +76,7 @@ def start_options(command: Command) -> Command:
     return command
 
 
-@server.command()
+@server.command(cls=Sectioned, sections=SECTIONS, examples=EXAMPLES)
 @start_options
 def start(**given: Any) -> None:
     """Start the server; return once it answers.

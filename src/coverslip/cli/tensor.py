@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from coverslip.cli.helping import Listed, Sectioned
 from coverslip.core.errors import CoverslipError, NotFound
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from coverslip.client.image import Image
     from coverslip.client.model import Entry
 
+QUERIES = (
+    ("coverslip tensor query", "Of the server that runs here in the background."),
+    ("coverslip tensor query -s grpc://there:8815 --json", "Of another machine, for a script."),
+)
+DOWNLOADS = (
+    ("coverslip tensor get stack -o stack.tif", "An image of coverslip tensor query, whole."),
+    ("coverslip tensor get stack --slice 0:1,0:10,0:512,0:512 -o part.npy", "A part of it, as a NumPy file."),
+)
 FORMATS = ("npy", "tiff", "zarr", "raw", "pb", "pickle")
 REDRAW_S = 0.1
 INTERRUPTED = 130
@@ -26,7 +35,7 @@ CLEAR = "\r\x1b[K"
 Command = Callable[..., None]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Listed, context_settings={"help_option_names": ["-h", "--help"]})
 def tensor() -> None:
     """List, inspect and download what a server has: ours, or any tensor server over Arrow Flight."""
 
@@ -55,7 +64,7 @@ def part_options(command: Command) -> Command:
     )
 
 
-@tensor.command()
+@tensor.command(cls=Sectioned, examples=QUERIES)
 @server_options
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def query(as_json: bool, **server: Any) -> None:
@@ -227,7 +236,7 @@ def finite(value: float) -> float | None:
     return value if abs(value) < float("inf") else None
 
 
-@tensor.command()
+@tensor.command(cls=Sectioned, examples=DOWNLOADS)
 @click.argument("array_id")
 @click.option("-o", "--output", default="-", show_default=True, metavar="FILE", help="Where to; - is standard output.")
 @click.option("-f", "--format", "form", type=click.Choice(FORMATS), help="Default: by the file's name, else npy.")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from coverslip.cli.helping import Listed, Sectioned
+
 if TYPE_CHECKING:
     from coverslip.companion import Launch
     from coverslip.hsds.environment import Found
@@ -19,7 +21,13 @@ DEFAULT_PORT = 5101
 DEFAULT_ROOT = "systems/graphs"
 
 
-@click.group()
+EXAMPLES = (
+    ("coverslip ui server --root-dir systems --launch", "HDF5 on 5101, the JSON files on 5102."),
+    ("coverslip ui server port=5201 root_dir=systems", "Prints what would be served; nothing is started."),
+)
+
+
+@click.group(cls=Listed)
 def ui() -> None:
     """Serve neural systems to h5pyd, livn and the browser."""
 
@@ -35,7 +43,7 @@ def split_words(ctx: click.Context, param: click.Parameter, words: tuple[str, ..
     return found
 
 
-@ui.command()
+@ui.command(cls=Sectioned, examples=EXAMPLES)
 @click.argument("words", metavar="[port=… root_dir=…]", nargs=-1, callback=split_words)
 @click.option("--launch", is_flag=True, help="Serve; without it the configuration is printed.")
 @click.option(

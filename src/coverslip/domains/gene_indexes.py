@@ -23,6 +23,7 @@ from coverslip.domains.cells import Cells
 from coverslip.domains.gene_index import GeneIndex
 from coverslip.domains.gene_index_build import MEMORY_BYTES
 from coverslip.domains.matrix import Matrix
+from coverslip.engine import processes
 from coverslip.engine.job import Job
 from coverslip.engine.sidecar import QUOTA_BYTES, SPARE_BYTES
 
@@ -267,14 +268,6 @@ class GeneIndexes:
 def _alive(part: Path) -> bool:
     """Whether the process that writes a part, of another server maybe, is running."""
     number = part.name.split("-")[1]
-    if not number.isdecimal():
-        return False
-    if os.name != "posix":  # where a signal of 0 is no question
+    if number.isdecimal() and not processes.CAN_ASK:
         return time.time() - part.stat().st_mtime < LONGEST_S
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return processes.runs(number)

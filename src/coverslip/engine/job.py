@@ -35,7 +35,12 @@ class Job:
         """How much of it is done, 0 to 1."""
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            [sys.executable, *command], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+            # -P: else modules would be looked for in the working folder first, which may be somebody's data.
+            [sys.executable, "-P", *command],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         assert self._process.stdin is not None
         with suppress(OSError):

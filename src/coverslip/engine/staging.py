@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from coverslip.engine import processes
+
 HERE = f"{zlib.crc32(socket.gethostname().encode('utf-8', 'replace')):08x}"
 """This machine, in the names of unfinished folders: only its own processes can be asked whether they live."""
 PART, OLD = "part", "old"
@@ -104,15 +106,9 @@ def _alive(rest: str, path: Path) -> bool:
     """Whether the process that writes a folder may still be at work."""
     host, _, rest = rest.partition("-")
     number = rest.partition("-")[0]
-    if host != HERE or os.name != "posix" or not number.isdecimal():
+    if host != HERE or not processes.CAN_ASK or not number.isdecimal():
         return time.time() - path.stat().st_mtime < LONGEST_S
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return processes.runs(number)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -161,8 +161,8 @@ def _make(folder: Path, tell: Tell, lock: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     tell(f"Making an environment for HSDS in {folder}")
     try:
-        _run([sys.executable, "-m", "venv", str(folder)], tell, lock)
-        pip = [str(_python_of(folder)), "-m", "pip", "install", "--prefer-binary", "--progress-bar", "off"]
+        _run([sys.executable, "-P", "-m", "venv", str(folder)], tell, lock)
+        pip = [str(_python_of(folder)), "-P", "-m", "pip", "install", "--prefer-binary", "--progress-bar", "off"]
         _run([*pip, "--retries", "2", "--timeout", "20", *REQUIREMENTS], tell, lock)
         found = _probe(_python_of(folder), "")
         if found is None or f"hsds=={found.hsds}" not in REQUIREMENTS:

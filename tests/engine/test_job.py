@@ -1,0 +1,42 @@
+"""Work in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from coverslip.engine import processes
+from coverslip.engine.job import Job
+
+PATIENCE_S = 60
+
+
+@pytest.mark.parametrize("module", ["coverslip.gene_indexing", "coverslip.analysing"])
+def test_no_code_is_taken_from_the_folder_that_is_served(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "numpy", "coverslip", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    over, said = threading.Event(), list[str | None]()
+
+    def finished(error: str | None) -> None:
+        said.append(error)
+        over.set()
+
+    task = {"path": str(tmp_path / "gone.h5ad"), "target": str(tmp_path / "made"), "folder": str(tmp_path)}
+    Job(("-m", module), task, finished)
+    assert over.wait(PATIENCE_S)
+    assert said[0] is not None
+    assert "gone.h5ad" in said[0], "our own code ran, and says what is wrong"
+    assert not (tmp_path / "taken").exists()
+
+
+def test_which_processes_run() -> None:
+    assert processes.runs(str(os.getpid()))
+    assert not processes.runs(str(2**22 + 1)), "above what Linux gives"
+    assert not processes.runs("9" * 30)
+    assert not processes.runs("me")

@@ -62,6 +62,7 @@ from coverslip.fronts.http import Body
 from coverslip.fronts.metrics.front import MetricsFront
 from coverslip.fronts.metrics.metered import Metered
 from coverslip.fronts.networks.front import NetworksFront
+from coverslip.fronts.openapi.front import OpenApiFront
 from coverslip.fronts.prefixed import Prefixed, checked
 from coverslip.fronts.systems.front import SystemsFront
 from coverslip.fronts.tensors.admin import AdminFront, memory_bytes, note
@@ -295,6 +296,7 @@ def create_app(
     metrics = MetricsFront(measures, catalog, reader, caches, memory_bytes, __version__)
     named: dict[str, Front] = {
         "metrics": metrics,
+        "openapi": OpenApiFront(reader, __version__, dialogue is not None),
         "networks": neural,
         "admin": admin,
         "images": images,

@@ -1,4 +1,4 @@
-"""coverslip in JupyterLab's launcher, by jupyter-server-proxy: begun with the first click, reached through Jupyter alone."""
+"""coverslip in the launcher of JupyterLab, by jupyter-server-proxy: begun by the first click, reached through it only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def launcher() -> dict[str, Any]:
     flags = ["--host", LOOPBACK[0], "--port", "{port}", "--no-browser", "--quiet", *trusted]
     icon = files("coverslip") / "_viewer" / "favicon.svg"
     return {
-        "command": [sys.executable, "-m", "coverslip", "serve", *flags, "--", *map(_as_said, paths)],
+        "command": [sys.executable, "-P", "-m", "coverslip", "serve", *flags, "--", *map(_as_said, paths)],
         "environment": {"COVERSLIP_TOKEN": token},
         "request_headers_override": {"Authorization": f"Bearer {token}"},
         "timeout": START_S,

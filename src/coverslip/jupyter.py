@@ -1,4 +1,4 @@
-"""coverslip in the launcher of JupyterLab, by jupyter-server-proxy: begun by the first click, reached through it only."""
+"""coverslip in the launcher of JupyterLab, by jupyter-server-proxy: begun by a click, reached through Jupyter only."""
 
 from __future__ import annotations
 

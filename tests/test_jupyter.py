@@ -37,7 +37,7 @@ def test_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     def flags() -> dict[str, object]:
         words = [word.format(port=4711, base_url="/user/ann/") for word in launcher()["command"]]
         assert words[1:5] == ["-P", "-m", "coverslip", "serve"]
-        return serve.make_context("serve", words[4:]).params
+        return serve.make_context("serve", words[5:]).params
 
     assert (flags()["paths"], flags()["port"], flags()["host"]) == ((".",), 4711, "127.0.0.1")
     assert flags()["trusted_proxy"] == ("127.0.0.1", "::1")

@@ -14,7 +14,9 @@ from starlette.testclient import TestClient
 
 from coverslip.app import catalog_of, create_app
 from coverslip.engine.options import CatalogOptions
+from coverslip.fronts.viewer.front import ViewerFront
 from coverslip.settings import Settings
+from described import Judge
 
 Serve = Callable[..., TestClient]
 PATIENCE_S = 60
@@ -40,7 +42,8 @@ def serving() -> Iterator[Serve]:
                     settle(item)
             catalog = catalog_of(data, catalog=QUICK)
             app = create_app(catalog, settings or Settings(), 8765)
-            client = TestClient(app, base_url="http://127.0.0.1:8765", headers={"accept-encoding": "identity"})
+            judged = Judge(app, ViewerFront().has)
+            client = TestClient(judged, base_url="http://127.0.0.1:8765", headers={"accept-encoding": "identity"})
             clients.enter_context(client)
             assert catalog.wait_idle(PATIENCE_S)
             return client

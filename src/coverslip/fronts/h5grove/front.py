@@ -88,7 +88,7 @@ class GroveFront:
 
     async def _answer(self, request: Request, name: str) -> Response:
         if name in ("", "h5grove"):
-            return Response("ok")
+            return Response("ok", media_type="text/plain")
         works: dict[str, Callable[[QueryParams, Stop], tuple[Body, str]]] = {
             "attr": self._attr,
             "data": self._data,

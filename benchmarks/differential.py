@@ -1,6 +1,6 @@
 """Differential expression of two groups of cells: coverslip and scanpy in one run, on the same file.
 
-Prints a Markdown table. 500,000 cells × 2,000 genes, a tenth of the values not zero (the file of
+500,000 cells × 2,000 genes, a tenth of the values not zero (the file of
 ``benchmarks/genes.py``); ``--cells 100000`` takes a smaller one. Two groups of half of the cells, Wilcoxon's rank sum
 with the correction for ties, and Welch's t-test. scanpy reads the file and has it in memory; its time is that of
 ``rank_genes_groups`` alone, once it is compiled.
@@ -8,26 +8,25 @@ with the correction for ties, and Welch's t-test. scanpy reads the file and has 
 
 from __future__ import annotations
 
-import argparse
 import base64
 import http.client
 import json
 import multiprocessing
 import statistics
-import sys
 import tempfile
 import threading
 import time
 import warnings
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from genes import Server, data, ours
+from measuring.results import OURS, Table, arguments, given, publish
 
-sys.path[:0] = [str(Path(__file__).resolve().parent)]
-from genes import Server, data, ours  # noqa: E402
-
+CELLS, QUICK = 500_000, 20_000
 LISTS = ("scores", "pvals", "pvals_adj", "logfoldchanges")
 Times = dict[str, float]
 
@@ -123,13 +122,14 @@ def worst(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cells", type=int, default=500_000)
-    n_cells = parser.parse_args().cells
+    """Measure and publish."""
+    parser = arguments(__doc__, 1)
+    parser.add_argument("--cells", type=int)
+    args = given(parser)
+    n_cells = args.cells or (QUICK if args.quick else CELLS)
     path = data(n_cells, False)
     methods = ["wilcoxon", "t-test"]
-    rows: list[tuple[str, dict[str, float]]] = []
+    table = Table(f"{n_cells:,} cells × 2,000 genes × 2 groups", [OURS, *([] if args.no_peers else ["scanpy"])])
     answers: dict[str, dict[str, Any]] = {}
     health: list[float] = []
     with tempfile.TemporaryDirectory() as cache:
@@ -150,26 +150,24 @@ def main() -> None:
                 health += looks
             over.set()
             thread.join()
-            rows.append((f"coverslip, {label}", {**took, "server": server.peak_mb(), "process": peak[0]}))
+            for method, seconds in took.items():
+                table.note(f"{method}, {label}", "s", OURS, seconds)
+            table.note(f"memory of the server, peak, {label}", "MB", OURS, server.peak_mb())
+            table.note(f"memory of its process, peak, {label}", "MB", OURS, peak[0])
             server.stop()
-    context = multiprocessing.get_context("spawn")
-    out = context.Queue()
-    process = context.Process(target=theirs, args=(path, methods, out))
-    process.start()
-    found, memory = out.get()
-    process.join()
-    rows.append(("scanpy", {**{method: found[method][0] for method in methods}, "process": memory}))
-    print(f"{n_cells:,} cells × 2,000 genes × 2 groups\n")
-    print("| | Wilcoxon, s | Welch, s | server, MB | process, MB |\n|---|---|---|---|---|")
-    for label, values in rows:
-        cells = [f"{values[name]:.1f}" if name in values else "" for name in methods]
-        cells += [f"{values[name]:.0f}" if name in values else "" for name in ("server", "process")]
-        print(f"| {label} | {' | '.join(cells)} |")
-    ratios = ", ".join(f"{m}: {rows[-1][1][m] / rows[-2][1][m]:.1f} times" for m in methods)
-    print(f"\nscanpy takes, of coverslip indexed: {ratios}")
-    print(f"health meanwhile, p95: {statistics.quantiles(health, n=20)[18] * 1000:.1f} ms")
-    for method in methods:
-        print(f"{method}: largest relative difference {worst(answers[method], found[method][1]):.1e}")
+    table.note("health meanwhile, p95", "ms", OURS, statistics.quantiles(health, n=20)[18] * 1000)
+    if not args.no_peers:
+        context = multiprocessing.get_context("spawn")
+        out = context.Queue()
+        process = context.Process(target=theirs, args=(path, methods, out))
+        process.start()
+        found, memory = out.get()
+        process.join()
+        for method in methods:
+            table.note(f"{method}, indexed", "s", "scanpy", found[method][0])
+            print(f"{method}: largest relative difference {worst(answers[method], found[method][1]):.1e}")
+        table.note("memory of its process, peak, indexed", "MB", "scanpy", memory)
+    publish("differential", [table], {} if args.no_peers else {"scanpy": version("scanpy")}, args)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """One million cells, served by coverslip and by cellucid 0.0.9 in one run.
 
-Prints a Markdown table: start, first bytes, genes, memory, first paint.
-Needs ``cellucid==0.0.9`` in an environment of its own (made under ``.cache/peers``) and Chromium.
+Start, first bytes, genes, memory, and first paint where there is Chromium. ``cellucid==0.0.9`` is installed into an
+environment of its own under ``.cache/peers``.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -20,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-from surroundings import CHROMIUM, CHROMIUM_FLAGS, PEER, free_port, peer_command  # noqa: E402
+from measuring import ROOT
+from measuring.results import OURS, Table, arguments, given, publish
+from surroundings import CHROMIUM, CHROMIUM_FLAGS, PEER, free_port, peer_command
 
 STARTS, GENES = 5, 15
+CELLS, QUICK = 1_000_000, 2_000
 
 
 def get(url: str) -> bytes:
@@ -49,7 +47,7 @@ class Served:
     name: str
     command: list[str]
     seconds: dict[str, list[float]] = field(default_factory=dict)
-    megabytes: dict[str, float] = field(default_factory=dict)
+    megabytes: dict[str, list[float]] = field(default_factory=dict)
 
     def start(self, file: Path) -> tuple[subprocess.Popen[bytes], str]:
         """Start it and wait until it answers."""
@@ -80,7 +78,7 @@ class Served:
         """One start, then everything once; memory as it goes."""
         process, url = self.start(file)
         memory = psutil.Process(process.pid)
-        self.megabytes["idle"] = max(self.megabytes.get("idle", 0), memory.memory_info().rss / 1e6)
+        self.megabytes.setdefault("idle", []).append(memory.memory_info().rss / 1e6)
         self.note("identity + points", timed(lambda: (get(url + "dataset_identity.json"), get(url + "points_2d.bin"))))
         self.note("command to points", self.seconds["ready"][-1] + self.seconds["identity + points"][-1])
         self.note("one field's codes", timed(lambda: get(url + "obs/cluster.codes.u8")))
@@ -90,7 +88,7 @@ class Served:
             self.note("a gene, again", timed(lambda: get(f"{url}var/var0.values.f32")))
         status = Path(f"/proc/{process.pid}/status").read_text()
         peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-        self.megabytes["peak"] = max(self.megabytes.get("peak", 0), peak * 1024 / 1e6)
+        self.megabytes.setdefault("peak", []).append(peak * 1024 / 1e6)
         process.send_signal(signal.SIGINT)
         process.wait()
 
@@ -112,8 +110,8 @@ window.frame = () => { const t = performance.now(); gl.clear(gl.COLOR_BUFFER_BIT
 </script>"""
 
 
-def browser_figures(file: Path) -> dict[str, float]:
-    """Milliseconds from navigation to the first and to all points, and a bare page's frame, medians of five."""
+def browser_figures(file: Path, starts: int) -> dict[str, list[float]]:
+    """Milliseconds from navigation to the first and to all points, and of a bare page's frame."""
     from playwright.sync_api import sync_playwright
 
     ours = Served("coverslip", [str(Path(sys.executable).parent / "coverslip")])
@@ -121,7 +119,7 @@ def browser_figures(file: Path) -> dict[str, float]:
     seen: dict[str, list[float]] = {"first paint": [], "all painted": [], "bare WebGL frame": []}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        for _ in range(STARTS):
+        for _ in range(starts):
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto(url + "?color=none&size=1")
             page.wait_for_function(
@@ -138,35 +136,35 @@ def browser_figures(file: Path) -> dict[str, float]:
         browser.close()
     process.send_signal(signal.SIGINT)
     process.wait()
-    return {name: statistics.median(values) for name, values in seen.items()}
+    return seen
 
 
 def main() -> None:
-    """Measure in turn, A B A B, and print."""
-    made = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "million_cells.py"], capture_output=True, text=True, check=True
-    )
-    file = Path(made.stdout.strip())
-    ours = Served("coverslip", [str(Path(sys.executable).parent / "coverslip")])
-    theirs = Served(PEER, [str(peer_command())])
-    for _ in range(STARTS):
-        ours.measure(file)
-        theirs.measure(file)
-    print(f"| 1,000,000 cells × 200 genes, CSR; medians of {STARTS} starts | coverslip | {PEER} | ratio |")
-    print("|---|---|---|---|")
-    for what, values in ours.seconds.items():
-        a, b = statistics.median(values), statistics.median(theirs.seconds[what])
-        print(f"| {what} | {a * 1000:,.1f} ms | {b * 1000:,.1f} ms | {b / a:.1f} × |")
-    for what, a in ours.megabytes.items():
-        b = theirs.megabytes[what]
-        print(f"| server memory, {what} | {a:,.0f} MB | {b:,.0f} MB | {b / a:.1f} × |")
-    wall = [
-        timed(lambda: subprocess.run([ours.command[0], "--help"], capture_output=True, check=True)) for _ in range(9)
-    ]
-    print(f"| `coverslip --help`, wall | {statistics.median(wall) * 1000:,.0f} ms | | |")
-    for what, value in browser_figures(file).items():
-        print(f"| page: {what} | {value:,.0f} ms | | |")
-    print(json.dumps({"cores": os.cpu_count()}), file=sys.stderr)
+    """Measure in turn, A B A B, and publish."""
+    args = given(arguments(__doc__, STARTS))
+    n_cells = QUICK if args.quick else CELLS
+    made = [sys.executable, ROOT / "scripts" / "million_cells.py", str(n_cells)]
+    file = Path(subprocess.run(made, capture_output=True, text=True, check=True).stdout.strip())
+    servers = [Served(OURS, [str(Path(sys.executable).parent / "coverslip")])]
+    if not args.no_peers:
+        servers.append(Served(PEER.replace("==", " "), [str(peer_command())]))
+    for _ in range(args.rounds):
+        for served in servers:
+            served.measure(file)
+    table = Table(f"{n_cells:,} cells × 200 genes, CSR", [served.name for served in servers])
+    for served in servers:
+        for what, seconds in served.seconds.items():
+            table.note(what, "ms", served.name, *(1000 * value for value in seconds))
+        for what, megabytes in served.megabytes.items():
+            table.note(f"server memory, {what}", "MB", served.name, *megabytes)
+    command = [servers[0].command[0], "--help"]
+    for _ in range(2 * args.rounds - 1):
+        wall = timed(lambda: subprocess.run(command, capture_output=True, check=True))
+        table.note("`coverslip --help`, wall", "ms", OURS, wall * 1000)
+    if CHROMIUM:
+        for what, values in browser_figures(file, args.rounds).items():
+            table.note(f"page: {what}", "ms", OURS, *values)
+    publish("first_light", [table], {}, args)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """HDF5 over HTTP with the stock h5pyd: coverslip on the raw files, hsds 1.0.2 on its own copy; h5grove 4 by requests.
 
-Prints a Markdown table. All servers run at the same time and are measured in turn, round by round, so that what else
+All servers run at the same time and are measured in turn, round by round, so that what else
 the machine does hits all. The peers (PyPI) are installed into environments of their own under ``.cache/peers``.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -23,14 +22,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-from surroundings import environment, free_port  # noqa: E402
+from measuring import DATA
+from measuring.results import OURS, Table, arguments, given, publish
+from surroundings import environment, free_port
 
 CLIENT, HSDS, GROVE = "h5pyd==1.0.0", "hsds==1.0.2", "h5grove[fastapi]==4.0.0"
+PEERS = {"h5pyd": CLIENT, "hsds": HSDS, "h5grove": GROVE}
 SHAPE, CHUNK = (256, 512, 512), (16, 128, 128)
-ROUNDS = 5
+ROUNDS, QUICK_SHARE = 3, 0.1
 START_S = 60
 
 DRIVER = r"""
@@ -245,33 +244,23 @@ TASKS = [
     ("the same by plain HTTP, not compressed", "raw plain", "MB/s", 2.0),
     ("random slice of 8 x 256, p50", "random", "ms", 2.0),
     ("the same slice again, p50", "hot", "ms", 1.5),
-    ("8 clients, random slices", "many", "1/s", 4.0),
+    ("8 clients, random slices", "many", "/s", 4.0),
 ]
 
 
-def measure(servers: dict[str, tuple[Path, str]], rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Every task of every server, a round at a time."""
-    found: dict[str, dict[str, list[float]]] = {task: {name: [] for name in servers} for _, task, _, _ in TASKS}
+def measure(servers: dict[str, tuple[Path, str]], rounds: int, share: float) -> Table:
+    """Every task of every server, a round at a time; a share of the time that each task has."""
+    table = Table("256 × 512 × 512 float32", list(servers))
     for _ in range(rounds):
-        for _, task, unit, seconds in TASKS:
+        for title, task, unit, whole in TASKS:
+            seconds = whole * share
             for name, (python, endpoint) in servers.items():
                 if task == "many":
-                    found[task][name].append(eight(python, name, endpoint, seconds))
+                    table.note(title, unit, name, eight(python, name, endpoint, seconds))
                     continue
                 values = client(python, name, endpoint, task, seconds)
-                found[task][name].append(statistics.median(values) * (1000 if unit == "ms" else 1))
-    return found
-
-
-def table(found: dict[str, dict[str, list[float]]], names: list[str]) -> Iterator[str]:
-    """The figures as Markdown; ratios are of medians, larger is better for us."""
-    yield "| " + " | ".join(["", *names, *(f"ratio to {n}" for n in names[1:])]) + " |"
-    yield "|---" * (2 * len(names)) + "|"
-    for title, task, unit, _ in TASKS:
-        middle = [statistics.median(found[task][name]) for name in names]
-        ratios = [(m / middle[0] if unit == "ms" else middle[0] / m) for m in middle[1:]]
-        cells = [f"{m:,.1f} {unit}" if m < 100 else f"{m:,.0f} {unit}" for m in middle]
-        yield "| " + " | ".join([title, *cells, *(f"{r:.1f} ×" for r in ratios)]) + " |"
+                table.note(title, unit, name, statistics.median(values) * (1000 if unit == "ms" else 1))
+    return table
 
 
 def memory_of(pid: str) -> float:
@@ -283,17 +272,14 @@ def memory_of(pid: str) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--only", default="", help="coverslip alone: a quick look")
+    """Measure and publish."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # the servers are ended, too
-    rounds, only = parser.parse_args().rounds, parser.parse_args().only
-    folder = ROOT / ".cache" / "data" / "hdf5"
+    args = given(arguments(__doc__, ROUNDS))
+    folder = DATA / "hdf5"
     data(folder)
     own, theirs, grove = free_port(), free_port(), free_port()
     python = environment(CLIENT)
-    servers: dict[str, tuple[Path, str]] = {"coverslip": (python, f"http://127.0.0.1:{own}/hsds")}
+    servers: dict[str, tuple[Path, str]] = {OURS: (python, f"http://127.0.0.1:{own}/hsds")}
     notes: dict[str, Any] = {}
     with ExitStack() as running:
         ours = Path(sys.executable).parent / "coverslip"
@@ -301,7 +287,7 @@ def main() -> None:
         url = f"http://127.0.0.1:{own}/hsds/?domain=/bench/vol.h5"
         pids = {}
         pids["coverslip"], notes["first answer, coverslip"] = running.enter_context(server(command, url))
-        if not only:
+        if not args.no_peers:
             store = running.enter_context(tempfile.TemporaryDirectory())
             command = [
                 environment(HSDS).parent / "hsds",
@@ -321,10 +307,15 @@ def main() -> None:
             command = [environment(GROVE), "-c", GROVE_APP, folder / "bench", str(grove)]
             pids["h5grove"], _ = running.enter_context(server(command, f"http://127.0.0.1:{grove}/"))
             servers["h5grove"] = (python, f"http://127.0.0.1:{grove}")
-        found = measure(servers, rounds)
-        notes |= {f"memory, {name}": memory_of(pid) for name, pid in pids.items()}
-    print("\n".join(table(found, list(servers))))
-    print("\n".join(f"{name}: {value:.2f} {'MB' if 'memory' in name else 's'}" for name, value in notes.items()))
+        table = measure(servers, args.rounds, QUICK_SHARE if args.quick else 1.0)
+        for name, pid in pids.items():
+            table.note("memory", "MB", name, memory_of(pid))
+    for name in servers:
+        for what in ("first answer", "import"):
+            if (value := notes.get(f"{what}, {name}")) is not None:
+                table.note(f"before the first byte: {what}", "s", name, value)
+    versions = {} if args.no_peers else {name: name_of.partition("==")[2] for name, name_of in PEERS.items()}
+    publish("hsds", [table], versions, args)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """One, five and ten million cells in the viewer: first points, all points, memory, frames while the camera moves.
 
-Prints a Markdown table. Needs Chromium, which draws in software here. Pass numbers of cells to measure others. There is
-no peer in this table: cellucid's page is fetched from its makers' server.
+Needs Chromium, which draws in software here. Pass numbers of cells to measure others. There is no peer in this table:
+cellucid's page is fetched from its makers' server.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+from measuring import ROOT
+from measuring.results import Table, arguments, given, publish
 from playwright.sync_api import Browser, Page, sync_playwright
+from surroundings import CHROMIUM, CHROMIUM_FLAGS
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-from surroundings import CHROMIUM, CHROMIUM_FLAGS  # noqa: E402
-
-CELLS = (1_000_000, 5_000_000, 10_000_000)
+CELLS, QUICK = (1_000_000, 5_000_000, 10_000_000), (2_000,)
 MOST_KEPT = 5_000_000
 """Files of more cells take gigabytes, and are removed when they were measured."""
 PATIENCE_MS = 300_000
@@ -98,7 +97,7 @@ def panned(page: Page) -> tuple[float, float, float]:
     return statistics.median(between), between[int(len(between) * 0.95)], statistics.median(points or [0])
 
 
-def measured(browser: Browser, n: int) -> dict[str, str]:
+def measured(browser: Browser, n: int) -> dict[str, tuple[float, str]]:
     """Everything about a file of so many cells."""
     made = [sys.executable, ROOT / "scripts" / "million_cells.py", str(n)]
     file = subprocess.run(made, check=True, capture_output=True, text=True).stdout.strip()
@@ -128,31 +127,35 @@ def measured(browser: Browser, n: int) -> dict[str, str]:
         if n > MOST_KEPT:
             Path(file).unlink()
     found = {
-        "first points": f"{first / 1000:.2f} s",
-        "all points": f"{every / 1000:.2f} s",
-        "browser's memory, all processes": f"{memory:,.0f} MB",
-        "server's memory": f"{served:,.0f} MB",
-        "between frames while moving, median": f"{middle:.0f} ms",
-        "… 95th percentile": f"{slow:.0f} ms",
-        "points in such a frame": f"{points:,.0f}",
-        "health while it loads, p95": f"{p95:.1f} ms",
-        "errors on the page": str(errors),
+        "first points": (first / 1000, "s"),
+        "all points": (every / 1000, "s"),
+        "browser's memory, all processes": (memory, "MB"),
+        "server's memory": (served, "MB"),
+        "between frames while moving, median": (middle, "ms"),
+        "… 95th percentile": (slow, "ms"),
+        "points in such a frame": (points, ""),
+        "health while it loads, p95": (p95, "ms"),
+        "errors on the page": (errors, ""),
     }
     print(n, found, file=sys.stderr, flush=True)
     return found
 
 
-def main(numbers: list[int]) -> None:
-    """Measure and print."""
+def main() -> None:
+    """Measure and publish."""
+    parser = arguments(__doc__, 1)
+    parser.add_argument("cells", type=int, nargs="*", help="other numbers of cells")
+    args = given(parser)
+    numbers = args.cells or list(QUICK if args.quick else CELLS)
+    table = Table("WebGL in software", [f"{n:,} cells" for n in numbers])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        columns = {n: measured(browser, n) for n in numbers}
+        for n in (n for n in numbers for _ in range(args.rounds)):
+            for name, (value, unit) in measured(browser, n).items():
+                table.note(name, unit, f"{n:,} cells", value)
         browser.close()
-    print("| WebGL in software | " + " | ".join(f"{n:,} cells" for n in columns) + " |")
-    print("|---" * (len(columns) + 1) + "|")
-    for row in next(iter(columns.values())):
-        print(f"| {row} | " + " | ".join(found[row] for found in columns.values()) + " |")
+    publish("many_cells", [table], {}, args)
 
 
 if __name__ == "__main__":
-    main([int(n) for n in sys.argv[1:]] or list(CELLS))
+    main()

@@ -1,6 +1,6 @@
 """The network view of the browser with 10 million connections: opening, drawing more of them, turning, one neuron.
 
-Prints a Markdown table. It uses the system of `networks.py`, and Chromium with WebGL in software: a graphics card draws
+It uses the system of `networks.py`, and Chromium with WebGL in software: a graphics card draws
 many times as fast. The page draws an even sample of the connections, about as large as asked for, and 20,000 of those
 while the camera moves.
 """
@@ -8,7 +8,6 @@ while the camera moves.
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,12 +16,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from networks import data
+from measuring.results import OURS, Table, arguments, given, publish
+from networks import NEURONS as SIZE
+from networks import QUICK, data
 from playwright.sync_api import Page, sync_playwright
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-from surroundings import CHROMIUM, CHROMIUM_FLAGS  # noqa: E402
+from surroundings import CHROMIUM, CHROMIUM_FLAGS
 
 ROUNDS = 3
 PATIENCE_MS = 120_000
@@ -95,27 +93,33 @@ def picked(page: Page, gid: int) -> None:
     page.evaluate(FRAME)
 
 
-def row(name: str, times: list[float]) -> None:
-    """One line of the table: the median."""
-    print(f"| {name} | {1000 * statistics.median(times):,.0f} ms |", flush=True)
-
-
-def measured(page: Page, url: str) -> None:
+def measured(page: Page, url: str, rounds: int, quick: bool) -> Table:
     """Everything, on one page."""
-    row("page, every neuron and 2,000 connections", [seconds(lambda: opened(page, url)) for _ in range(ROUNDS)])
+    table = Table("a few connections" if quick else "10 million connections", [OURS])
+
+    def row(name: str, times: list[float]) -> None:
+        table.note(name, "ms", OURS, *(1000 * value for value in times))
+
+    row("page, every neuron and 2,000 connections", [seconds(lambda: opened(page, url)) for _ in range(rounds)])
     row("a frame while it turns", turned(page))
-    row("one neuron with its connections", [seconds(lambda g=gid: picked(page, g)) for gid in NEURONS])
+    row(
+        "one neuron with its connections",
+        [seconds(lambda g=gid: picked(page, g)) for gid in (NEURONS[:1] if quick else NEURONS)],
+    )
     page.get_by_test_id("unpick").click()
-    for step in STEPS:
+    for step in () if quick else STEPS:
         row(f"{step:,} connections instead", [seconds(lambda s=step: asked(page, s))])
         row(f"a frame while it turns, {step:,} chosen", turned(page))
-    heap = page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6
-    print(f"| memory of the page's own data | {heap:,.0f} MB |")
+    table.note(
+        "memory of the page's own data", "MB", OURS, page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6
+    )
+    return table
 
 
 def main() -> None:
-    """Serve the system, and look at it."""
-    folder = data()
+    """Serve the system, look at it, publish."""
+    args = given(arguments(__doc__, ROUNDS))
+    folder = data(QUICK if args.quick else SIZE)
     assert CHROMIUM, "no Chromium on this machine"
     with tempfile.TemporaryDirectory() as cache:
         command = [str(Path(sys.executable).with_name("coverslip")), "serve", str(folder), "--port", "0"]
@@ -132,12 +136,12 @@ def main() -> None:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
                 page = browser.new_page(viewport={"width": 1280, "height": 800})
                 found = page.request.get(f"{url}api/sources").json()[0]
-                print("| 10 million connections | |\n|---|---|")
-                measured(page, f"{url}?network={found['source_id']}")
+                table = measured(page, f"{url}?network={found['source_id']}", args.rounds, args.quick)
                 browser.close()
         finally:
             server.terminate()
             server.wait()
+    publish("network_view", [table], {}, args)
 
 
 if __name__ == "__main__":

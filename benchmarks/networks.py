@@ -1,6 +1,6 @@
 """A neural system of 10 million connections: coverslip, livn 2.0.0 with pyfive, and h5pyd, in one run.
 
-Prints a Markdown table. The system is made once under ``.cache/data``; livn (PyPI) runs in an environment of its own
+The system is made once under ``.cache/data``; livn (PyPI) runs in an environment of its own
 under ``.cache/peers``. Every figure is the median of several; what is compared takes turns, so that what else the
 machine does hits both. Clients and servers share the machine.
 """
@@ -21,17 +21,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5pyd
+from measuring import DATA
+from measuring.results import OURS, Table, arguments, given, publish
+from surroundings import environment, free_port
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "src")]
-from surroundings import environment, free_port  # noqa: E402
-
-from coverslip.systems import System  # noqa: E402
-from coverslip.testing.networks import write_system  # noqa: E402
-from coverslip.testing.recipes import Cells, Kernel, Recipe  # noqa: E402
+from coverslip.systems import System
+from coverslip.testing.networks import write_system
+from coverslip.testing.recipes import Cells, Kernel, Recipe
 
 PEER = "livn==2.0.0"
-NEURONS, ROUNDS, REQUESTS = 10_000, 3, 400
+NEURONS, QUICK, ROUNDS, REQUESTS = 10_000, 500, 3, 400
 PAIR = ("EXC", "EXC")
 
 LIVN = """
@@ -49,12 +48,12 @@ for line in sys.stdin:
 """
 
 
-def data() -> Path:
+def data(neurons: int = NEURONS) -> Path:
     """10,000 excitatory cells with 1,000 connections each, and 1,000 inhibitory ones; made once."""
-    path = ROOT / ".cache" / "data" / "systems" / "big"
+    path = DATA / "systems" / "big" if neurons == NEURONS else DATA / "systems" / f"of_{neurons}" / "big"
     if not (path / "mea.json").exists():
-        cells = {"EXC": Cells(10, NEURONS), "INH": Cells(11, NEURONS // 10, excitatory=False)}
-        kernels = {PAIR: Kernel(1000, 400.0), ("INH", "EXC"): Kernel(20), ("EXC", "INH"): Kernel(50)}
+        cells = {"EXC": Cells(10, neurons), "INH": Cells(11, neurons // 10, excitatory=False)}
+        kernels = {PAIR: Kernel(neurons // 10, 400.0), ("INH", "EXC"): Kernel(20), ("EXC", "INH"): Kernel(50)}
         recipe = Recipe(cells, kernels, ((0.0, 0.0), (2000.0, 2000.0)))
         write_system(path, recipe, compression="gzip", synapses=False)
     return path
@@ -140,32 +139,42 @@ def neuron_by_h5pyd(file: h5pyd.File, cell: int) -> object:
     return group["Edges/Source Index"][start:stop], group["Connections/distance"][start:stop]
 
 
-def row(name: str, mine: list[float], theirs: list[float] | None = None, unit: str = "ms") -> None:
-    """One line of the table."""
-    scale = 1000 if unit == "ms" else 1
-    a = statistics.median(mine) * scale
-    cells = [f"{a:,.2f} {unit}", "", ""]
-    if theirs:
-        b = statistics.median(theirs) * scale
-        cells[1:] = [f"{b:,.2f} {unit}", f"{b / a:,.0f} ×" if b / a >= 10 else f"{b / a:.1f} ×"]
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+class Rows:
+    """The table; what was measured in seconds."""
+
+    def __init__(self, edges: int, peer: str | None) -> None:
+        self.peer = peer
+        self.table = Table(f"{edges:,} connections, gzip", [OURS, *([peer] if peer else [])])
+
+    def __call__(self, name: str, mine: list[float], theirs: list[float] | None = None) -> None:
+        """One line: milliseconds; the median where there are many."""
+        for column, values in ((OURS, mine), (self.peer, theirs)):
+            if column and values:
+                kept = values if len(values) <= 10 else [statistics.median(values)]
+                self.table.note(name, "ms", column, *(1000 * value for value in kept))
 
 
 def main() -> None:
-    path = data()
-    livn = Livn(path)
-    edges = len(System(path, backend="local").projection_matrix(*PAIR).data)
-    print(f"{edges:,} connections of one projection, gzip.\n\n| | coverslip | livn (pyfive) | |\n|---|---|---|---|")
+    """Measure and publish."""
+    args = given(arguments(__doc__, ROUNDS))
+    count = QUICK if args.quick else NEURONS
+    path = data(count)
+    livn = None if args.no_peers else Livn(path)
+    row = Rows(len(System(path, backend="local").projection_matrix(*PAIR).data), livn and PEER.replace("==", " "))
     for what, name in (("open", "open, ranges of populations"), ("coordinates", "coordinates of all neurons"),
                        ("projection", "the projection, all in memory"), ("summary", "summary")):  # fmt: skip
-        pairs = [(ours(path, what), livn(what)) for _ in range(ROUNDS)]
+        pairs = [(ours(path, what), livn(what) if livn else 0.0) for _ in range(args.rounds)]
         row(name, [a for a, _ in pairs], [b for _, b in pairs])
     with tempfile.TemporaryDirectory() as cache:
         server = Server(path, cache)
         first = [server.get("/outputs/5")[1]]
         made = [server.indexed()]
-        neurons = [random.randrange(NEURONS) for _ in range(REQUESTS)]
-        row("inputs of one neuron, over HTTP", [server.get(f"/inputs/{n}")[1] for n in neurons], [livn("neuron")])
+        neurons = [random.randrange(count) for _ in range(REQUESTS)]
+        row(
+            "inputs of one neuron, over HTTP",
+            [server.get(f"/inputs/{n}")[1] for n in neurons],
+            [livn("neuron") for _ in range(args.rounds)] if livn else None,
+        )
         for name, ask in (("outputs of one neuron", "/outputs/{}"),
                           ("inputs with distances", "/inputs/{}?attributes=Connections/distance"),
                           ("outputs with distances", "/outputs/{}?attributes=Connections/distance")):  # fmt: skip
@@ -184,9 +193,11 @@ def main() -> None:
             times = [seconds(lambda n=n: neuron_by_h5pyd(file, n)) for n in neurons[:100]]
             row("inputs with distances, by h5pyd", times)
         server.stop()
-    assert livn.process.stdin is not None
-    livn.process.stdin.close()
-    livn.process.wait()
+    if livn:
+        assert livn.process.stdin is not None
+        livn.process.stdin.close()
+        livn.process.wait()
+    publish("networks", [row.table], {}, args)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
 """Exports: coverslip and cellucid 0.0.9 in one run, of the same file.
 
-Prints a Markdown table. The file (500,000 cells × 2,000 genes, a tenth of the values not zero, by cell; columns, a
+The file (500,000 cells × 2,000 genes, a tenth of the values not zero, by cell; columns, a
 graph of 15 neighbours, arrows) is made once under ``.cache/data/genes``; ``--cells 50000`` takes a smaller one. What
 cellucid works on was read before its clock starts; coverslip's time has the start of Python and the reading in it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,11 +19,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
-from genes import data as plain  # noqa: E402
-from surroundings import PEER, environment  # noqa: E402
+from genes import data as plain
+from measuring import DATA
+from measuring.results import OURS, Table, arguments, given, publish
+from surroundings import PEER, environment
 
 THEIRS = """
 import json, sys, time, warnings
@@ -42,11 +39,12 @@ cellucid.prepare(
 print(json.dumps({"took": time.perf_counter() - start, "worked": time.process_time() - worked}))
 """
 NEIGHBOURS = 15
+CELLS, QUICK = 500_000, 20_000
 
 
 def data(n_cells: int) -> Path:
     """A file with everything that is exported; made once."""
-    path = ROOT / ".cache" / "data" / "genes" / f"prepare_{n_cells // 1000}k.h5ad"
+    path = DATA / "genes" / f"prepare_{n_cells // 1000}k.h5ad"
     if not path.exists():
         part = path.with_suffix(".part")
         shutil.copy(plain(n_cells, False), part)
@@ -105,33 +103,35 @@ def run(command: list[Any], out: Path) -> tuple[float, float, float, str]:
 
 def main() -> None:
     """Both in turn."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--cells", type=int, default=500_000)
-    asked.add_argument("--times", type=int, default=1)
-    asked.add_argument("--bits", type=int, default=8)
-    asked.add_argument("--level", type=int, default=6)
-    args = asked.parse_args()
-    path = data(args.cells)
-    found: dict[str, list[tuple[float, float, float, float]]] = {"cellucid": [], "coverslip": []}
-    with tempfile.TemporaryDirectory(dir=ROOT / ".cache") as folder:
+    parser = arguments(__doc__, 1)
+    parser.add_argument("--cells", type=int)
+    parser.add_argument("--bits", type=int, default=8)
+    parser.add_argument("--level", type=int, default=6)
+    args = given(parser)
+    n_cells = args.cells or (QUICK if args.quick else CELLS)
+    path, peer = data(n_cells), PEER.replace("==", " ")
+    title = f"{n_cells:,} cells, {args.bits or 32} bits, gzip {args.level or 'none'}"
+    table = Table(title, [OURS, *([] if args.no_peers else [peer])])
+
+    def note(who: str, took: float, worked: float, memory: float, out: Path) -> None:
+        for name, unit, value in (("by the clock", "s", took), ("of all cores", "s", worked),
+                                  ("memory, peak", "MB", memory), ("the folder", "MB", _size(out))):  # fmt: skip
+            table.note(name, unit, who, value)
+
+    with tempfile.TemporaryDirectory(dir=DATA.parent) as folder:
         out = Path(folder) / "out"
         numbers = [args.bits, args.level]
         flags = ["--var-quantization", args.bits, "--obs-continuous-quantization", args.bits] if args.bits else []
         flags += ["--compression", args.level] if args.level else []
         ours = [sys.executable, "-c", "from coverslip.cli.main import main; main()", "prepare", path, out, *flags]
-        for _ in range(args.times):
-            _, _, memory, said = run([environment(PEER), "-c", THEIRS, path, out, *numbers], out)
-            told = json.loads(said.strip().splitlines()[-1])
-            found["cellucid"].append((told["took"], told["worked"], memory, _size(out)))
+        for _ in range(args.rounds):
+            if not args.no_peers:
+                _, _, memory, said = run([environment(PEER), "-c", THEIRS, path, out, *numbers], out)
+                told = json.loads(said.strip().splitlines()[-1])
+                note(peer, told["took"], told["worked"], memory, out)
             took, worked, memory, _ = run(ours, out)
-            found["coverslip"].append((took, worked, memory, _size(out)))
-    print(f"{args.cells:,} cells, {args.bits or 32} bits, gzip {args.level or 'none'}, {os.cpu_count()} cores")
-    print("| | seconds | of all cores | peak MB | folder MB |\n|---|---|---|---|---|")
-    middle = {who: [statistics.median(column) for column in zip(*rows, strict=True)] for who, rows in found.items()}
-    for who, (took, worked, memory, size) in middle.items():
-        print(f"| {who} | {took:.1f} | {worked:.1f} | {memory:,.0f} | {size:.0f} |")
-    ratios = [mine / theirs for mine, theirs in zip(middle["coverslip"], middle["cellucid"], strict=True)]
-    print(f"| ratio | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
+            note(OURS, took, worked, memory, out)
+    publish("prepare", [table], {}, args)
 
 
 def _size(folder: Path) -> float:

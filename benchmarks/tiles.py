@@ -23,6 +23,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,14 +31,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import tensorstore as ts
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-from surroundings import environment, free_port  # noqa: E402
+from measuring import DATA
+from measuring.results import OURS, Table, arguments, given, publish
+from surroundings import environment, free_port
 
 PEER = "tiled[server]==0.2.20"
-SHAPE, CHUNK, TILE = (4, 16, 2048, 2048), (1, 1, 512, 512), 256
-TILE_S, ROUNDS, CLIENTS = 3.0, 5, 8
+SHAPE, QUICK_SHAPE = (4, 16, 2048, 2048), (4, 1, 1024, 1024)
+CHUNK, TILE = (1, 1, 512, 512), 256
+TILE_S, QUICK_S, ROUNDS, CLIENTS = 3.0, 0.3, 5, 8
 SENT = 3
 """Channels of the slice that is sent while health is asked for: 3 of 4, 403 MB."""
 WARM = 200
@@ -47,9 +48,10 @@ PEER_SETTINGS = {"TILED_RESPONSE_BYTESIZE_LIMIT": str(1 << 30)}
 """Its own cap, 300 MB, would refuse the whole array."""
 
 
-def data(compressed: bool) -> Path:
+def data(compressed: bool, shape: tuple[int, ...] = SHAPE) -> Path:
     """Noise of a camera over smooth structure, 12 bit, as OME-Zarr; made once."""
-    path = ROOT / ".cache" / "data" / f"camera{'' if compressed else '-plain'}.zarr"
+    size = "" if shape == SHAPE else "-quick"
+    path = DATA / f"camera{'' if compressed else '-plain'}{size}.zarr"
     if (path / "done").exists():
         return path
     codecs = [{"name": "bytes", "configuration": {"endian": "little"}}]
@@ -60,7 +62,7 @@ def data(compressed: bool) -> Path:
             "driver": "zarr3",
             "kvstore": f"file://{path}/0/",
             "metadata": {
-                "shape": SHAPE,
+                "shape": shape,
                 "data_type": "uint16",
                 "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": CHUNK}},
                 "codecs": codecs,
@@ -70,8 +72,8 @@ def data(compressed: bool) -> Path:
         }
     ).result()
     rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[: SHAPE[2], : SHAPE[3]]
-    for c, z in np.ndindex(*SHAPE[:2]):
+    rows, columns = np.mgrid[: shape[2], : shape[3]]
+    for c, z in np.ndindex(*shape[:2]):
         smooth = 800 * (1 + np.sin(rows / (40 + c)) * np.cos(columns / (50 + z)))
         store[c, z].write(rng.poisson(smooth + 100).astype(np.uint16)).result()
     axes = [{"name": "c", "type": "channel"}] + [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"]
@@ -97,17 +99,19 @@ class Served:
     whole: str
     part: str
     health: str
+    shape: tuple[int, ...]
+    seconds: float
+    table: Table
     process: subprocess.Popen[bytes] = field(init=False)
-    figures: dict[str, list[float]] = field(default_factory=dict)
 
-    def note(self, what: str, value: float) -> None:
+    def note(self, what: str, unit: str, value: float) -> None:
         """Keep a measurement."""
-        self.figures.setdefault(what, []).append(value)
+        self.table.note(what, unit, self.name, value)
 
     def paths(self) -> list[str]:
         """Every tile of the whole array, in random order: more than any cache of answers holds."""
-        edge = SHAPE[-1] // TILE
-        tiles = list(np.ndindex(*SHAPE[:2], edge, edge))
+        edge = self.shape[-1] // TILE
+        tiles = list(np.ndindex(*self.shape[:2], edge, edge))
         random.Random(1).shuffle(tiles)
         return [
             self.tile.format(c=c, z=z, row=r, col=q, y=r * TILE, x=q * TILE, y1=(r + 1) * TILE, x1=(q + 1) * TILE)
@@ -150,11 +154,12 @@ def until(end: float, paths: Iterable[str]) -> Iterator[str]:
     return itertools.takewhile(lambda _: time.perf_counter() < end, itertools.cycle(paths))
 
 
-async def many(port: int, paths: list[str], clients: int) -> tuple[list[float], float]:
+async def many(served: Served, paths: list[str], clients: int) -> tuple[list[float], float]:
     """Seconds of every request of some seconds, and answers in a second."""
     seconds: list[float] = []
     start = time.perf_counter()
-    await asyncio.gather(*(client(port, until(start + TILE_S, paths[i::clients]), seconds) for i in range(clients)))
+    end = start + served.seconds
+    await asyncio.gather(*(client(served.port, until(end, paths[i::clients]), seconds) for i in range(clients)))
     return seconds, len(seconds) / (time.perf_counter() - start)
 
 
@@ -175,27 +180,27 @@ async def busy(served: Served) -> list[float]:
 
 def one_client(served: Served) -> None:
     """Tiles one after the other."""
-    seconds, _ = asyncio.run(many(served.port, served.paths(), 1))
-    served.note("tile, 1 client, p50 [ms]", statistics.median(seconds) * 1000)
+    seconds, _ = asyncio.run(many(served, served.paths(), 1))
+    served.note("tile, 1 client, each once, p50", "ms", statistics.median(seconds) * 1000)
 
 
 def many_clients(served: Served) -> None:
     """Tiles for several clients at once."""
-    _, rate = asyncio.run(many(served.port, served.paths(), CLIENTS))
-    served.note(f"tiles, {CLIENTS} clients [1/s]", rate)
+    _, rate = asyncio.run(many(served, served.paths(), CLIENTS))
+    served.note(f"tiles, {CLIENTS} clients, each once", "/s", rate)
 
 
 def again(served: Served) -> None:
     """Tiles for several clients at once that somebody has asked for before: what a viewer that pans about sees."""
     warm = served.paths()[:WARM]
     asyncio.run(client(served.port, warm, []))
-    _, rate = asyncio.run(many(served.port, warm, CLIENTS))
-    served.note(f"tiles asked for again, {CLIENTS} clients [1/s]", rate)
+    _, rate = asyncio.run(many(served, warm, CLIENTS))
+    served.note(f"tiles, {CLIENTS} clients, {WARM} asked for again (warm)", "/s", rate)
 
 
 def whole(served: Served) -> None:
     """All of it in one answer, by a client that costs next to nothing: it shares the cores with the server."""
-    size, buffer = int(np.prod(SHAPE)) * 2, memoryview(bytearray(4 << 20))
+    size, buffer = int(np.prod(served.shape)) * 2, memoryview(bytearray(4 << 20))
     start = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", served.port)
     connection.request("GET", served.whole, headers={"Accept": "application/octet-stream"})
@@ -203,15 +208,16 @@ def whole(served: Served) -> None:
     while step := answer.readinto(buffer):
         got += step
     assert got == size, (answer.status, got)
-    served.note("whole array [MB/s]", size / 1e6 / (time.perf_counter() - start))
+    served.note("whole array", "MB/s", size / 1e6 / (time.perf_counter() - start))
     connection.close()
 
 
 def health(served: Served) -> None:
     """Whether others wait while much is sent."""
     checks = sorted(asyncio.run(busy(served)))
-    served.note("health while 403 MB are sent, p95 [ms]", checks[int(len(checks) * 0.95)] * 1000)
-    served.note("memory [MB]", psutil.Process(served.process.pid).memory_info().rss / 1e6)
+    sent = SENT * np.prod(served.shape[1:]) * 2 / 1e6
+    served.note(f"health while {sent:,.0f} MB are sent, p95", "ms", checks[int(len(checks) * 0.95)] * 1000)
+    served.note("memory", "MB", psutil.Process(served.process.pid).memory_info().rss / 1e6)
 
 
 MEASURES: tuple[Callable[[Served], None], ...] = (one_client, many_clients, again, whole, health)
@@ -250,20 +256,23 @@ def ready(served: Served) -> bool:
     return False
 
 
-def ours(path: Path) -> contextlib.AbstractContextManager[Served]:
+def ours(path: Path, shape: tuple[int, ...], seconds: float, table: Table) -> contextlib.AbstractContextManager[Served]:
     """coverslip on a file."""
     port = free_port()
     command = [str(Path(sys.executable).parent / "coverslip"), "serve", str(path), "--port", str(port), "--no-browser"]
     id = path.stem
     tile = f"/api/tile/{id}?size={TILE}&c={{c}}&z={{z}}&row={{row}}&col={{col}}"
     block = f"/api/block/{id}"
-    return running(Served("coverslip", port, tile, block, f"{block}?stop={SENT}", "/livez"), command, {})
+    served = Served(OURS, port, tile, block, f"{block}?stop={SENT}", "/livez", shape, seconds, table)
+    return running(served, command, {})
 
 
-def theirs(path: Path) -> contextlib.AbstractContextManager[Served]:
+def theirs(
+    path: Path, shape: tuple[int, ...], seconds: float, table: Table
+) -> contextlib.AbstractContextManager[Served]:
     """Tiled on the folder that holds the array."""
     port = free_port()
-    folder = ROOT / ".cache" / "data" / f"tiled-{path.stem}"
+    folder = DATA / f"tiled-{path.stem}"
     folder.mkdir(exist_ok=True)
     with contextlib.suppress(FileExistsError):
         (folder / "image.zarr").symlink_to(path / "0")
@@ -271,31 +280,31 @@ def theirs(path: Path) -> contextlib.AbstractContextManager[Served]:
     command = [str(python.parent / "tiled"), "serve", "directory", str(folder), "--public", "--port", str(port)]
     full = "/api/v1/array/full/image?format=application/octet-stream"
     tile = full + "&slice={c},{z},{y}:{y1},{x}:{x1}"
-    return running(Served(PEER, port, tile, full, f"{full}&slice=:{SENT}", "/healthz"), command, PEER_SETTINGS)
+    served = Served("Tiled", port, tile, full, f"{full}&slice=:{SENT}", "/healthz", shape, seconds, table)
+    return running(served, command, PEER_SETTINGS)
 
 
-def table(rows: list[Served], title: str) -> str:
-    """Medians side by side, and how they compare."""
-    names = [r.name for r in rows]
-    lines = [f"| {title} | {' | '.join(names)} | ratio |", "|---" * (len(names) + 2) + "|"]
-    for what in rows[0].figures:
-        values = [statistics.median(r.figures[what]) if what in r.figures else float("nan") for r in rows]
-        better = "" if len(values) < 2 else f"{values[0] / values[1] if '/s]' in what else values[1] / values[0]:.1f}x"
-        lines.append(f"| {what} | {' | '.join(f'{v:,.1f}' for v in values)} | {better} |")
-    return "\n".join(lines)
+def measured(args: Namespace, compressed: bool) -> Table:
+    """Both servers, alternating."""
+    shape = QUICK_SHAPE if args.quick else SHAPE
+    starts = [ours] if args.no_peers else [ours, theirs]
+    table = Table("zstd" if compressed else "not compressed", [OURS] if args.no_peers else [OURS, "Tiled"])
+    path = data(compressed, shape)
+    with contextlib.ExitStack() as stack:
+        servers = [
+            stack.enter_context(start(path, shape, QUICK_S if args.quick else TILE_S, table)) for start in starts
+        ]
+        for measure in (measure for _ in range(args.rounds) for measure in MEASURES):
+            for served in servers:
+                measure(served)
+    return table
 
 
 def main() -> None:
-    """Both servers, alternating, on compressed and on plain data."""
-    for compressed in (True, False):
-        path = data(compressed)
-        with contextlib.ExitStack() as stack:
-            rows = [stack.enter_context(ours(path))]
-            rows.append(stack.enter_context(theirs(path)))
-            for measure in (measure for _ in range(ROUNDS) for measure in MEASURES):
-                for served in rows:
-                    measure(served)
-            print(table(rows, f"{'zstd' if compressed else 'uncompressed'} chunks 512 x 512"), end="\n\n", flush=True)
+    """Compressed and plain data."""
+    args = given(arguments(__doc__, ROUNDS))
+    tables = [measured(args, compressed) for compressed in (True, False)]
+    publish("tiles", tables, {} if args.no_peers else {"Tiled": PEER.partition("==")[2]}, args)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from catalog_files import asked, recognise, toy
+from coverslip.core import mounts as core_mounts
 from coverslip.core.errors import NotFound
-from coverslip.engine import places
+from coverslip.core.mounts import is_remote
 from coverslip.engine.found import Found, Seen
-from coverslip.engine.places import Root, distinct, file_system, inside, is_remote
+from coverslip.engine.places import Root, distinct, file_system, inside
 from coverslip.engine.scan import Tree
 
 
@@ -206,12 +207,12 @@ def test_network_disks_are_told_apart(tmp_path: Path, monkeypatch: pytest.Monkey
         "/dev/sda / ext4 rw 0 0\nnas:/x /mnt/nas nfs4 rw 0 0\n//s/y /mnt/with\\040space cifs rw 0 0\n"
         "tmpfs /mnt/nas/local tmpfs rw 0 0\nme@h:/ /mnt/ssh fuse.sshfs rw 0 0\n"
     )
-    monkeypatch.setattr(places, "MOUNTS", mounts)
+    monkeypatch.setattr(core_mounts, "MOUNTS", mounts)
     kinds = {p: file_system(Path(p)) for p in
              ("/data", "/mnt/nas/a/b", "/mnt/nasty", "/mnt/with space/x", "/mnt/nas/local/x", "/mnt/ssh")}  # fmt: skip
     assert list(kinds.values()) == ["ext4", "nfs4", "ext4", "cifs", "tmpfs", "fuse.sshfs"]
     assert [is_remote(kind) for kind in kinds.values()] == [False, True, False, True, False, True]
-    monkeypatch.setattr(places, "MOUNTS", tmp_path / "none")
+    monkeypatch.setattr(core_mounts, "MOUNTS", tmp_path / "none")
     assert file_system(Path("/data")) == ""
 
 

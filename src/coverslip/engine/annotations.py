@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.core.errors import BadRequest, Forbidden, TooLarge, Unreadable
+from coverslip.core.mounts import is_remote
 from coverslip.engine.annotation import Annotation, Orphans, Place
-from coverslip.engine.places import file_system, is_remote
+from coverslip.engine.places import file_system
 
 SCHEMA = 1
 BUSY_S = 10.0

@@ -25,6 +25,7 @@ from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.query import Query
 from coverslip.engine.rows import Rows, file_of
+from coverslip.engine.storage import place_of
 from coverslip.engine.store import Row, shown_path
 from coverslip.engine.survey import Survey
 
@@ -285,6 +286,7 @@ class Catalog(Listing):
             if entry is None:
                 file_name = shown_path(row.path).rpartition("/")[2] if row.path else self._offered.of(row).path.name
                 entry = self.library.put(id, row.name, row.format, file_name, self._opening.of(id))
+                entry.place = place_of(self._offered.path(row))
                 entry.changed(row.generation)
             return entry
 

@@ -20,6 +20,7 @@ from coverslip.core.typed import TypedFile
 from coverslip.engine.library import Entry, Library
 from coverslip.engine.neighbours import Neighbours
 from coverslip.engine.places import Root, check_inside, inside
+from coverslip.engine.storage import STORAGE, place_of
 
 HEAD_BYTES = 2048 + 8
 MOST_KNOWN = 1 << 16
@@ -105,6 +106,7 @@ class Files:
             if root is None:
                 raise _missing(name)
         relative = "/".join(parts)
+        STORAGE.visit(place_of(root.full(relative)))
         if any(p.startswith(".") for p in parts) or self.hidden(root, parts):
             raise _missing(name)
         place = self._place("/" + "/".join(split(name)), root, root.full(relative))
@@ -182,6 +184,7 @@ class Files:
         if entry is None:
             path = place.path
             entry = self._library.put(place.name, path.name, "", path.name, lambda: self._opened(place.name, path))
+            entry.place = place_of(path)
         return entry
 
     def _opened(self, name: str, path: Path) -> Source:

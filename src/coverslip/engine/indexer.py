@@ -18,7 +18,9 @@ import msgspec
 
 from coverslip.core.errors import CoverslipError, Damaged
 from coverslip.core.format import file_etag
+from coverslip.core.mounts import network_mount
 from coverslip.core.node import Group, Source
+from coverslip.core.patience import HANGS, Patience, Silent
 from coverslip.engine.found import FAILURES
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.store import Described, Row
@@ -35,6 +37,8 @@ REST = 0.25
 """The share of its working time that the indexer rests, so that requests come first."""
 VERIFY_REST = 20.0
 FIRST, LATER = 0, 1
+LONGEST_S = 60.0
+"""A source on a network disk that is looked at for longer is left to itself, and looked at again after as long."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class Indexer:
         self._flushed = 0.0
         self._busy = False
         self._stop = False
+        self._patience = Patience(LONGEST_S)
         self._thread = threading.Thread(target=self._run, name="coverslip-index", daemon=True)
 
     def start(self) -> None:
@@ -181,7 +186,7 @@ class Indexer:
             started = time.monotonic()
             try:
                 if job is not None:
-                    (self._verify if job[1] else self._index)(job[0])
+                    self._do(*job)
                 if job is None or len(self._out) >= FLUSH_ROWS or started - self._flushed > FLUSH_S:
                     self._flush()
             except Exception:  # the top of a thread: one odd source must not end the others
@@ -189,6 +194,19 @@ class Indexer:
             if job is not None and not self._stop:
                 time.sleep(min(0.05, (time.monotonic() - started) * REST))
         self._flush()
+
+    def _do(self, id: str, verify: bool) -> None:
+        """Look at one source; not for ever, where its disk may not answer."""
+        work = self._verify if verify else self._index
+        placed = self._catalog.place(id)
+        place = network_mount(placed[1]) if placed is not None and placed[1] is not None else None
+        if place is None:
+            work(id)
+            return
+        try:
+            self._patience.ask(place, lambda: work(id))
+        except Silent:
+            self._push(id, time.monotonic() + LONGEST_S, FIRST, verify)
 
     def _flush(self) -> None:
         out, self._out = self._out, []
@@ -225,6 +243,9 @@ class Indexer:
             error = caught
         except FAILURES as caught:
             error = Damaged(f"{row.name} cannot be read: {caught.__class__.__name__}: {_line(caught)}", "Is it whole?")
+        if error is not None and error.name == HANGS:
+            self._push(id, time.monotonic() + LONGEST_S, FIRST, False)
+            return
         state = _state(row, path)
         hot = state != before or self._hot(row, state)
         if error is not None and (hot or self._young(row, state)):

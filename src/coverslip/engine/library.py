@@ -7,16 +7,22 @@ import threading
 import time
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from coverslip.core.errors import NotFound
 from coverslip.core.node import Source
+from coverslip.engine.storage import STORAGE
 
 T = TypeVar("T")
 MOST_OPEN = 64
 GRACE_S = 20.0
 """How long a source that nobody seems to hold stays open: a reader may hold a node of it and not the view."""
+LOOK_S = 0.5
+"""How often somebody who waits for others to look at a disk asks whether it answers at all."""
+CLOSE_S = 0.2
+"""How long closing waits for somebody who looks at a network disk."""
 
 
 class Opened:
@@ -68,7 +74,14 @@ class Entry:
         Its name on disk without the folders, which are nobody's business.
     open_source
         Opens the source; called again when it changed.
+
+    Attributes
+    ----------
+    place
+        The storage it lies on (`coverslip.engine.storage.place_of`).
     """
+
+    place: Hashable = None
 
     def __init__(self, id: str, name: str, kind: str, file_name: str, open_source: Callable[[], Source]) -> None:
         self.id = id
@@ -79,19 +92,38 @@ class Entry:
         self._lock = threading.Lock()
         self._opened: Opened | None = None
         self._generation = 0
+        self._stale = False
         self._shelf = Shelf(MOST_OPEN)
 
     def _hold(self) -> tuple[Opened, str]:
         """The source as it is now, held for the caller, and its etag."""
-        with self._lock:
-            if self._opened is None or not self._opened.source.fresh():
+        with self._alone():
+            if self._opened is None or self._stale or not self._opened.source.fresh():
                 self._let_go()
+                self._stale = False
                 self._opened = Opened(self._open(), self._shelf.done)
                 self._opened.source.generation = self._generation
             self._opened.hold()
             found = self._opened, self._etag(self._opened.source)
         self._shelf.used(self)
         return found
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Look at what is on disk, one at a time; not behind somebody who waits for a disk without an end.
+
+        Raises
+        ------
+        Unreadable
+            When the storage does not answer.
+        """
+        STORAGE.visit(self.place)
+        while not self._lock.acquire(timeout=LOOK_S):
+            STORAGE.visit(self.place)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _etag(self, source: Source) -> str:
         return f"{source.etag}-{source.generation:x}" if source.generation else source.etag
@@ -112,7 +144,7 @@ class Entry:
         """
         opened, etag = self._hold()
         try:
-            with self._lock:
+            with self._alone():
                 if make not in opened.views:
                     opened.views[make] = made = make(opened.source)
                     opened.keep(made)
@@ -122,9 +154,8 @@ class Entry:
 
     def changed(self, generation: int) -> None:
         """Open anew next time, as this version: something changed that the source itself may not see."""
-        with self._lock:
-            self._generation = generation
-            self._let_go()
+        self._generation, self._stale = generation, True
+        self.close()
 
     @property
     def is_open(self) -> bool:
@@ -132,9 +163,12 @@ class Entry:
         return self._opened is not None
 
     def close(self) -> None:
-        """Keep the source open no longer; those who read it now finish."""
-        with self._lock:
-            self._let_go()
+        """Keep the source open no longer; those who read it now finish. One whose disk hangs is left as it is."""
+        if self._lock.acquire(timeout=-1 if self.place is None else CLOSE_S):
+            try:
+                self._let_go()
+            finally:
+                self._lock.release()
 
     def _let_go(self) -> None:
         opened, self._opened = self._opened, None

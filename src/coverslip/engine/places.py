@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fnmatch
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,15 +12,11 @@ from pathlib import Path
 
 from coverslip.core.errors import NotFound, Unreadable, UnsafeLink
 from coverslip.core.format import Format
+from coverslip.core.mounts import is_remote, mount_of
 from coverslip.core.node import Source
+from coverslip.core.patience import HANGS, Silent, patiently
 
-REMOTE_KINDS = frozenset(
-    ("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs",
-     "glusterfs", "davfs", "ncpfs", "virtiofs", "vboxsf", "fuse")
-)  # fmt: skip
-"""File systems that other machines write to, so that inotify does not see every change."""
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-MOUNTS = Path("/proc/mounts")
 DROPPED = "dnd:"
 """What the alias of a root begins with that was offered while serving."""
 
@@ -71,9 +66,18 @@ class Root:
         Unreadable
             When the system will not let us look there.
         """
-        real = Path(os.path.realpath(path))
-        check_there(real, Path(os.path.abspath(path)))  # noqa: PTH100  (links stay as named)
-        found = cls(real, alias or Path(os.path.abspath(path)).name or "data")  # noqa: PTH100  (links stay as named)
+        named = Path(os.path.abspath(path))  # noqa: PTH100  (links stay as named)
+
+        def look() -> Path:
+            real = Path(os.path.realpath(named))
+            check_there(real, named)
+            return real
+
+        try:
+            real = patiently(named, look)
+        except Silent as error:
+            raise Unreadable(f"The storage of {named} does not answer", "Is its server there?", HANGS) from error
+        found = cls(real, alias or named.name or "data")
         return replace(found, **options)  # type: ignore[arg-type]
 
     @property
@@ -167,26 +171,3 @@ def check_inside(path: Path, roots: Iterable[Root]) -> None:
 def file_system(path: Path) -> str:
     """The kind of the file system that holds ``path`` (``ext4``, ``nfs4``), empty where the system does not tell."""
     return mount_of(path)[1]
-
-
-def mount_of(path: Path) -> tuple[str, str]:
-    """Where the file system is mounted that holds ``path``, and its kind; empty where the system does not tell."""
-    try:
-        lines = MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return "", ""
-    best, kind = "", ""
-    for line in lines:
-        parts = line.split(" ")
-        if len(parts) < 3:
-            continue
-        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), parts[1])  # spaces are written so
-        within = point == "/" or str(path) == point or str(path).startswith(f"{point}/")
-        if within and len(point) >= len(best):  # the last mount on a point is the one that is seen
-            best, kind = point, parts[2]
-    return best, kind
-
-
-def is_remote(kind: str) -> bool:
-    """Whether a kind of file system may change without this machine's kernel knowing."""
-    return kind in REMOTE_KINDS or (kind.startswith("fuse.") and kind != "fuse.fuse-overlayfs")

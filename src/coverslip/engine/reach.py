@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
+from coverslip.core.patience import patiently
 from coverslip.engine.places import Root
 from coverslip.engine.scan import Tree
 
@@ -45,10 +46,14 @@ class Reach:
 
     def there(self, root: Root, tree: Tree) -> bool:
         """Whether a root is there, and is not the empty place where its disk was mounted."""
-        try:
+        before = self._told.device(root)
+
+        def look() -> tuple[os.stat_result, bool]:
             stat = root.path.stat()
-            before = self._told.device(root)
-            empty = before not in (None, stat.st_dev) and root.path.is_dir() and not any(os.scandir(root.path))
+            return stat, before not in (None, stat.st_dev) and root.path.is_dir() and not any(os.scandir(root.path))
+
+        try:
+            stat, empty = patiently(root.path, look)
         except OSError:
             self.lose(root)
             return False
@@ -68,7 +73,7 @@ class Reach:
     def moved(self, root: Root, tree: Tree) -> bool:
         """Whether a root came, went, or is another one than it was."""
         try:
-            stat = root.path.stat()
+            stat = patiently(root.path, root.path.stat)
         except OSError:
             return root.alias not in self._missing
         if root.alias in self._missing:

@@ -1,15 +1,17 @@
-"""Reading off the event loop: in threads, once for all who ask, and ended when nobody waits."""
+"""Reading off the event loop: in threads, once for all who ask, in turns, and ended when nobody waits."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from coverslip.core.stop import Overdue, Stop
+from coverslip.engine.lanes import Lane as Threads
 
 T = TypeVar("T")
 Lane = Literal["read", "quick", "slow", "query"]
@@ -20,18 +22,21 @@ SHORT_S = 0.25
 """A read that takes longer goes on in the slow lane, if it says how far it is (`Stop.check`)."""
 TURN_S = 4.0
 """A slow read gives way to others after this long, then after twice that, and so on; what it keeps is not lost."""
+CLIENT: ContextVar[Hashable] = ContextVar("client", default=None)
+"""Who asks: clients take turns."""
 
 
 class _Flight:
     def __init__(self, future: asyncio.Future[Any], stop: Stop) -> None:
         self.future = future
         self.stop = stop
+        self.client = CLIENT.get()
         self.waiters = 0
         self.begun = False
 
 
 class Reader:
-    """Runs readers in a bounded number of threads.
+    """Runs readers in a bounded number of threads, for one client (`CLIENT`) after the other.
 
     Parameters
     ----------
@@ -41,7 +46,7 @@ class Reader:
 
     def __init__(self, threads: int = 4) -> None:
         lanes: dict[Lane, int] = {"read": threads, **LANES}
-        self._pools = {lane: ThreadPoolExecutor(n, f"coverslip-{lane}") for lane, n in lanes.items()}
+        self._lanes = {lane: Threads(n, f"coverslip-{lane}") for lane, n in lanes.items()}
         self._flights: dict[Hashable, _Flight] = {}
 
     async def run(self, key: Hashable, work: Callable[[Stop], T], lane: Lane = "read", within_s: float = math.inf) -> T:
@@ -65,7 +70,7 @@ class Reader:
         if flight is None:
             loop = asyncio.get_running_loop()
             flight = self._flights[key] = _Flight(loop.create_future(), Stop(within_s))
-            self._pools[lane].submit(self._do, key, flight, work, loop)
+            self._lanes[lane].submit(partial(self._do, key, flight, work, loop), flight.client)
         flight.waiters += 1
         try:
             result: T = await asyncio.shield(flight.future)
@@ -88,7 +93,7 @@ class Reader:
         except Overdue:
             flight.stop.allow(max(2 * flight.stop.within_s, TURN_S))
             with suppress(RuntimeError):  # the reader was closed
-                self._pools["slow"].submit(self._do, key, flight, work, loop)
+                self._lanes["slow"].submit(partial(self._do, key, flight, work, loop), flight.client)
             return
         except StopIteration as failure:  # no future takes one
             error = RuntimeError(repr(failure))
@@ -109,15 +114,17 @@ class Reader:
         flight.future.exception()  # seen, so that an error nobody waits for is not reported as lost
 
     def load(self) -> dict[str, int]:
-        """How many reads have begun (``begun``), and how many wait for a thread (``waiting``)."""
+        """How many reads have begun (``begun``) and wait for a thread (``waiting``), and how many threads wait for
+        something that does not come (``still``)."""
         flights = list(self._flights.values())
         begun = sum(flight.begun for flight in flights)
-        return {"begun": begun, "waiting": len(flights) - begun}
+        still = sum(lane.still for lane in self._lanes.values())
+        return {"begun": begun, "waiting": len(flights) - begun, "still": still}
 
     def close(self) -> None:
         """End: running work is asked to stop, nothing new starts."""
         for flight in self._flights.values():
             flight.stop.set()
             flight.future.cancel()
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        for lane in self._lanes.values():
+            lane.close()

@@ -23,7 +23,8 @@ from urllib.parse import quote
 import msgspec
 
 from coverslip.core.errors import BadRequest, CoverslipError
-from coverslip.engine.places import DROPPED, file_system, is_remote
+from coverslip.core.mounts import is_remote
+from coverslip.engine.places import DROPPED, file_system
 
 LOG = logging.getLogger("coverslip.catalog")
 SCHEMA = 1

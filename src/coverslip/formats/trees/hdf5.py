@@ -22,12 +22,24 @@ import numpy.typing as npt
 
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, Unreadable, UnsafeLink, Unsupported
 from coverslip.core.format import file_etag
+from coverslip.core.mounts import network_mount
 from coverslip.core.node import Array, Attrs, Group, Node, Source
+from coverslip.core.patience import PATIENCE, hanging
 from coverslip.core.ranges import Ranges
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.tree import MemoryGroup
 from coverslip.core.typed import TypedFile
-from coverslip.formats.trees.hdf5_open import SIGNATURE, SWMR_WRITER, WRITER, Bytes, Cut, Unmarked, marks, told_size
+from coverslip.formats.trees.hdf5_open import (
+    SIGNATURE,
+    SWMR_WRITER,
+    WRITER,
+    Bytes,
+    Cut,
+    Patient,
+    Unmarked,
+    marks,
+    told_size,
+)
 
 if TYPE_CHECKING:
     from coverslip.formats.trees.hdf5_objects import H5Objects
@@ -58,10 +70,12 @@ def damage(name: str) -> Iterator[None]:
         raise damaged(name, error) from error
 
 
-def damaged(name: str, error: BaseException) -> Damaged:
-    """What h5py raised, as one line."""
+def damaged(name: str, error: BaseException) -> CoverslipError:
+    """What h5py raised, as one line; its disk may be what failed."""
     from coverslip.formats.trees.hdf5_types import said
 
+    if PATIENCE.lost():
+        return hanging()
     return Damaged(f"{name} cannot be read: {said(error)}", BROKEN)
 
 
@@ -186,12 +200,16 @@ def opened(path: Path, fd: int, others: bool = False, cut: bool = False) -> tupl
     if marked & SWMR_WRITER:
         return h5py.File(Unmarked(fd), "r"), True
     try:
+        if (place := network_mount(path)) is not None:
+            return h5py.File(Patient(fd, place), "r"), False
         if others:
             return h5py.File(Bytes(fd), "r"), False
         # Another driver than everybody's: HDF5 would refuse to open a file twice in one process with different locking,
         # and a notebook that serves a file must still be able to read it.
         return h5py.File(path, "r", driver="stdio", locking=False), False
     except (OSError, RuntimeError) as error:
+        if PATIENCE.lost():
+            raise hanging() from error
         size = told_size(fd) if cut and not marked & WRITER else 0
         if size > os.fstat(fd).st_size:
             return h5py.File(Cut(fd, size), "r"), False

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import io
 import os
+from collections import OrderedDict
+from functools import partial
 from typing import Any
+
+from coverslip.core.patience import PATIENCE
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 WRITER, SWMR_WRITER = 1, 4
@@ -18,6 +22,8 @@ HEAD_BYTES = 48
 """A superblock of version 3 with addresses of 8 bytes: signature, version, sizes, flags, four addresses, checksum."""
 FLAGS_AT, EOF_AT, SUM_AT = 11, 28, 44
 WORD = 0xFFFFFFFF
+BLOCK_BYTES, MOST_BLOCKS = 1 << 14, 64
+"""What is read at once of a file on a network disk, and how much of it is kept for each."""
 LAST = (1 << 62) - 1
 """The largest position that the system takes."""
 
@@ -104,6 +110,57 @@ class Cut(Bytes):
         if super().readinto(buffer) < memoryview(buffer).nbytes:
             raise OSError("The file was cut short, and this is missing")
         return memoryview(buffer).nbytes
+
+
+class Patient(Bytes):
+    """The same on storage that may not answer, which would hold up everybody: HDF5 reads with its lock held.
+
+    Parameters
+    ----------
+    place
+        The storage.
+    """
+
+    def __init__(self, fd: int, place: str) -> None:
+        super().__init__(fd)
+        self._place = place
+        self._size = PATIENCE.ask(place, lambda: os.fstat(fd).st_size)
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position; how long the file was when it was opened is known."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}.get(whence, self._size)
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read on into a buffer; a little from blocks that were read before."""
+        if not 0 <= self._at <= LAST:  # a damaged address
+            raise OSError("There is nothing at that position of the file")
+        target = memoryview(buffer).cast("B")
+        first, last = self._at // BLOCK_BYTES, (self._at + len(target) - 1) // BLOCK_BYTES
+        if last > first + 1:
+            part = self._read(len(target), self._at)  # not into the buffer: HDF5 may have freed it when bytes come
+        else:
+            data = b"".join(self._block(number) for number in range(first, last + 1))
+            part = data[self._at - first * BLOCK_BYTES :][: len(target)]
+        target[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def _block(self, number: int) -> bytes:
+        if (kept := self._blocks.get(number)) is not None:
+            self._blocks.move_to_end(number)
+            return kept
+        data = self._read(BLOCK_BYTES, number * BLOCK_BYTES)
+        self._blocks[number] = data
+        if len(self._blocks) > MOST_BLOCKS:
+            self._blocks.popitem(last=False)
+        return data
+
+    def _read(self, size: int, at: int) -> bytes:
+        data: bytes = PATIENCE.ask(self._place, partial(os.pread, self._fd, size, at))
+        return data
 
 
 def told_size(fd: int) -> int:

@@ -16,6 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -25,6 +26,7 @@ import tensorstore
 
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, Unreadable, Unsupported
 from coverslip.core.idle import KEEPERS
+from coverslip.core.mounts import network_mount
 from coverslip.core.node import Array, Attrs
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.formats.trees.grid import touched as touched
@@ -47,7 +49,9 @@ FOREIGN = (
 
 
 class Opened:
-    """What TensorStore has opened: one cache for all arrays, one limit of open files.
+    """What TensorStore has opened: one cache for all arrays, one limit of open files; those of network disks apart.
+
+    What waits for a disk that does not answer would else use up the limit of all.
 
     The cache can be emptied in one way only: by closing every array that uses it. They are opened again when they are
     read; nothing is read from disk for that.
@@ -57,7 +61,7 @@ class Opened:
         self.used_s = 0.0
         self._arrays: WeakSet[PartArray] = WeakSet()
         self._lock = threading.Lock()
-        self._context: Any = None
+        self._contexts: dict[str | None, Any] = {}
         KEEPERS.add(self)
 
     def store(self, array: PartArray) -> Any:
@@ -65,20 +69,20 @@ class Opened:
         self.used_s = time.monotonic()
         if (store := array.opened) is not None:
             return store
-        store = array.open(context := self.context())
+        store = array.open(context := self.context(array.disk))
         with self._lock:
-            if context is self._context:
+            if context is self._contexts.get(array.disk):
                 array.opened = store
                 self._arrays.add(array)
         return store
 
-    def context(self) -> Any:
-        """The context of every array that is opened now."""
+    def context(self, disk: str | None = None) -> Any:
+        """The context of every array on a disk (`network_mount`) that is opened now."""
         with self._lock:
-            if self._context is None:
+            if disk not in self._contexts:
                 cache, files = {"total_bytes_limit": CACHE_BYTES}, {"limit": OPEN_FILES}
-                self._context = tensorstore.Context({"cache_pool": cache, "file_io_concurrency": files})
-            return self._context
+                self._contexts[disk] = tensorstore.Context({"cache_pool": cache, "file_io_concurrency": files})
+            return self._contexts[disk]
 
     def let_go(self) -> None:
         """Close everything; reads that are under way end well."""
@@ -87,10 +91,19 @@ class Opened:
             for array in self._arrays:
                 array.opened = None
             self._arrays.clear()
-            self._context = None
+            self._contexts.clear()
 
 
 OPENED = Opened()
+
+
+def disk_of(open_spec: Mapping[str, Any]) -> str | None:
+    """The network disk that holds what TensorStore opens; None for a local one, or none."""
+    store = open_spec.get("kvstore")
+    while isinstance(store, Mapping) and isinstance(store.get("base"), Mapping):
+        store = store["base"]
+    path = store.get("path") if isinstance(store, Mapping) and store.get("driver") == "file" else None
+    return network_mount(Path(path)) if path else None
 
 
 @contextmanager
@@ -149,6 +162,7 @@ class PartArray(Array, ABC):
         self.name, self.attrs, self.grid = name, attrs, grid
         self._spec, self._open_spec, self._reverse = spec, open_spec, reverse
         self.opened: Any = None
+        self.disk = disk_of(open_spec)
         part = math.prod(spec.chunks or ()) * spec.dtype.itemsize
         if part > LARGEST_PART:
             raise Unsupported(f"{name} is stored in parts of {part >> 20} MiB", "Write it in chunks of some MiB.")

@@ -30,6 +30,7 @@ from coverslip.domains.gene_indexes import GeneIndexes
 from coverslip.domains.images import Images, ome_of
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.networks import Network, is_network
+from coverslip.ending import ended
 from coverslip.engine.access import Access, choose_token
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
@@ -42,7 +43,7 @@ from coverslip.engine.indexer import Description
 from coverslip.engine.measures import Measures
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
-from coverslip.engine.read import Reader
+from coverslip.engine.read import CLIENT, Reader
 from coverslip.engine.rest import Rest
 from coverslip.engine.secret import kept_key
 from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
@@ -70,6 +71,7 @@ from coverslip.fronts.tensors.answers import Answer
 from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.tensors.sockets import sockets
 from coverslip.fronts.tokens import path_of
+from coverslip.fronts.turns import asker
 from coverslip.fronts.viewer.front import ViewerFront
 from coverslip.fronts.zarr.front import ZarrFront
 from coverslip.remotes import Remotes, is_remote
@@ -313,6 +315,7 @@ def create_app(
     async def fronts(scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
         ASKED.now()
+        CLIENT.set(asker(scope))
         if scope["type"] == "websocket":
             await sockets(path, scope, receive, send, images.rendered)
             return
@@ -338,13 +341,13 @@ def create_app(
         yield
         rest.close()
         neural.close()
-        await asyncio.to_thread(analyses.close)
-        await asyncio.to_thread(genes.close)
+        await ended(analyses.close)
+        await ended(genes.close)
         reader.close()
         if remotes is not None:
-            await asyncio.to_thread(remotes.close)
-        await asyncio.to_thread(domains.close)
-        await asyncio.to_thread(catalog.close)
+            await ended(remotes.close)
+        await ended(domains.close)
+        await ended(catalog.close)
         if uploads is not None:
             uploads.close()
 

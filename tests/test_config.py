@@ -17,6 +17,7 @@ from coverslip.cli.serve import serve
 from coverslip.config import ELSEWHERE, TABLES, Config, load
 from coverslip.core.errors import BadRequest, CoverslipError, NotFound, Unreadable
 from coverslip.domains.images import Images
+from coverslip.engine.keys import Keys
 from coverslip.settings import Settings, with_config
 
 ROOT = Path(__file__).parents[1]
@@ -270,6 +271,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Settings]]:
             seen.append((data, settings))
 
         flight_url = None
+        keys = Keys(None)
 
         def run(self, announce: Any, verbose: bool = False) -> None:
             announce()

@@ -31,7 +31,7 @@ from coverslip.domains.images import Images, ome_of
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.networks import Network, is_network
 from coverslip.ending import ended
-from coverslip.engine.access import Access, choose_token
+from coverslip.engine.access import Access, choose_read_token, choose_token, made_token
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import Certificate, load, minted
@@ -40,6 +40,7 @@ from coverslip.engine.dialogue import Dialogue
 from coverslip.engine.failures import Failures
 from coverslip.engine.files import Files
 from coverslip.engine.indexer import Description
+from coverslip.engine.keys import Keys
 from coverslip.engine.measures import Measures
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
@@ -51,7 +52,8 @@ from coverslip.engine.systems import Systems
 from coverslip.flight import flight_of
 from coverslip.formats import open_source, recognise
 from coverslip.formats.hdf5_arrays import has_signature, open_typed
-from coverslip.fronts.analysis.front import AnalysisFront
+from coverslip.fronts.access.front import AccessFront
+from coverslip.fronts.analysis.front import AnalysisFront, Askers
 from coverslip.fronts.cellucid.front import CellsFront
 from coverslip.fronts.dialogue.framing import Framing
 from coverslip.fronts.dialogue.front import DialogueFront
@@ -65,6 +67,7 @@ from coverslip.fronts.metrics.metered import Metered
 from coverslip.fronts.networks.front import NetworksFront
 from coverslip.fronts.openapi.front import OpenApiFront
 from coverslip.fronts.prefixed import Prefixed, checked
+from coverslip.fronts.scopes import right_in
 from coverslip.fronts.systems.front import SystemsFront
 from coverslip.fronts.tensors.admin import AdminFront, memory_bytes, note
 from coverslip.fronts.tensors.answers import Answer
@@ -77,6 +80,7 @@ from coverslip.fronts.zarr.front import ZarrFront
 from coverslip.remotes import Remotes, is_remote
 from coverslip.roots import Named, root_of
 from coverslip.settings import Settings
+from coverslip.shared import Parts, Sharing
 from coverslip.writable import recall, uploads_of
 
 MOST_DESCRIBED = 2000
@@ -221,7 +225,16 @@ def with_token(settings: Settings) -> Settings:
     proxied = bool(settings.trusted_proxies)
     networks(settings.trusted_proxies)
     token = choose_token(settings.token, settings.listeners, settings.dev, proxied)
-    return replace(settings, token=token, root_path=checked(settings.root_path))
+    if token is None and settings.read_token is not None and not settings.dev:
+        token = made_token()  # or whoever shows none could do everything
+    read_token = choose_read_token(settings.read_token, token)
+    return replace(settings, token=token, read_token=read_token, root_path=checked(settings.root_path))
+
+
+def keys_of(settings: Settings) -> Keys:
+    """What opens a server with these settings (`with_token`)."""
+    kept = kept_key("session.key") if settings.token else None
+    return Keys(settings.token, settings.read_token, kept)
 
 
 def certificate_of(settings: Settings) -> Certificate | None:
@@ -254,10 +267,12 @@ def create_app(
     remotes: Remotes | None = None,
     certificate: Certificate | None = None,
     dialogue: Dialogue | None = None,
+    keys: Keys | None = None,
 ) -> Starlette:
     """The application that serves ``catalog`` on ``port``; with a ``certificate`` Flight is encrypted as HTTP is.
 
-    With a ``dialogue`` a notebook talks with the viewer.
+    With a ``dialogue`` a notebook talks with the viewer. The ``keys`` open it, and are those of its settings where none
+    are given.
 
     Raises
     ------
@@ -265,6 +280,7 @@ def create_app(
         When a file that was named by itself cannot be opened.
     """
     check(catalog, settings.cells)
+    keys = keys or keys_of(settings)
     if remotes is not None:
         remotes.check()
     uploads = uploads_of(settings, catalog)
@@ -276,8 +292,8 @@ def create_app(
     zarr = ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, __version__)
     genes = GeneIndexes(cache_folder() / "genes", settings.disk_bytes, settings.gene_index)
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port), genes)
-    analyses = Analyses(genes)
-    analysis = AnalysisFront(cells, analyses, reader)
+    analyses, askers = Analyses(genes), Askers()
+    analysis = AnalysisFront(cells, analyses, reader, askers)
     domains = Files(catalog.roots, has_signature, open_typed)
     hsds = HsdsFront(domains, reader, ByteCache(METADATA_BYTES), settings.slice_bytes)
     grove = GroveFront(domains, reader, settings.slice_bytes)
@@ -289,7 +305,7 @@ def create_app(
     admin = AdminFront(catalog, reader, diagnostics, (tiles, answers), config, running, schema, __version__)
     viewer = ViewerFront(notebook=dialogue is not None)
     failures = Failures()
-    flight = flight_of(catalog, images.images_of, settings, certificate, uploads, failures)
+    flight = flight_of(catalog, images.images_of, settings, certificate, uploads, failures, keys)
     if flight is not None:
         images.chunk, images.listening = flight.chunk, lambda: flight.listening
 
@@ -300,6 +316,7 @@ def create_app(
         "metrics": metrics,
         "openapi": OpenApiFront(reader, __version__, dialogue is not None),
         "networks": neural,
+        "access": AccessFront(keys, catalog, reader),
         "admin": admin,
         "images": images,
         "zarr": zarr,
@@ -312,17 +329,23 @@ def create_app(
     if dialogue is not None:
         named = {"dialogue": DialogueFront(dialogue), **named}
 
+    parts = Parts(catalog, keys, reader, settings, __version__, port, shelf, genes, analyses, askers, viewer, images)
+    sharing = Sharing(parts)
+
     async def fronts(scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
         ASKED.now()
         CLIENT.set(asker(scope))
+        right = right_in(scope)
+        shared = sharing.of(right) if right.scope == "share" else None
         if scope["type"] == "websocket":
-            await sockets(path, scope, receive, send, images.rendered)
+            await sockets(path, scope, receive, send, (shared or parts).images.rendered)
             return
-        name = next((name for name, front in named.items() if front.has(path)), "cells")
+        offered, others = (shared.named, shared.cells) if shared is not None else (named, cells)
+        name = next((name for name, front in offered.items() if front.has(path)), "cells")
         request, metered = Request(scope, receive, send), Metered(send, measures)
         try:
-            response = await (named[name](request, path) if name in named else cells(request))
+            response = await (offered[name](request, path) if name in offered else others(request))
             note(diagnostics, path, time.perf_counter() - metered.started, response)
             await response(scope, receive, metered)
         finally:
@@ -341,6 +364,7 @@ def create_app(
         yield
         rest.close()
         neural.close()
+        sharing.close()
         await ended(analyses.close)
         await ended(genes.close)
         reader.close()
@@ -351,11 +375,8 @@ def create_app(
         if uploads is not None:
             uploads.close()
 
-    session_key = kept_key("session.key") if settings.token else None
     proxied = bool(settings.trusted_proxies)
-    access = Access.create(
-        settings.host, settings.token, settings.allow_hosts, settings.allow_origins, session_key, proxied
-    )
+    access = Access.create(settings.host, keys, settings.allow_hosts, settings.allow_origins, proxied)
     spoken = [hsds.has, admin.takes, analysis.has, *([DialogueFront.has] if dialogue is not None else [])]
     guard = partial(Guard, failures=failures, speaks=lambda path: any(speaks(path) for speaks in spoken))
     gate = [Middleware(guard, access=access, port=port, public=viewer.has)]

@@ -26,6 +26,7 @@ from coverslip.engine.access import Access, choose_token
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.failures import Failures
 from coverslip.engine.files import Files
+from coverslip.engine.keys import Keys
 from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
 from coverslip.engine.rest import Rest
@@ -192,7 +193,7 @@ def behind_ports(
     """
     # Pages of either port may read from the other one.
     own = [f"http://{name}:{port}" for port in ports for name in ("localhost", "127.0.0.1")]
-    access = Access.create(launch.host, launch.token, launch.allow_hosts, (*own, *launch.allow_origins))
+    access = Access.create(launch.host, Keys(launch.token), launch.allow_hosts, (*own, *launch.allow_origins))
     failures = Failures()
     gates: dict[int, ASGIApp] = {
         ports[0]: Guard(hdf5[0], access, ports[0], failures=failures, speaks=hdf5[1]),

@@ -59,6 +59,7 @@ class ServerTable(msgspec.Struct, frozen=True):
     external_location: str | None = None
     log_level: str | None = None
     token: str | None = None
+    read_token: str | None = None
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     tls: bool | None = None

@@ -163,6 +163,7 @@ def effective(settings: Settings, port: int) -> dict[str, Any]:
             "host": settings.host,
             "port": port,
             "token": REDACTED if settings.token else None,
+            "read_token": REDACTED if settings.read_token else None,
             "allow_hosts": list(settings.allow_hosts),
             "allow_origins": list(settings.allow_origins),
             "read_threads": settings.read_threads,

@@ -15,6 +15,7 @@ from coverslip.engine.access import host_name, is_loopback
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import WILDCARDS, Certificate
 from coverslip.engine.failures import Failures
+from coverslip.engine.keys import Keys
 from coverslip.fronts.forwarded import Proxies
 from coverslip.settings import Settings
 from coverslip.writable import writing_of
@@ -34,6 +35,7 @@ def flight_of(
     certificate: Certificate | None,
     uploads: Uploads | None,
     failures: Failures,
+    keys: Keys,
 ) -> Any:
     """The Flight front that shares a catalog and its opened sources with HTTP; None where it is not wanted.
 
@@ -53,19 +55,20 @@ def flight_of(
     pair = certificate.pair if certificate is not None else None
     front = module("front").FlightFront
     writing = writing_of(settings, uploads)
-    port, token = settings.flight_port, settings.token
+    port = settings.flight_port
     return front(
         catalog,
         images_of,
         __version__,
         host,
         port,
-        token,
+        keys.token,
         options,
         pair,
         (writing,),
         failures,
         Proxies(settings.trusted_proxies),
+        keys,
     )
 
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from coverslip import flight
-from coverslip.app import catalog_of, certificate_of, create_app, remotes_of, viewer_built, with_token
+from coverslip.app import catalog_of, certificate_of, create_app, keys_of, remotes_of, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
 from coverslip.settings import Settings
 
@@ -38,7 +38,7 @@ MOST_MESSAGE_BYTES = 1 << 20
 """Of a client, on a WebSocket."""
 FILE_LIBRARIES = ("pydicom", "tifffile", "nibabel", "nd2", "liffile", "czifile", "bioio", "zarr", "h5py")
 """What they find odd about a file is no news to who runs a server; what cannot be read is listed with its reason."""
-TOKEN = re.compile(r"([?&#]token=)[^&\s]*")
+TOKEN = re.compile(r"([?&#](?:token|share)=)[^&\s]*")
 IN_USE = "port_in_use"
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (names of wildcards, not a bind)
 
@@ -115,6 +115,7 @@ class Server:
         self._catalog: Catalog | None = catalog_of(data, settings.cells, settings.catalog)
         self._serving: Catalog | None = None
         self._settings = with_token(settings)
+        self.keys = keys_of(self._settings)
         self.certificate = certificate_of(self._settings)
         self._open_browser = open_browser
         self._port = settings.port
@@ -145,7 +146,7 @@ class Server:
     @property
     def viewer_url(self) -> str:
         """The address to open in a browser; where a token is needed, with it behind the ``#``, which no proxy sees."""
-        return f"{self.url}/#token={self._settings.token}" if self._settings.token else f"{self.url}/"
+        return f"{self.url}/#token={self.keys.token}" if self.keys.token else f"{self.url}/"
 
     def counts(self) -> dict[str, Any] | None:
         """What was found so far, as ``GET /api/catalog`` tells it; None when not serving."""
@@ -185,7 +186,8 @@ class Server:
             catalog = self._catalog or catalog_of(self._data, self._settings.cells, self._settings.catalog)
             self._catalog, self._serving = None, catalog  # a catalog lives as long as one run
             remotes = remotes_of(self._data, self._settings, catalog)
-            app = create_app(catalog, self._settings, self._port, remotes, self.certificate, self._dialogue)
+            given = (remotes, self.certificate, self._dialogue, self.keys)
+            app = create_app(catalog, self._settings, self._port, *given)
             self._flight = app.state.flight
             self._genes, self._analyses = app.state.genes, app.state.analyses
             config = uvicorn.Config(

@@ -32,6 +32,8 @@ class Settings:
         TCP port; 0 = any free one (``COVERSLIP_PORT``).
     token
         What every request must show (``COVERSLIP_TOKEN``); made up when the address is not loopback.
+    read_token
+        What opens everything to read and changes nothing, ``auto`` to have one made (``COVERSLIP_READ_TOKEN``).
     allow_hosts
         Further host names the server answers to, behind a proxy for instance (``COVERSLIP_ALLOW_HOST``).
     allow_origins
@@ -113,6 +115,7 @@ class Settings:
     dev: bool = False
     gene_index: bool = True
     config_file: Path | None = None
+    read_token: str | None = None
 
     @property
     def encrypted(self) -> bool:

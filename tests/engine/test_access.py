@@ -9,6 +9,7 @@ import pytest
 from coverslip.core.errors import BadUsage
 from coverslip.engine.access import Access, choose_token
 from coverslip.engine.failures import Failures, network
+from coverslip.engine.keys import FULL, Keys
 from coverslip.engine.secret import kept_key
 
 GOOD = "a-token_of-16-ch"
@@ -54,16 +55,18 @@ def test_every_other_is_taken(token: str) -> None:
 
 
 def test_a_cookie_is_of_its_token_and_key_and_tells_neither() -> None:
-    access = Access(token=GOOD, session_key=b"k" * 32)
-    assert access.session_matches(access.session)
-    assert GOOD not in access.session
-    assert not access.session_matches(GOOD)
-    assert not access.token_matches(access.session)
-    assert not Access(token=f"{GOOD}2", session_key=b"k" * 32).session_matches(access.session)
-    assert not Access(token=GOOD).session_matches(access.session)
-    assert not Access().session_matches(Access().session)
-    assert GOOD not in repr(access)
-    assert "kkk" not in repr(access)
+    keys = Keys(GOOD, key=b"k" * 32)
+    assert keys.right_of_cookie(keys.session) == FULL
+    assert GOOD not in keys.session
+    assert keys.right_of_cookie(GOOD) is None
+    assert keys.right_of(keys.session) is None
+    assert Keys(f"{GOOD}2", key=b"k" * 32).right_of_cookie(keys.session) is None
+    assert Keys(GOOD).right_of_cookie(keys.session) is None
+    assert Keys(None).session == ""
+    assert Keys(None).right_of_cookie("") is None
+    shown = repr(Access(keys=keys)) + repr(keys._rings)
+    assert GOOD not in shown
+    assert "kkk" not in shown
 
 
 def test_pages_that_came_encrypted_stay_so() -> None:

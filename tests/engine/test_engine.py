@@ -15,6 +15,7 @@ from coverslip.core.stop import Stop
 from coverslip.core.tree import MemoryGroup
 from coverslip.engine.access import Access, host_name, is_loopback
 from coverslip.engine.cache import ByteCache
+from coverslip.engine.keys import FULL, Keys
 from coverslip.engine.library import Library
 from coverslip.engine.read import Reader
 
@@ -224,7 +225,7 @@ def test_host_names(authority: str, name: str | None) -> None:
 
 
 def test_who_is_answered() -> None:
-    local = Access.create("127.0.0.1", None, hosts=["lab.example.org"], origins=["https://notebook.example.org/"])
+    local = Access.create("127.0.0.1", Keys(None), hosts=["lab.example.org"], origins=["https://notebook.example.org/"])
     assert local.host_allowed("localhost:1")
     assert local.host_allowed("lab.example.org")
     assert not local.host_allowed("evil.example.org")
@@ -232,12 +233,12 @@ def test_who_is_answered() -> None:
     assert not local.origin_allowed("http://127.0.0.1:9999", "127.0.0.1:8765")
     assert not local.origin_allowed("null", "127.0.0.1:8765")
     assert local.origin_allowed("https://notebook.example.org", "127.0.0.1:8765")
-    wide = Access.create("0.0.0.0", "secret")
+    wide = Access.create("0.0.0.0", Keys("secret"))
     assert wide.host_allowed("10.0.0.7:8765")
-    assert wide.token_matches("secret")
-    assert not wide.token_matches("")
-    assert not local.token_matches("")
-    assert not Access.create("0.0.0.0", None).host_allowed("evil.example.org")
+    assert wide.keys.right_of("secret") == FULL
+    assert wide.keys.right_of("") is None
+    assert local.keys.right_of("") is None
+    assert not Access.create("0.0.0.0", Keys(None)).host_allowed("evil.example.org")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from coverslip.core.errors import BadUsage
 from coverslip.engine.access import Access
 from coverslip.engine.failures import Failures
+from coverslip.engine.keys import Keys
 from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import LOCKED_SCOPE, Guard
 
@@ -23,7 +24,8 @@ TOKEN = "open-sesame-open-sesame"
 BASIC = b64encode(f"anyone:{TOKEN}".encode()).decode()
 HERE = "http://127.0.0.1:8765"
 SOCKET = "ws://127.0.0.1:8765/ws/a"
-ACCESS = Access(token=TOKEN)
+INSIDE = {"token_needed": True, "authenticated": True, "scope": "admin"}
+ACCESS = Access(keys=Keys(TOKEN))
 
 
 async def echo(socket: WebSocket) -> None:
@@ -46,7 +48,7 @@ class TestWebSocket:
             (f"{SOCKET}?x=1&token={TOKEN}", {}),
             (SOCKET, {"authorization": f"Bearer {TOKEN}"}),
             (SOCKET, {"x-biopb-token": TOKEN}),
-            (SOCKET, {"cookie": f"coverslip_token_8765={ACCESS.session}"}),
+            (SOCKET, {"cookie": f"coverslip_token_8765={ACCESS.keys.session}"}),
             (f"{SOCKET}?token={TOKEN}", {"origin": HERE}),
         ],
     )
@@ -84,7 +86,7 @@ class TestWebSocket:
     def test_foreign_pages_are_refused_with_and_without_a_token(
         self, headers: dict[str, str], status: int, code: str
     ) -> None:
-        for access in (Access(), Access(token=TOKEN)):
+        for access in (Access(), Access(keys=Keys(TOKEN))):
             with (
                 pytest.raises(WebSocketDenialResponse) as refused,
                 client(access).websocket_connect(f"{SOCKET}?token={TOKEN}", headers=headers),
@@ -170,12 +172,12 @@ class TestSession:
         client = pages()
         assert client.get("/api/session").json() == {"token_needed": True, "authenticated": False}
         answer = client.post("/api/session", json={"token": TOKEN}, headers={"origin": HERE})
-        assert (answer.status_code, answer.json()) == (200, {"token_needed": True, "authenticated": True})
+        assert (answer.status_code, answer.json()) == (200, INSIDE)
         attributes = answer.headers["set-cookie"].lower().split("; ")
         assert {"httponly", "samesite=strict", "path=/"} <= set(attributes)
         assert "secure" not in attributes
         assert not any(part.startswith(("expires", "max-age")) for part in attributes), "it ends with the browser"
-        assert client.get("/api/session").json() == {"token_needed": True, "authenticated": True}
+        assert client.get("/api/session").json() == INSIDE
         assert client.get("/api/x").status_code == 200
         with client.websocket_connect(SOCKET) as socket:
             assert socket.receive_text() == "behind the gate"
@@ -187,9 +189,9 @@ class TestSession:
 
     def test_it_outlives_a_restart_but_not_another_token(self) -> None:
         key = b"k" * 32
-        cookie = {"cookie": f"coverslip_token_8765={Access(token=TOKEN, session_key=key).session}"}
-        assert pages(Access(token=TOKEN, session_key=key)).get("/api/x", headers=cookie).status_code == 200
-        assert pages(Access(token=f"{TOKEN}2", session_key=key)).get("/api/x", headers=cookie).status_code == 401
+        cookie = {"cookie": f"coverslip_token_8765={Access(keys=Keys(TOKEN, key=key)).keys.session}"}
+        assert pages(Access(keys=Keys(TOKEN, key=key))).get("/api/x", headers=cookie).status_code == 200
+        assert pages(Access(keys=Keys(f"{TOKEN}2", key=key))).get("/api/x", headers=cookie).status_code == 401
 
     @pytest.mark.parametrize(
         ("content", "headers", "status"),
@@ -213,7 +215,7 @@ class TestSession:
     )
     def test_what_is_refused(self, content: str | bytes, headers: dict[str, str], status: int) -> None:
         sent = {"content-type": "application/json", **headers}
-        client = pages(Access(token=TOKEN, hosts=frozenset({"127.0.0.1"})))
+        client = pages(Access(keys=Keys(TOKEN), hosts=frozenset({"127.0.0.1"})))
         answer = client.post("/api/session", content=content, headers=sent)
         assert answer.status_code == status
         assert "set-cookie" not in answer.headers

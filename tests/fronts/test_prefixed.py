@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 
 from coverslip.core.errors import BadUsage
 from coverslip.engine.access import Access
+from coverslip.engine.keys import Keys
 from coverslip.fronts.forwarded import Forwarded
 from coverslip.fronts.guard import Guard
 from coverslip.fronts.prefixed import Prefixed, checked, prefix_of
@@ -41,7 +42,7 @@ def behind(root: str = "", trusted: tuple[str, ...] = (), token: str | None = No
         middleware=[
             Middleware(Prefixed, root_path=root, trusted=trusted),
             Middleware(Forwarded, trusted=trusted),
-            Middleware(Guard, access=Access(token=token), port=8765),
+            Middleware(Guard, access=Access(keys=Keys(token)), port=8765),
         ],
     )
     return TestClient(app, base_url="http://localhost:8765", client=(PROXY, 9), follow_redirects=False)
@@ -102,7 +103,10 @@ def test_what_is_no_prefix_is_passed_over(header: str) -> None:
         checked(header)
 
 
-@pytest.mark.parametrize(("root", "path"), [("", "/"), ("/user/ann@lab", "/user/ann@lab/"), ("/a b", "/a%20b/")])
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [("", "/"), ("/user/ann@lab/", "/user/ann@lab/"), ("/user/ann%40lab", "/user/ann%40lab/"), ("/a%20b", "/a%20b/")],
+)
 def test_the_cookie_is_for_what_lies_below_the_prefix(root: str, path: str) -> None:
     answer = behind(root, token=TOKEN).post("/api/session", json={"token": TOKEN})
     assert f"path={path};" in answer.headers["set-cookie"].lower().replace("; ", ";") + ";"
@@ -111,7 +115,7 @@ def test_the_cookie_is_for_what_lies_below_the_prefix(root: str, path: str) -> N
 
 
 def test_the_nearest_cookie_of_two_counts() -> None:
-    session = Access(token=TOKEN).session
+    session = Keys(TOKEN).session
     client = behind("/lab", token=TOKEN)
     made = client.post("/api/session", json={"token": TOKEN}).cookies["coverslip_token_8765"]
     assert made != session, "each server has a key of its own here"

@@ -16,6 +16,8 @@ def access_options(command: Callable[..., None]) -> Callable[..., Any]:
     options = [
         click.option("--token", envvar=["COVERSLIP_TOKEN", "BIOPB_TENSOR_TOKEN"],
                      help="Ask every visitor for this token. Made up off loopback."),
+        click.option("--read-token", envvar="COVERSLIP_READ_TOKEN",
+                     help="A second token that reads everything and changes nothing; auto makes one."),
         click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST",
                      help="Answer to this host name too."),
         click.option("--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN",

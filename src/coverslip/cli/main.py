@@ -19,6 +19,7 @@ COMMANDS = {
     "serve": "Serve data to a browser tab.",
     "connect": "Serve data of another machine, through ssh.",
     "server": "Run a server in the background.",
+    "share": "Make a link to one source, that ends.",
     "ui": "Serve neural systems to h5pyd and livn.",
     "check": "Say what is missing or slow in data.",
     "prepare": "Write cells as a folder of small files.",

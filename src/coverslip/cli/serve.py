@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECTIONS = {
     "What is served": ("config", "gene_id_column", "latent_key", "no_index"),
     "Where": ("host", "port", "flight", "external_location", "root_path"),
-    "Who may ask": ("token", "allow_host", "allow_origin", "trusted_proxy", "dev"),
+    "Who may ask": ("token", "read_token", "allow_host", "allow_origin", "trusted_proxy", "dev"),
     "Encryption": ("tls", "tls_cert", "tls_key", "san"),
     "This terminal": ("no_browser", "quiet", "verbose", "end_with_input"),
 }
@@ -88,6 +88,7 @@ def serve(
     verbose: bool,
     end_with_input: bool,
     token: str | None,
+    read_token: str | None,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     tls: bool | None,
@@ -125,7 +126,7 @@ def serve(
         host, port, token or None, allow_host, allow_origin,
         cells=cells, flight_port=flight_port, flight_host=flight_host, external_location=external_location,
         tls=bool(tls), tls_cert=tls_cert, tls_key=tls_key, tls_names=san, trusted_proxies=trusted_proxy, dev=bool(dev),
-        root_path=root_path or "", gene_index=not no_index,
+        root_path=root_path or "", gene_index=not no_index, read_token=read_token or None,
     )  # fmt: skip
     offered: list[Any] = [path if is_url(path) else Path(path) for path in paths]
     if config is not None:
@@ -146,6 +147,8 @@ def serve(
         click.echo(f"coverslip is serving {', '.join(named)}\n\n  {server.viewer_url}\n")
         if server.flight_url is not None:
             click.echo(f"  {server.flight_url}\n")
+        if server.keys.read_token is not None:
+            click.echo(f"  To read only: {server.url}/#token={server.keys.read_token}\n")
         if server.certificate is not None:
             click.echo(f"  Certificate, SHA-256: {server.certificate.fingerprint}\n")
         if not all(map(is_loopback, settings.listeners)):
@@ -197,7 +200,7 @@ def configured(ctx: click.Context, file: Path | None) -> Config | None:
     for note in config.notes:
         click.echo(note, err=True)
     server = config.server
-    given = {"host": server.web_host or server.host, "token": server.token,
+    given = {"host": server.web_host or server.host, "token": server.token, "read_token": server.read_token,
              "port": server.port if server.web_port is None else server.web_port,
              "flight": None if server.flight_port is None else str(server.flight_port),
              "tls": server.tls, "tls_cert": server.tls_cert, "tls_key": server.tls_key, "san": server.san or None,

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 STOP_S = 10.0
 WAIT_LOOK_S = 0.25
+AUTO = "auto"
 
 SECTIONS = {
     "What is served": ("config", "no_index"),
     "Where": ("host", "port", "web_host", "web_port", "flight", "external_location", "root_path"),
-    "Who may ask": ("token", "allow_host", "allow_origin", "trusted_proxy", "dev"),
+    "Who may ask": ("token", "read_token", "allow_host", "allow_origin", "trusted_proxy", "dev"),
     "Encryption": ("tls", "tls_cert", "tls_key", "san"),
     "The process": ("foreground", "log_level"),
 }
@@ -42,6 +43,12 @@ EXAMPLES = (
         "coverslip server start /data --host 0.0.0.0 --web-host 0.0.0.0 --tls",
         "For the network: encrypted, a token is made.",
     ),
+)
+
+TOKEN_EXAMPLES = (
+    ("coverslip server token", "What to type where the viewer asks for a token."),
+    ("coverslip server token --rotate", "Another one from now on: who has the old one, or a link, is out."),
+    ("coverslip server token --rotate --grace 1h", "Programs have an hour to learn it."),
 )
 
 Command = Callable[..., None]
@@ -100,10 +107,12 @@ def start(**given: Any) -> None:
 def restart(timeout: float, **given: Any) -> None:
     """Stop the server and start it with the flags of its last start; flags given here come first."""
     places = Places.here()
-    older, token = kept(places), record.token_of(places)
+    older, token, read_token = kept(places), record.token_of(places), record.read_token_of(places)
     flags = flags_of(given).over(older)
     if flags.token is None and older.token_kept:
         flags = replace(flags, token=token)
+    if flags.read_token is None and older.read_token_kept:
+        flags = replace(flags, read_token=read_token)
     now = known(places)
     if now.running and now.identity is not None:
         from coverslip.daemon.rehearsal import rehearse
@@ -171,6 +180,27 @@ def logs(follow: bool, number: int, level: str | None, path_only: bool) -> None:
             click.echo(line)
 
 
+@server.command(cls=Sectioned, examples=TOKEN_EXAMPLES)
+@click.option("--rotate", is_flag=True, help="Ask for another token from now on; cookies and links of the old one end.")
+@click.option("--grace", metavar="TIME", help="With --rotate: how long the old one still holds: 30s, 10m.")
+@click.option("--read", "reading", is_flag=True, help="Print the token that only reads.")
+def token(rotate: bool, grace: str | None, reading: bool) -> None:
+    """Print the running server's token, or replace it without a restart."""
+    now = known(places := Places.here())
+    if not now.running or now.record is None:
+        raise CoverslipError(f"No {NAME} running", "coverslip server start begins one.", "not_running")
+    if rotate:
+        from coverslip.cli.rotate import rotated
+
+        rotated(now.record, places, grace)
+    found = record.read_token_of(places) if reading else record.token_of(places)
+    if found is None:
+        what = "The server has no token for reading" if reading else "The server asks for no token"
+        hint = f"coverslip server restart {'--read-token auto' if reading else '--token TOKEN'} gives it one."
+        raise CoverslipError(what, hint, "no_token")
+    click.echo(found)
+
+
 def flags_of(given: dict[str, Any]) -> Flags:
     """The flags as the server gets them: paths that hold wherever it runs, the configuration that is found."""
     if given["static_dir"] is not None:
@@ -181,14 +211,16 @@ def flags_of(given: dict[str, Any]) -> Flags:
         "paths": [path if "://" in path else str(Path(path).absolute()) for path in given["paths"]],
         "config": str(Path(config).absolute()) if config else None,
         "token": given["token"] or None,
+        "read_token": given["read_token"] or None,
         **{name: str(given[name].absolute()) if given[name] else None for name in ("tls_cert", "tls_key")},
     })  # fmt: skip
 
 
 def differs(flags: Flags, places: Places) -> bool:
     """Whether flags ask for something else than the running server was started with."""
-    now = replace(kept(places), token=record.token_of(places))
-    return flags.over(now) != now
+    now = replace(kept(places), token=record.token_of(places), read_token=record.read_token_of(places))
+    asked = replace(flags, read_token=now.read_token) if flags.read_token == AUTO and now.read_token else flags
+    return asked.over(now) != now
 
 
 def with_default(flags: Flags) -> Flags:

@@ -51,6 +51,7 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
         host=_first(flags.web_host, given.web_host, HOST),
         port=_first(flags.web_port, given.web_port, WEB_PORT),
         token=_first(flags.token, given.token),
+        read_token=_first(flags.read_token, given.read_token),
         allow_hosts=flags.allow_host or given.allow_hosts,
         allow_origins=flags.allow_origin or given.allow_origins,
         flight_host=_first(flags.host, given.flight_host, given.host, HOST),
@@ -69,8 +70,12 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
     if settings.port and (settings.host, settings.port) == (settings.flight_host, settings.flight_port):
         hint = "Give each its own: --web-port for HTTP, --port for Arrow Flight."
         raise BadRequest(f"HTTP and Arrow Flight cannot both listen on port {settings.port}", hint, "one_port")
-    configured = flags.token is None and given.token is not None
-    flags = replace(flags, token=settings.token, token_kept=not configured)
+    flags = replace(
+        flags,
+        token=settings.token,
+        token_kept=flags.token is not None or given.token is None,
+        read_token_kept=flags.read_token is not None or given.read_token is None,
+    )
     return with_token(with_config(settings, config)), flags
 
 

@@ -43,8 +43,12 @@ class Flags:
         No gene indexes.
     token
         What every request must show.
+    read_token
+        What opens everything to read; ``auto`` = one is made.
     token_kept
         Whether the next restart uses the token again: not where a configuration file says it.
+    read_token_kept
+        The same of the token for reading.
     """
 
     paths: tuple[str, ...] = ()
@@ -67,7 +71,9 @@ class Flags:
     dev: bool | None = None
     no_index: bool | None = None
     token: str | None = None
+    read_token: str | None = None
     token_kept: bool = True
+    read_token_kept: bool = True
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Flags:
@@ -82,13 +88,15 @@ class Flags:
 
     def over(self, older: Flags) -> Flags:
         """These flags, and those of an earlier start where these say nothing."""
-        given = {k: v for k, v in vars(self).items() if v not in (None, ()) and k != "token_kept"}
+        given = {
+            k: v for k, v in vars(self).items() if v not in (None, ()) and k not in ("token_kept", "read_token_kept")
+        }
         return replace(older, **given)
 
 
 def keep(places: Places, flags: Flags) -> None:
-    """Remember the flags for a restart, without the token."""
-    write_private(places.flags, replace(flags, token=None).dumped())
+    """Remember the flags for a restart, without the tokens."""
+    write_private(places.flags, replace(flags, token=None, read_token=None).dumped())
 
 
 def kept(places: Places) -> Flags:

@@ -22,7 +22,7 @@ BACKUPS = 5
 CHECK_S = 10.0
 QUIETER = ("asyncio", "botocore", "urllib3", "watchfiles")
 """Their news is none to who runs a server; their warnings are."""
-SECRET = re.compile(r"((?:[?&#]|\b)token=|\bBearer )[^&\s\"']+", re.IGNORECASE)
+SECRET = re.compile(r"((?:[?&#]|\b)(?:token|share)=|\bBearer )[^&\s\"']+", re.IGNORECASE)
 LIBRARY = re.compile(r'File "[^"]*/(?:site-packages|python3\.\d+)/')
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -32,20 +32,20 @@ class Lines(logging.Formatter):
 
     Parameters
     ----------
-    token
+    tokens
         Never written.
     """
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, *tokens: str | None) -> None:
         super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-        self._token = token
+        self.tokens = [token for token in tokens if token]
         self.converter = time.gmtime
 
     def format(self, record: logging.LogRecord) -> str:
         """One record; what a client sent cannot start a line of its own."""
         text = SECRET.sub(r"\1…", super().format(record))
-        if self._token:
-            text = text.replace(self._token, "…")
+        for token in self.tokens:
+            text = text.replace(token, "…")
         text = CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
         return LIBRARY.sub('File "', text).replace("\n", "\n  ")
 
@@ -110,9 +110,15 @@ def open_log(file: Path) -> TextIOWrapper:
     return TextIOWrapper(os.fdopen(descriptor, "ab", 0), "utf-8", "backslashreplace", write_through=True)
 
 
-def begin(handler: logging.Handler, level: str, token: str | None) -> None:
-    """Send everything that is logged from now on to ``handler``."""
-    handler.setFormatter(Lines(token))
+def hide(handler: logging.Handler, *tokens: str | None) -> None:
+    """Write these tokens into the log no more than those before."""
+    if isinstance(lines := handler.formatter, Lines):
+        lines.tokens += [token for token in tokens if token]
+
+
+def begin(handler: logging.Handler, level: str, *tokens: str | None) -> None:
+    """Send everything that is logged from now on to ``handler``, without the ``tokens``."""
+    handler.setFormatter(Lines(*tokens))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -52,6 +52,11 @@ class Places:
         return self.folder / "server.token"
 
     @property
+    def read_token(self) -> Path:
+        """The token of the running server for reading."""
+        return self.folder / "server.read-token"
+
+    @property
     def flags(self) -> Path:
         """The flags of the last start, without the token, as JSON."""
         return self.folder / "server.flags.json"

@@ -6,6 +6,7 @@ import json
 import platform
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from coverslip.daemon.identity import Identity, this_boot
@@ -115,14 +116,39 @@ def publish(places: Places, record: Record) -> None:
 
 def forget(places: Places) -> None:
     """Remove what a server wrote down of itself."""
-    for path in (places.record, places.token, places.pid):
+    for path in (places.record, places.token, places.read_token, places.pid):
         with suppress(OSError):
             path.unlink()
 
 
 def token_of(places: Places) -> str | None:
     """The token of the running server; None when it asks for none."""
+    return _text_of(places.token)
+
+
+def read_token_of(places: Places) -> str | None:
+    """The token of the running server for reading; None when there is none."""
+    return _text_of(places.read_token)
+
+
+def keep_tokens(places: Places, token: str, read_token: str | None) -> None:
+    """Write down the tokens of the running server, for its owner only; each file is there whole or as it was.
+
+    Raises
+    ------
+    CoverslipError
+        When they cannot be written.
+    """
+    if read_token is not None:
+        write_private(places.read_token, read_token)
+    write_private(places.token, token)
+    if read_token is None:
+        with suppress(OSError):
+            places.read_token.unlink()
+
+
+def _text_of(file: Path) -> str | None:
     try:
-        return places.token.read_text().strip() or None
+        return file.read_text().strip() or None
     except OSError:
         return None

@@ -16,7 +16,7 @@ from coverslip import __version__
 from coverslip.core.errors import CannotListen, CoverslipError
 from coverslip.daemon import compose, journal, record
 from coverslip.daemon.flags import Flags, keep
-from coverslip.daemon.places import Places, cannot_write, write_private
+from coverslip.daemon.places import Places, cannot_write
 from coverslip.daemon.voice import Voice
 
 if TYPE_CHECKING:
@@ -131,12 +131,19 @@ def _prepared(flags: Flags, places: Places, voice: Voice, handler: logging.Handl
     if settings.token and settings.token != flags.token:
         voice.token_made(settings.token)
         flags = replace(flags, token=settings.token)
-    journal.begin(handler, settings.log_level or "INFO", settings.token)
+    journal.begin(handler, settings.log_level or "INFO", settings.token, settings.read_token)
     if settings.token:
-        write_private(places.token, settings.token)
+        record.keep_tokens(places, settings.token, settings.read_token)
     from coverslip.server import Server
 
     server = Server(compose.offered(flags, config), settings)
+
+    def changed(token: str, read_token: str | None) -> None:
+        journal.hide(handler, token, read_token)
+        record.keep_tokens(places, token, read_token)
+        LOG.info("another token is asked for from now on")
+
+    server.keys.keepers.append(changed)
     for note in compose.safety(settings, server.certificate):
         voice.note(note)
     return server, settings, flags

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 import re
 import secrets
@@ -12,11 +10,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from coverslip.core.errors import BadUsage
+from coverslip.engine.keys import Keys
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 RULE = "A token has 16 to 128 letters, digits, - or _; leave it out to have one made."
 MADE_BYTES = 32
+AUTO = "auto"
+"""In the place of a token for reading: one is made."""
 
 
 def is_loopback(host: str) -> bool:
@@ -75,11 +76,48 @@ def choose_token(given: str | None, listeners: Iterable[str], dev: bool = False,
                 "dev_exposed",
             )
         return None
-    if given is not None and not TOKEN.fullmatch(given):
-        raise BadUsage(f"The token cannot be used: {_flaw(given)}", RULE, "bad_token")
+    if given is not None:
+        check_token(given)
     if given is not None or not (reachable or proxied):
         return given
+    return made_token()
+
+
+def choose_read_token(given: str | None, token: str | None) -> str | None:
+    """The token that opens everything to read, made where ``auto`` was given; None where none is wanted.
+
+    Raises
+    ------
+    BadUsage
+        When it is malformed, the one that opens everything, or of use to nobody because no token is asked for.
+    """
+    if given is None:
+        return None
+    if token is None:
+        raise BadUsage("A token for reading is of no use while no token is asked for", "Leave --dev out.", "bad_token")
+    if given == AUTO:
+        return made_token()
+    check_token(given)
+    if given == token:
+        raise BadUsage("The token for reading is the one that opens everything", "Give another, or auto.", "bad_token")
+    return given
+
+
+def made_token() -> str:
+    """A token that nobody guesses."""
     return secrets.token_urlsafe(MADE_BYTES)
+
+
+def check_token(given: str) -> None:
+    """See that a token can be used.
+
+    Raises
+    ------
+    BadUsage
+        When it cannot.
+    """
+    if not TOKEN.fullmatch(given):
+        raise BadUsage(f"The token cannot be used: {_flaw(given)}", RULE, "bad_token")
 
 
 def _flaw(token: str) -> str:
@@ -100,37 +138,24 @@ class Access:
         None = any name, for servers that ask for a token.
     origins
         Other web origins whose pages may read its answers (``https://example.org``).
-    token
-        What every request must show, or None on loopback.
-    session_key
-        With it a browser's cookie is made of the token: nobody can guess a cookie, and it tells no token.
+    keys
+        What opens the server.
     """
 
     hosts: frozenset[str] | None = LOOPBACK_NAMES
     origins: frozenset[str] = field(default_factory=frozenset)
-    token: str | None = field(default=None, repr=False)
-    session_key: bytes = field(default_factory=lambda: secrets.token_bytes(MADE_BYTES), repr=False)
+    keys: Keys = field(default_factory=lambda: Keys(None), repr=False)
 
     @classmethod
     def create(
-        cls,
-        bind: str,
-        token: str | None,
-        hosts: Iterable[str] = (),
-        origins: Iterable[str] = (),
-        session_key: bytes | None = None,
-        proxied: bool = False,
+        cls, bind: str, keys: Keys, hosts: Iterable[str] = (), origins: Iterable[str] = (), proxied: bool = False
     ) -> Access:
         """The rules for a server bound to ``bind``, or reached through a trusted proxy."""
         named = frozenset(h.lower() for h in hosts)
         known = LOOPBACK_NAMES | named | {bind.lower()}
-        open_to_network = (proxied or not is_loopback(bind)) and token is not None and not named
-        return cls(
-            None if open_to_network else known,
-            frozenset(o.rstrip("/").lower() for o in origins),
-            token,
-            session_key or secrets.token_bytes(MADE_BYTES),
-        )
+        open_to_network = (proxied or not is_loopback(bind)) and keys.needed and not named
+        allowed = frozenset(o.rstrip("/").lower() for o in origins)
+        return cls(None if open_to_network else known, allowed, keys=keys)
 
     def host_allowed(self, authority: str) -> bool:
         """Whether a ``Host`` header names this server."""
@@ -147,16 +172,3 @@ class Access:
         schemes = ("https://",) if encrypted else ("http://", "https://")
         own = lowered.split("://", 1)[-1] == authority.lower() and lowered.startswith(schemes)
         return own or lowered in self.origins
-
-    def token_matches(self, shown: str) -> bool:
-        """Whether a token is the right one, compared in constant time."""
-        return self.token is not None and hmac.compare_digest(shown.encode("utf-8", "replace"), self.token.encode())
-
-    @property
-    def session(self) -> str:
-        """What a browser keeps instead of the token; another one for another token."""
-        return hmac.new(self.session_key, (self.token or "").encode(), hashlib.sha256).hexdigest()
-
-    def session_matches(self, shown: str) -> bool:
-        """Whether a browser's cookie is the right one, compared in constant time."""
-        return self.token is not None and hmac.compare_digest(shown.encode("utf-8", "replace"), self.session.encode())

@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coverslip.engine.access import Access
 from coverslip.engine.failures import CODE, Failures, refusal
-from coverslip.fronts.prefixed import escaped
+from coverslip.engine.keys import FULL, WIDTH, Right, widest
+from coverslip.fronts.prefixed import as_sent
+from coverslip.fronts.scopes import RIGHT, SOCKET, refused, right_in
 from coverslip.fronts.tokens import (
     LOCKED,
     LOCKED_STATUS,
@@ -21,6 +23,7 @@ from coverslip.fronts.tokens import (
     path_of,
     problem,
     session_told,
+    share_ended,
     token_of_query,
     token_posted,
     tokens_shown,
@@ -123,9 +126,9 @@ class Guard:
         headers = Headers(scope=scope)
         refusal = self._refuse_place(scope, headers)
         if refusal is None:
-            refusal = self._check_token(scope, headers)
+            refusal = self._check_token(scope, headers) or refused(right_in(scope), SOCKET, path_of(scope))
         if refusal is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, self._while_it_holds(right_in(scope), receive, send), send)
             return
         await receive()
         told_refused(scope, refusal.status_code)
@@ -170,26 +173,50 @@ class Guard:
             return problem(405, "method_not_allowed", "Data is only read here", "Use GET or HEAD.", {"Allow": METHODS})
         if path in OPEN or path == SESSION:
             return None
-        return self._check_token(scope, headers)
+        return self._check_token(scope, headers) or refused(right_in(scope), scope["method"], path)
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
-        """Refuse a request that shows no token, or a wrong one, and one more guess of who guesses."""
-        if self._access.token is None or self._access.session_matches(self._from_cookie(headers.get("cookie", ""))):
+        """Note what who asks may do; refuse who shows no token, or a wrong one, and one more guess of who guesses."""
+        keys = self._access.keys
+        known = keys.right_of_cookie(self._from_cookie(headers.get("cookie", ""))) if keys.needed else FULL
+        shown = tokens_shown(scope, headers) if known is None or known.scope != "admin" else []
+        if known is not None and not shown:
+            scope[RIGHT] = known
             return None
-        shown = tokens_shown(scope, headers)
         waits = self._waits(scope) if shown else None
-        right = [one for one in shown if self._access.token_matches(one)] if waits is None else []
-        if right and scope["type"] == "http" and token_of_query(scope) == right[-1]:
-            return self._remember(scope)
-        if right:
-            return None
-        if waits is None:
-            for one in shown:
-                self._failures.note(client_of(scope), one)
+        rights = {one: right for one in shown if waits is None and (right := keys.right_of(one)) is not None}
+        best = widest(list(rights.values()))
+        if waits is None and (best is None or best.scope != "admin"):  # who may read something may guess no more
+            self._note(scope, [one for one in shown if one not in rights])
+        if best is not None:
+            scope[RIGHT] = best
+            asked = token_of_query(scope) if scope["type"] == "http" else None
+            return self._remember(scope, rights[asked]) if asked in rights else None
         if scope["type"] == "http" and self._public(path_of(scope)):
             scope[LOCKED_SCOPE] = "wrong" if shown else "missing"
             return None
-        return waits or locked()
+        return waits or self._locked(shown)
+
+    def _note(self, scope: Scope, wrong: list[str]) -> None:
+        for one in wrong:
+            if not self._access.keys.ended(one):
+                self._failures.note(client_of(scope), one)
+
+    def _locked(self, shown: list[str]) -> Response:
+        return share_ended() if any(self._access.keys.ended(one) for one in shown) else locked()
+
+    def _while_it_holds(self, right: Right, receive: Receive, send: Send) -> Receive:
+        """What a client says, until its right ends: a connection is as long as people want it."""
+        keys = self._access.keys
+
+        async def listened() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive" and keys.needed and not keys.holds(right):
+                await send({"type": "websocket.close", "code": LOCKED_CODE, "reason": LOCKED})
+                return {"type": "websocket.disconnect", "code": LOCKED_CODE}
+            return message
+
+        return listened
 
     def _waits(self, scope: Scope) -> Response | None:
         """The refusal of who showed too many wrong tokens."""
@@ -199,33 +226,35 @@ class Guard:
         return problem(429, CODE, *refusal(wait_s), {"Retry-After": str(wait_s)})
 
     async def _session(self, scope: Scope, receive: Receive, headers: Headers) -> Response:
-        """``POST {"token"}`` gives the cookie for it; ``GET`` tells whether one is needed, and is there."""
-        needed = self._access.token is not None
+        """``POST {"token"}`` gives the cookie for it; ``GET`` tells whether one is needed, and what it opens."""
+        keys = self._access.keys
+        known = keys.right_of_cookie(self._from_cookie(headers.get("cookie", ""))) if keys.needed else FULL
         if scope["method"] != "POST":
-            there = not needed or self._access.session_matches(self._from_cookie(headers.get("cookie", "")))
-            return session_told(needed, there)
+            return session_told(keys.needed, known)
         shown = await token_posted(receive)
         if shown is None:
             return problem(400, "bad_request", "A token is posted as JSON", 'Send {"token": "…"}.')
-        if not needed:
-            return session_told(needed, True)
+        if not keys.needed:
+            return session_told(False, known)
         if waits := self._waits(scope):
             return waits
-        if not self._access.token_matches(shown):
-            self._failures.note(client_of(scope), shown)
-            return locked()
-        response = session_told(needed, True)
-        self._give_cookie(response, scope)
+        right = keys.right_of(shown)
+        if right is None:
+            self._note(scope, [shown])
+            return self._locked([shown])
+        if known is not None and WIDTH[known.scope] > WIDTH[right.scope]:
+            return session_told(True, known)  # who may do more and follows a link goes on to be who they are
+        response = session_told(True, right)
+        self._give_cookie(response, scope, right)
         return response
 
-    def _give_cookie(self, response: Response, scope: Scope) -> None:
+    def _give_cookie(self, response: Response, scope: Scope, right: Right) -> None:
         encrypted = scope["scheme"] in ENCRYPTED
-        path = escaped(scope.get("root_path", "")) + "/"  # other servers may live beside this one behind one name
-        response.set_cookie(
-            self._cookie, self._access.session, path=path, httponly=True, samesite="strict", secure=encrypted
-        )
+        path = as_sent(scope) + "/"  # other servers may live beside this one behind one name
+        value = self._access.keys.cookie(right)
+        response.set_cookie(self._cookie, value, path=path, httponly=True, samesite="strict", secure=encrypted)
 
-    def _remember(self, scope: Scope) -> Response:
+    def _remember(self, scope: Scope, right: Right) -> Response:
         """Turn a token in the URL into a cookie, and take it out of the address bar."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         rest = urlencode([(name, value) for name, value in query if name != "token"])
@@ -233,7 +262,7 @@ class Guard:
         last = scope.get("raw_path", scope["path"].encode()).rpartition(b"/")[2]
         target = "./" + quote(last, safe=AS_SENT) + (f"?{rest}" if rest else "")
         response = Response(status_code=303, headers={"Location": target, "Cache-Control": "no-store"})
-        self._give_cookie(response, scope)
+        self._give_cookie(response, scope, right)
         return response
 
     def _from_cookie(self, header: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from coverslip.engine.keys import Right
 from coverslip.fronts.http import to_json
 
 LOG = logging.getLogger("coverslip.access")
@@ -85,16 +87,26 @@ async def token_posted(receive: Receive) -> str | None:
         return None
 
 
-def session_told(needed: bool, there: bool) -> Response:
+def session_told(needed: bool, right: Right | None) -> Response:
     """What ``api/session`` answers."""
-    told = to_json({"token_needed": needed, "authenticated": there})
-    return Response(told, 200, {"Cache-Control": "no-store"}, "application/json")
+    told: dict[str, Any] = {"token_needed": needed, "authenticated": right is not None}
+    if needed and right is not None:
+        told["scope"] = right.scope
+        if right.scope == "share":
+            told |= {"source": right.source, "ends": right.ends_s}
+    return Response(to_json(told), 200, {"Cache-Control": "no-store"}, "application/json")
 
 
 def locked() -> Response:
     """The refusal of a request without the right token."""
     hint = "Open the whole URL that the server printed."
     return problem(LOCKED_STATUS, "token_needed", LOCKED, hint, {"WWW-Authenticate": "Bearer"})
+
+
+def share_ended() -> Response:
+    """The refusal of a link whose time is over."""
+    hint = "Ask who gave it to you for another."
+    return problem(LOCKED_STATUS, "share_ended", "This link has ended", hint, {"WWW-Authenticate": "Bearer"})
 
 
 def told_refused(scope: Scope, why: int | str) -> None:

@@ -220,13 +220,13 @@ def test_a_sealed_plan_is_read_without_the_token_and_nothing_else_is(guarded: Re
 
 
 def test_a_seal_ends_with_its_time_and_with_the_token(folder: Path) -> None:
-    seals = Seals("one", lambda: b"k" * 32)
+    seals = Seals(lambda: ("one",), lambda: b"k" * 32)
     parts = (b"plan", (0, 0), (3, 4))
     seal = seals.of_chunks(*parts, 0)
     now = int(time.time())
     assert seals.covers(seal, *parts, 0, (2, 3))
     assert not seals.covers(seal, *parts, 0, (3, 3))
-    assert not Seals("two", lambda: b"k" * 32).covers(seal, *parts, 0, (2, 3))
+    assert not Seals(lambda: ("two",), lambda: b"k" * 32).covers(seal, *parts, 0, (2, 3))
     assert not seals.covers(seals.of_chunks(*parts, now - 1), *parts, now - 1, (0, 0))
     assert seals.covers(seals.of_chunks(*parts, now + 60), *parts, now + 60, (0, 0))
 

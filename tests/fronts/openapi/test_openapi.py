@@ -77,7 +77,11 @@ def request_of(path: str, one: dict[str, Any], offered: Offered) -> tuple[str, d
 
 
 FILLED = {"extension": "u8", "end": "src", "dimensions": "1", "index": "0"}
-NOT_HERE = {"/api/sources/{source_id}/ticket/{ticket}": "no_flight"}
+NOT_HERE = {
+    "/api/sources/{source_id}/ticket/{ticket}": "no_flight",
+    "/api/shares": "source_not_found",
+    "/api/admin/token": "no_token",
+}
 
 
 def test_everything_described_is_answered(offered: Offered) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import OrderedDict
 from hashlib import sha256
 from typing import Any
 
@@ -11,16 +12,18 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from coverslip.core.errors import BadRequest, CoverslipError, TooLarge
+from coverslip.core.errors import BadRequest, CoverslipError, Forbidden, NotFound, TooLarge
 from coverslip.domains.analyses import Analyses
 from coverslip.domains.analysis import CSV, JSON, VALUES
 from coverslip.engine.cache import ByteCache
+from coverslip.engine.keys import Right
 from coverslip.engine.read import Reader
 from coverslip.engine.tasks import Task
 from coverslip.fronts.analysis.questions import KINDS, plan_of
 from coverslip.fronts.cellucid.front import CellsFront, unstored
 from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
 from coverslip.fronts.http import Body, reply, text_body, to_json
+from coverslip.fronts.scopes import right_in
 from coverslip.fronts.tokens import problem, raw_path_of
 
 PATHS = re.compile(
@@ -33,6 +36,37 @@ MOST_BYTES = 64 << 20
 QUICK_S = 0.3
 LOOK_S = 0.01
 KEPT_BYTES = 64 << 20
+MOST_ASKED = 4096
+
+
+class Askers:
+    """Who asked which question: nobody ends what another waits for, and who has a link sees his own questions only."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, set[str]] = OrderedDict()
+
+    def note(self, job: str, right: Right) -> None:
+        """Remember that somebody asked."""
+        self._of.setdefault(job, set()).add(right.who)
+        self._of.move_to_end(job)
+        if len(self._of) > MOST_ASKED:
+            self._of.popitem(last=False)
+
+    def check(self, job: str, right: Right, ends: bool) -> None:
+        """See that somebody may look at a question, or end it.
+
+        Raises
+        ------
+        NotFound
+            When it is not his, and he may not know of it.
+        Forbidden
+            When others asked it as well.
+        """
+        asked = self._of.get(job, set())
+        if right.scope == "share" and right.who not in asked:
+            raise NotFound("There is no such job", "Answers are kept for a while only: ask again.", "job_not_found")
+        if ends and right.scope != "admin" and asked != {right.who}:
+            raise Forbidden("Another wants this answer, too", "It goes on; leave it.", "not_yours")
 
 
 class AnalysisFront:
@@ -46,10 +80,13 @@ class AnalysisFront:
         Who works the answers out.
     reader
         Threads to read in.
+    askers
+        Who asked which question; give the same to every front with the same analyses.
     """
 
-    def __init__(self, cells: CellsFront, analyses: Analyses, reader: Reader) -> None:
+    def __init__(self, cells: CellsFront, analyses: Analyses, reader: Reader, askers: Askers | None = None) -> None:
         self._cells, self._analyses, self._reader = cells, analyses, reader
+        self._askers = Askers() if askers is None else askers
         self._bodies: ByteCache[Body] = ByteCache(KEPT_BYTES)
 
     def has(self, path: str) -> bool:
@@ -84,6 +121,7 @@ class AnalysisFront:
         words = (str(kept.path), prefix, kept.part, kept.version, kind)
         asked = "\0".join(words).encode("utf-8", "surrogateescape") + msgspec.json.encode(body, order="sorted")
         id = sha256(asked).hexdigest()[:32]
+        self._askers.note(id, right_in(request.scope))
         task = self._analyses.tasks.known(id)
         if task is None:
             plan = await self._reader.run(("plan", id), lambda stop: plan_of(kind, body, cells))
@@ -100,6 +138,7 @@ class AnalysisFront:
 
     async def _job(self, request: Request, id: str, file: str | None) -> Response:
         tasks = self._analyses.tasks
+        self._askers.check(id, right_in(request.scope), request.method == "DELETE")
         if file is not None:
             return await self._file(request, tasks.get(id), file)
         return unstored(request, to_json(_told(tasks.cancel(id) if request.method == "DELETE" else tasks.get(id))))

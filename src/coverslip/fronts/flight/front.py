@@ -14,6 +14,7 @@ from coverslip.core.stop import Stop
 from coverslip.domains.images import Images
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.failures import Failures
+from coverslip.engine.keys import Keys
 from coverslip.engine.memory import large_blocks
 from coverslip.fronts.flight.desk import Desk, Part
 from coverslip.fronts.flight.errors import Unavailable, parsed
@@ -55,6 +56,8 @@ class FlightFront:
         Where wrong tokens are counted; give the same to every front.
     proxies
         Whose word on whom they speak for is taken.
+    keys
+        What opens the server, where that is more than the ``token``; give the same to every front.
 
     Raises
     ------
@@ -75,13 +78,14 @@ class FlightFront:
         further: Sequence[Part] = (),
         failures: Failures | None = None,
         proxies: Proxies | None = None,
+        keys: Keys | None = None,
     ) -> None:
         check_installed()
         self._options = options or FlightOptions()
-        self._host, self.port, self._token, self._tls = host, port, token, tls
+        self._host, self.port, self._keys, self._tls = host, port, keys or Keys(token), tls
         registry = Registry()
         tensors = Tensors(catalog, images_of, registry.finders, version)
-        self._desk = Desk(catalog, tensors, registry, Seals(token), self._options, version)
+        self._desk = Desk(catalog, tensors, registry, Seals(lambda: self._keys.tokens), self._options, version)
         self._further = tuple(further)
         self._failures = Failures() if failures is None else failures
         self._proxies = proxies
@@ -142,7 +146,7 @@ class FlightFront:
             part(self._desk)
         try:
             guesses, writable = Guesses(self._failures, self._proxies), self._options.writable
-            self._server = Service(self.url, self.registry, plans, self._token, writable, self._tls, guesses)
+            self._server = Service(self.url, self.registry, plans, self._keys, writable, self._tls, guesses)
         except pyarrow.ArrowException as error:
             hint = "Is the certificate the one of the key, both as PEM?" if self._tls else "Choose another port."
             raise CannotListen(f"Arrow Flight cannot listen on {self._host}:{self.port}", hint) from error

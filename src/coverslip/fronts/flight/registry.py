@@ -36,12 +36,15 @@ class Call:
         Whether the client has gone.
     wait_s
         Seconds until a token is looked at again, because too many wrong ones came from there; 0 = now.
+    reads_only
+        Whether its token is one for reading.
     """
 
     authorized: bool
     peer: str
     cancelled: Callable[[], bool]
     wait_s: int = 0
+    reads_only: bool = False
 
     def require(self) -> None:
         """Raise `coverslip.fronts.flight.errors.Unauthenticated` unless the token was shown."""

@@ -31,28 +31,36 @@ class Seals:
 
     Parameters
     ----------
-    token
-        The server's, or None.
+    tokens
+        The server's, the newest first; seals of any of them hold.
     key
         Where the key comes from; asked once, when the first seal is made or checked.
     """
 
-    def __init__(self, token: str | None, key: Callable[[], bytes] | None = None) -> None:
-        self._token = (token or "").encode()
+    def __init__(self, tokens: Callable[[], Sequence[str]], key: Callable[[], bytes] | None = None) -> None:
+        self._tokens = tokens
         self._load = key or kept_key
-        self._key: bytes | None = None
+        self._kept: bytes | None = None
+        self._keys: tuple[Sequence[str], tuple[bytes, ...]] = ((), ())
 
     def sign(self, *parts: bytes) -> bytes:
         """The seal of some bytes: HMAC-SHA256 of the parts, each after its length, cut to 16 bytes."""
-        if self._key is None:
-            self._key = hmac.digest(self._load(), self._token, "sha256")
-        framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return hmac.new(self._key, framed, hashlib.sha256).digest()[:SEAL_BYTES]
+        return _sealed(self._current()[0], parts)
 
     def holds(self, seal: bytes, expires_at: int, *parts: bytes) -> bool:
         """Whether a seal is ours for these parts and not over; compared in constant time."""
-        right = hmac.compare_digest(seal, self.sign(*parts))
-        return right and (not expires_at or expires_at > time.time())
+        right = [hmac.compare_digest(seal, _sealed(key, parts)) for key in self._current()]
+        return any(right) and (not expires_at or expires_at > time.time())
+
+    def _current(self) -> tuple[bytes, ...]:
+        tokens, keys = self._keys
+        now = self._tokens()
+        if not keys or tokens != now:
+            if self._kept is None:
+                self._kept = self._load()
+            keys = tuple(hmac.digest(self._kept, token.encode(), "sha256") for token in now or ("",))
+            self._keys = now, keys
+        return keys
 
     def of_chunks(self, identity: bytes, start: Sequence[int], stop: Sequence[int], expires_at: int) -> bytes:
         """The seal of a window of a plan's grid."""
@@ -70,6 +78,11 @@ class Seals:
         """Whether a seal lets one chunk be read."""
         inside = len(start) == len(stop) == len(at) and all(a <= i < b for a, i, b in zip(start, at, stop, strict=True))
         return self.holds(seal, expires_at, *_chunk_parts(identity, start, stop, expires_at)) and inside
+
+
+def _sealed(key: bytes, parts: tuple[bytes, ...]) -> bytes:
+    framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.new(key, framed, hashlib.sha256).digest()[:SEAL_BYTES]
 
 
 def _chunk_parts(identity: bytes, start: Sequence[int], stop: Sequence[int], expires_at: int) -> tuple[bytes, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -13,9 +12,11 @@ from pyarrow import flight
 
 from coverslip.core.errors import BadRequest, Stopped, Unsupported
 from coverslip.core.idle import ASKED
+from coverslip.engine.keys import Keys
 from coverslip.fronts.flight.errors import Unauthenticated, parsed, telling, told
 from coverslip.fronts.flight.guesses import Guesses
 from coverslip.fronts.flight.registry import Call, Gate, Registry
+from coverslip.fronts.scopes import check_flight
 
 AUTH = "authorization"
 BEARER = "bearer "
@@ -27,8 +28,11 @@ MOST_BODY = 16 << 20
 class Shown(flight.ServerMiddleware):  # type: ignore[misc]
     """What one call showed as its token, if anything, and whether it may pass with it."""
 
-    def __init__(self, authorized: bool, token: str | None = None, passed: Sequence[str] = ()) -> None:
+    def __init__(
+        self, authorized: bool, token: str | None = None, passed: Sequence[str] = (), reads_only: bool = False
+    ) -> None:
         self.authorized = authorized
+        self.reads_only = reads_only
         self.token = token
         self.passed = passed
 
@@ -36,21 +40,23 @@ class Shown(flight.ServerMiddleware):  # type: ignore[misc]
 class Doorkeeper(flight.ServerMiddlewareFactory):  # type: ignore[misc]
     """Looks at the token of every call; what it means is decided by what is called."""
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, keys: Keys) -> None:
         super().__init__()
-        self._token = token.encode() if token is not None else None
+        self._keys = keys
         self._open, self._closed = Shown(True), Shown(False)
 
     def start_call(self, info: Any, headers: Mapping[str, list[str]]) -> Shown:
-        """Compare in constant time."""
-        if self._token is None:
+        """Compare in constant time; links to one source open nothing here."""
+        if not self._keys.needed:
             return self._open
         shown = headers.get(AUTH) or headers.get("Authorization") or [""]
         text = shown[0] if isinstance(shown[0], str) else ""
         if text[: len(BEARER)].lower() != BEARER:
             return self._closed
         own = text[len(BEARER) :].strip()
-        return Shown(hmac.compare_digest(own.encode("utf-8", "replace"), self._token), own, headers.get(FOR) or ())
+        right = self._keys.right_of(own)
+        scope = right.scope if right is not None else "share"
+        return Shown(scope != "share", own, headers.get(FOR) or (), scope == "read")
 
 
 class Service(flight.FlightServerBase):  # type: ignore[misc]
@@ -64,8 +70,8 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
         What is answered.
     plans
         ``plan(option, call)`` and ``table(path, call)`` answer ``GetFlightInfo``, ``tables(call)`` ``ListFlights``.
-    token
-        What calls must show, or None.
+    keys
+        What calls must show.
     writable
         Whether the gate ``write`` is open to those who show it.
     tls
@@ -79,7 +85,7 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
         location: str,
         registry: Registry,
         plans: Any,
-        token: str | None,
+        keys: Keys,
         writable: bool,
         tls: tuple[bytes, bytes] | None,
         guesses: Guesses,
@@ -89,7 +95,7 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
         self._plans = plans
         self._writable = writable
         self.closing = False
-        super().__init__(location, tls_certificates=[tls] if tls else None, middleware={"token": Doorkeeper(token)})
+        super().__init__(location, tls_certificates=[tls] if tls else None, middleware={"token": Doorkeeper(keys)})
 
     def _call(self, context: Any) -> Call:
         if self.closing:
@@ -97,14 +103,16 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
         ASKED.now()
         shown, peer = context.get_middleware("token"), context.peer()
         wait_s = self._guesses.judge(peer, shown.token, shown.authorized, shown.passed) if shown.token else 0
-        return Call(shown.authorized and not wait_s, peer, lambda: self._gone(context), wait_s)
+        return Call(shown.authorized and not wait_s, peer, lambda: self._gone(context), wait_s, shown.reads_only)
 
     def _gone(self, context: Any) -> bool:
         return self.closing or context.is_cancelled()
 
-    def _pass(self, gate: Gate, call: Call) -> None:
+    def _pass(self, gate: Gate, call: Call, name: str) -> None:
         if gate in ("token", "write"):
             call.require()
+        if call.reads_only:
+            check_flight(name)
         if gate == "write" and not self._writable:
             raise Unauthenticated("Server not in write mode")
 
@@ -146,7 +154,7 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
             if arm not in self._registry.reads:
                 raise BadRequest("The ticket asks for nothing that is read here", "", "malformed")
             gate, work = self._registry.reads[arm]
-            self._pass(gate, call)
+            self._pass(gate, call, arm)
             return work(message, call)
 
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
@@ -162,7 +170,7 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
                 call.require()
                 raise BadRequest("The command writes nothing that is written here", "", "malformed")
             gate, work = self._registry.puts[arm]
-            self._pass(gate, call)
+            self._pass(gate, call, arm)
             work(message, reader, writer, call)
 
     def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
@@ -177,7 +185,7 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
             if action.type not in self._registry.actions:
                 raise flight.FlightServerError(f"Unknown action: {action.type[:200]}")
             gate, work = self._registry.actions[action.type]
-            self._pass(gate, call)
+            self._pass(gate, call, action.type)
             body = action.body.to_pybytes() if action.body is not None else b""
             if len(body) > MOST_BODY:
                 raise BadRequest(f"The body is over {MOST_BODY:,} bytes", "", "too_large")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from coverslip.fronts.access import described as access
 from coverslip.fronts.analysis import described as analysis
 from coverslip.fronts.cellucid import described as cells
 from coverslip.fronts.dialogue import described as dialogue
@@ -21,7 +22,8 @@ from coverslip.fronts.zarr import described as zarr
 
 FRONTS: dict[str, ModuleType] = {
     "session": session, "cells": cells, "analysis": analysis, "images": images, "zarr": zarr, "networks": networks,
-    "systems": systems, "hsds": hsds, "h5grove": grove, "admin": admin, "metrics": metrics, "dialogue": dialogue,
+    "systems": systems, "hsds": hsds, "h5grove": grove, "admin": admin, "access": access,
+    "metrics": metrics, "dialogue": dialogue,
 }  # fmt: skip
 """What describes itself, by the names that `app` gives the fronts."""
 ONLY_WITH_A_NOTEBOOK = "dialogue"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from coverslip.fronts.openapi.words import (
     DOCUMENT,
     FLAG,
+    NUMBER,
     OBJECT,
     TEXT,
     Paths,
     content,
     obj,
+    one_of,
     operation,
     ref,
     sent,
@@ -19,7 +21,10 @@ from coverslip.fronts.openapi.words import (
 ACCESS = "Access"
 TAGS = {ACCESS: "Tokens (SECURITY.md). Without a token the server answers this machine only."}
 SCHEMAS = {
-    "Session": obj({"token_needed": FLAG, "authenticated": FLAG}),
+    "Session": obj(
+        {"token_needed": FLAG, "authenticated": FLAG},
+        {"scope": one_of("admin", "read", "share"), "source": TEXT, "ends": NUMBER},
+    ),
     "Problem": obj({"error": obj({"code": TEXT, "message": TEXT, "hint": TEXT}), "detail": TEXT}),
 }
 SCHEMES = {

@@ -1,0 +1,1 @@
+"""Links to one source, and other tokens, for who may do everything."""

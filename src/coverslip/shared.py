@@ -1,0 +1,148 @@
+"""What a link to one source opens: fronts that know of that source alone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from coverslip.core.errors import NotFound
+from coverslip.engine.cache import ByteCache
+from coverslip.engine.catalog import Catalog
+from coverslip.engine.keys import Keys, Right
+from coverslip.engine.only import Apart, Only, OnlyFiles, path_of
+from coverslip.engine.read import Reader
+from coverslip.engine.sidecar import Shelf
+from coverslip.formats.hdf5_arrays import has_signature, open_typed
+from coverslip.fronts.analysis.front import AnalysisFront, Askers
+from coverslip.fronts.cellucid.front import CellsFront
+from coverslip.fronts.h5grove.front import GroveFront
+from coverslip.fronts.hsds.front import HsdsFront
+from coverslip.fronts.networks.front import NetworksFront
+from coverslip.fronts.tensors.front import ImagesFront
+from coverslip.fronts.zarr.front import ZarrFront
+from coverslip.settings import Settings
+
+if TYPE_CHECKING:
+    from coverslip.domains.analyses import Analyses
+    from coverslip.domains.gene_indexes import GeneIndexes
+    from coverslip.fronts.viewer.front import ViewerFront
+
+MOST_LINKS = 16
+"""Of which fronts are held; others are made again."""
+CACHE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The fronts of one source.
+
+    Attributes
+    ----------
+    named
+        By what `/metrics` calls them; asked in this order.
+    cells
+        Answers everything else.
+    images
+        Of ``named``; draws for WebSockets, too.
+    close
+        Ends what they do in the background.
+    """
+
+    named: dict[str, Any]
+    cells: CellsFront
+    images: ImagesFront
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the fronts of every link have in common with those of the whole server."""
+
+    catalog: Catalog
+    keys: Keys
+    reader: Reader
+    settings: Settings
+    version: str
+    port: int
+    shelf: Shelf
+    genes: GeneIndexes
+    analyses: Analyses
+    askers: Askers
+    viewer: ViewerFront
+    images: ImagesFront
+
+
+class Sharing:
+    """The fronts of every link that is in use.
+
+    Parameters
+    ----------
+    parts
+        What they are made of.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._made: OrderedDict[tuple[str, bytes, int], Shared] = OrderedDict()
+
+    def of(self, right: Right) -> Shared:
+        """Those of a link; of one whose source is gone, or is another, they know of nothing."""
+        key = (right.source, right.place, right.ring)
+        found = self._made.get(key)
+        if found is None:
+            where = self._where(right)
+            found = self._make(right, where or "")
+            if where is None:
+                return found
+            self._made[key] = found
+            while len(self._made) > MOST_LINKS:
+                self._made.popitem(last=False)[1].close()
+        self._made.move_to_end(key)
+        return found
+
+    def _where(self, right: Right) -> str | None:
+        try:
+            where, _ = self._parts.catalog.where(right.source)
+        except NotFound:
+            return None
+        return where if self._parts.keys.meant(right, where) else None
+
+    def _make(self, right: Right, where: str) -> Shared:
+        parts, settings = self._parts, self._parts.settings
+        # It has what these fronts ask for; whatever else a catalog has, they cannot reach.
+        catalog = cast(Catalog, Only(parts.catalog, right.source, where))
+        reader = Apart(parts.reader, ("share", right.source, where))
+        address, version = (settings.host, parts.port), parts.version
+        images = ImagesFront(
+            catalog, reader, ByteCache(CACHE_BYTES), version, settings.slice_bytes, parts.shelf, settings.cells
+        )
+        images.images_of = parts.images.images_of  # opened once for everybody
+        cells = CellsFront(catalog, reader, ByteCache(CACHE_BYTES), settings.cells, version, address, parts.genes)
+        neural = NetworksFront(catalog, reader, ByteCache(CACHE_BYTES), version, parts.shelf.sub("networks"))
+        named: dict[str, Any] = {
+            "networks": neural,
+            "images": images,
+            "zarr": ZarrFront(catalog, reader, ByteCache(CACHE_BYTES), images.images_of, version),
+            "viewer": parts.viewer,
+            "analysis": AnalysisFront(cells, parts.analyses, reader, parts.askers),
+        }
+        path = path_of(parts.catalog, right.source) if where else None
+        files = None
+        if path is not None:
+            files = OnlyFiles(parts.catalog.roots, has_signature, open_typed, path)
+            named["hsds"] = HsdsFront(files, reader, ByteCache(CACHE_BYTES), settings.slice_bytes)
+            named["h5grove"] = GroveFront(files, reader, settings.slice_bytes)
+
+        def close() -> None:
+            neural.close()
+            if files is not None:
+                files.close()
+
+        return Shared(named, cells, images, close)
+
+    def close(self) -> None:
+        """End what is done in the background."""
+        while self._made:
+            self._made.popitem()[1].close()

@@ -15,7 +15,6 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from coverslip import __version__
@@ -386,8 +385,8 @@ def create_app(
         gate.insert(0, Middleware(Framing, dialogue=dialogue))
     if settings.root_path or settings.trusted_proxies:
         gate.insert(0, Middleware(Prefixed, root_path=settings.root_path, trusted=settings.trusted_proxies))
-    routes = [Mount("/", fronts)]
-    app = Starlette(routes=routes, middleware=gate, lifespan=lifespan)
+    app = Starlette(middleware=gate, lifespan=lifespan)
+    app.router.default = fronts  # no route of Starlette's holds a path with a line feed in it, which names may have
     app.state.genes = genes
     app.state.analyses = analyses
     app.state.flight = flight  # started once HTTP answers, and closed before it

@@ -13,9 +13,11 @@ from coverslip.fronts.forwarded import Proxies, last, values
 
 PREFIX = b"x-forwarded-prefix"
 MOST_CHARACTERS = 1024
-NO_PIECE = re.compile(r"\.{0,2}|.*[\x00-\x20\x7f\\;?#].*", re.DOTALL)
+NO_PIECE = re.compile(r"\.{0,2}|.*[\x00-\x1f\x7f\\;?#].*", re.DOTALL)
 """What no piece of a prefix may be: nothing, a way up, or what means something in a header or an address."""
 UNESCAPED = "!$&'()*+,=:@~"
+SENT = "coverslip.prefix"
+"""In a request's scope: the prefix with its escapes."""
 
 
 def prefix_of(given: str) -> str | None:
@@ -30,7 +32,7 @@ def prefix_of(given: str) -> str | None:
 
 
 def checked(given: str | None) -> str:
-    """The prefix that a person named.
+    """The prefix that a person named, without the slash at its end.
 
     Raises
     ------
@@ -41,12 +43,24 @@ def checked(given: str | None) -> str:
     if found is None:
         hint = "Write the path as the browser sees it, from the first slash on: --root-path /lab/coverslip."
         raise BadUsage(f"{given} is not a path prefix", hint, "bad_prefix")
-    return found
+    return (given or "").strip().rstrip("/") if found else ""
 
 
 def escaped(path: str) -> str:
-    """A path as it stands in an address."""
-    return quote(path, safe=f"/{UNESCAPED}", errors="surrogateescape")
+    """A path as it stands in an address; escapes that are there stay."""
+    return quote(path, safe=f"/%{UNESCAPED}", errors="surrogateescape")
+
+
+def raw_of(scope: Scope) -> str:
+    """The path of a request with its escapes."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"], safe=f"/{UNESCAPED}").encode("latin-1")
+    return raw.decode("latin-1").partition("?")[0]
+
+
+def as_sent(scope: Scope) -> str:
+    """The prefix of a request as its client writes it: cookies and links are compared letter by letter, escapes too."""
+    found: str = scope.get(SENT, scope.get("root_path", ""))
+    return found
 
 
 class Prefixed:
@@ -68,39 +82,52 @@ class Prefixed:
 
     def __init__(self, app: ASGIApp, root_path: str = "", trusted: tuple[str, ...] = ()) -> None:
         self._app = app
-        self._root = root_path
+        self._root = root_path.rstrip("/")
         self._proxies = Proxies(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on, below the prefix."""
-        if scope["type"] not in ("http", "websocket") or not (prefix := self._prefix(scope)):
+        if scope["type"] not in ("http", "websocket") or not (told := self._told(scope)):
             await self._app(scope, receive, send)
             return
-        if scope["type"] == "http" and scope["path"] == prefix:
+        if scope["type"] == "http" and scope["path"] == prefix_of(told):
             await self._slash(scope)(scope, receive, send)
             return
-        await self._app(below(scope, prefix), receive, send)
+        await self._app(below(scope, told), receive, send)
 
-    def _prefix(self, scope: Scope) -> str:
+    def _told(self, scope: Scope) -> str:
         client = scope.get("client")
-        if client and self._proxies.trust(client[0]) and (told := last(values(scope, PREFIX))):
-            return prefix_of(told) or self._root
+        if client and self._proxies.trust(client[0]) and (told := last(values(scope, PREFIX))) and prefix_of(told):
+            return told.rstrip("/")
         return self._root
 
     def _slash(self, scope: Scope) -> Response:
         """To the page's own folder, where its relative addresses hold."""
         query = scope["query_string"].decode("latin-1")
-        place = "./" + escaped(scope["path"].rpartition("/")[2]) + "/" + (f"?{query}" if query else "")
+        place = "./" + raw_of(scope).rpartition("/")[2] + "/" + (f"?{query}" if query else "")
         return Response(status_code=307, headers={"Location": place, "Cache-Control": "no-store"})
 
 
-def below(scope: Scope, prefix: str) -> Scope:
-    """A request's scope with the prefix as its root, and at the beginning of both of its paths."""
-    raw = scope.get("raw_path") or escaped(scope["path"]).encode("latin-1")
-    pieces = raw.decode("latin-1").partition("?")[0].split("/")[1:]
+def below(scope: Scope, told: str) -> Scope:
+    """A request's scope with the prefix as its root, and at the beginning of both of its paths.
+
+    Parameters
+    ----------
+    scope
+        Of a request whose path may begin with the prefix, or may have lost it.
+    told
+        The prefix as somebody wrote it, with or without escapes.
+    """
+    prefix, sent = prefix_of(told) or "", escaped(told)
+    pieces = raw_of(scope).split("/")[1:]
     above = prefix.split("/")[1:]
     if len(pieces) > len(above) and [unquote(p, errors="surrogateescape") for p in pieces[: len(above)]] == above:
-        pieces = pieces[len(above) :]
+        sent, pieces = "/" + "/".join(pieces[: len(above)]), pieces[len(above) :]
     rest = "/" + "/".join(pieces)
-    path = prefix + unquote(rest)
-    return {**scope, "root_path": prefix, "path": path, "raw_path": (escaped(prefix) + rest).encode("latin-1")}
+    return {
+        **scope,
+        "root_path": prefix,
+        SENT: sent,
+        "path": prefix + unquote(rest),
+        "raw_path": (sent + rest).encode("latin-1"),
+    }

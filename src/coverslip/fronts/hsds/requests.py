@@ -14,6 +14,7 @@ import msgspec
 from starlette.requests import Request
 
 from coverslip.core.errors import BadRequest, TooLarge
+from coverslip.fronts.prefixed import as_sent
 
 OCTETS = "application/octet-stream"
 MOST_BODY_BYTES = 64 << 20
@@ -62,7 +63,8 @@ async def asked_of(request: Request, prefix: str) -> Asked:
     parts = raw.decode("latin-1").partition("?")[0].split("/")[1:][len(above) :]
     while parts and not parts[-1]:
         parts.pop()
-    base = f"{request.url.scheme}://{request.headers.get('host', '')}" + "".join(f"/{part}" for part in above)
+    base = f"{request.url.scheme}://{request.headers.get('host', '')}{as_sent(request.scope)}"
+    base += "".join(f"/{part}" for part in prefix.split("/") if part)
     names = tuple(unquote(part, errors="surrogateescape") for part in parts)
     query = dict(request.query_params)
     if "domain" not in query and (header := request.headers.get("x-hdf-domain")):

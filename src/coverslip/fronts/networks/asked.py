@@ -14,6 +14,8 @@ MOST_EDGES = 5_000_000
 DEFAULT_EDGES = 200_000
 MOST_BINS = 1024
 MOST_TEXT = 60
+SHORTEST_UM, LONGEST_UM = 1e-6, 1e9
+"""No cells are nearer than a picometre or farther than a kilometre, and float32 divides no numbers far beyond."""
 
 
 def count(query: Mapping[str, str], name: str, default: int, most: int) -> int:
@@ -27,12 +29,12 @@ def count(query: Mapping[str, str], name: str, default: int, most: int) -> int:
 
 
 def length(query: Mapping[str, str], name: str) -> float | None:
-    """A length in µm above 0; None when it is left out."""
+    """A length in µm, above 0; None when it is left out."""
     text = query.get(name)
     if text is None:
         return None
     found = _number(text)
-    if found is None or found <= 0:
+    if found is None or not SHORTEST_UM <= found <= LONGEST_UM:
         raise BadRequest(f"{name}={text[:MOST_TEXT]} is no length", f"Write {name}=500.")
     return found
 

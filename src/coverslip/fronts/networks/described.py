@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coverslip.fronts.networks.asked import DEFAULT_EDGES, MOST_BINS, MOST_EDGES
+from coverslip.fronts.networks.asked import DEFAULT_EDGES, LONGEST_UM, MOST_BINS, MOST_EDGES, SHORTEST_UM
 from coverslip.fronts.networks.table import MEDIA_TYPE
 from coverslip.fronts.openapi.words import (
     BYTES,
@@ -81,7 +81,7 @@ def paths() -> Paths:
     attributes = asked("attributes", TEXT, "Names with commas", example="Connections/distance")
     corners = [asked(name, TEXT, "x,y,z in µm", needed=True, example="0,0,0") for name in ("low", "high")]
     limit = asked("limit", whole(1, MOST_EDGES), f"About how many; {DEFAULT_EDGES:,} when left out")
-    reach = asked("reach", {**NUMBER, "exclusiveMinimum": 0}, "How far, in µm")
+    reach = asked("reach", {**NUMBER, "minimum": SHORTEST_UM, "maximum": LONGEST_UM}, "How far, in µm")
     return {
         "/api/networks/{network_id}": _json("What there is in a network", "Network"),
         "/api/networks/{network_id}/coordinates": _bytes("x, y, z of each neuron, float32 `(neurons, 3)`", OCTETS),

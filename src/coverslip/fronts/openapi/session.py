@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coverslip.fronts.openapi.words import (
+    COUNT,
     DOCUMENT,
     FLAG,
     NUMBER,
@@ -11,6 +12,7 @@ from coverslip.fronts.openapi.words import (
     Paths,
     content,
     obj,
+    one_of,
     one_of,
     operation,
     ref,

@@ -22,14 +22,14 @@ OBJECT: JSON = {"type": "object"}
 BYTES: JSON = {"type": "string", "contentMediaType": "application/octet-stream"}
 OCTETS, DOCUMENT, PLAIN, GZIP = "application/octet-stream", "application/json", "text/plain", "application/gzip"
 
-GATE = (401, 403, 421, 429)
-"""What the gate refuses before any front is asked."""
+GATE = (401, 403, 404, 421, 429)
+"""What the gate refuses before any front is asked; for who has a link to one source, nothing else is there."""
 SOURCE = (404, 408, 413, 422, 502, 503)
 """What there is to say of a source that is not there, is damaged, is being written, or is asked for too much of."""
 REASONS = {
     400: "The request cannot be understood",
     401: "No token, or a wrong one",
-    403: "A page of another origin asked, or this is not offered",
+    403: "A page of another origin asked, a token for reading does not do, or this is not offered",
     404: "There is no such thing",
     405: "This is not done here",
     408: "It took longer than it may",

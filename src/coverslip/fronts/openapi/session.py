@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from coverslip.fronts.openapi.words import (
-    COUNT,
     DOCUMENT,
     FLAG,
     NUMBER,
@@ -12,7 +11,6 @@ from coverslip.fronts.openapi.words import (
     Paths,
     content,
     obj,
-    one_of,
     one_of,
     operation,
     ref,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+
+from install import install
 
 # Children keep what they compile: the peers' libraries are installed without.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -45,14 +49,9 @@ def environment(*requirements: str) -> Path:
 
 
 def fill(folder: Path, *requirements: str) -> None:
-    """Make an environment, and install into it.
-
-    Twice as fast as ``venv`` and its own ``pip``: nothing is compiled that nobody imports. What is imported is compiled
-    then, once.
-    """
+    """Make an environment, and install into it."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet", "--no-compile"]
-    done = subprocess.run([*pip, "pip", *requirements], check=False, capture_output=True, text=True)
+    done = install(folder / "bin" / "python", "pip", *requirements)
     if done.returncode:
         raise SystemExit(f"{' '.join(requirements)} cannot be installed:\n{done.stdout}{done.stderr}")
 
@@ -79,8 +78,28 @@ def peer_command() -> Path:
 
 
 def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
+    """A port that nobody uses now, and that the system gives to nobody who asks for any."""
+    return _free(1)
+
+
+def free_pair() -> int:
+    """A port that is free together with the next one."""
+    return _free(2)
+
+
+def _free(count: int) -> int:
+    # Between the choice and its use seconds go by, in which thousands of connections get ports of their own.
+    try:
+        lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        lowest = 32768
+    while True:
+        port = random.randrange(10_000, lowest - 1) if lowest > 12_000 else 0
+        try:
+            with ExitStack() as held:
+                for n in range(count):
+                    taken = held.enter_context(socket.create_server(("127.0.0.1", port + n if port else 0)))
+                    port = port or taken.getsockname()[1]
+        except OSError:
+            continue
         return port

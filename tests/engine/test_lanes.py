@@ -147,8 +147,10 @@ def test_storage_that_does_not_answer_is_asked_no_more() -> None:
         storage.visit("nas")
         gate()
 
+    lost = threading.Event()
     with lane(1, still_s=0.02, hangs_s=0.05, storage=storage) as threads:
-        threads.submit(read)
+        threads.submit(read, lost=lost.set)
+        assert lost.wait(LONG_S), "who waits for it is told"
         within(lambda: storage.held() == 1)
         storage.visit("nas")
         threads.submit(read)

@@ -15,6 +15,8 @@ SPARE = 2
 """Threads beyond those of a lane, for clients of whom nothing is being done while others have all threads."""
 STILL_S = 1.0
 """Work that used no processor time for so long waits for something; another thread does meanwhile what is left."""
+FAR_STILL_S = 0.25
+"""The same where it waits for storage that may hang."""
 HANGS_S = 5.0
 """After so long, when nobody came back from the same storage, that storage hangs."""
 MOST_STILL = 64
@@ -36,6 +38,7 @@ class Worker:
     visits: list[Hashable] = field(default_factory=lambda: [None])
     held: list[Hashable] = field(default_factory=list)
     """The storage that was told to hold it."""
+    lost: Work | None = None
 
 
 class Lane:
@@ -69,7 +72,7 @@ class Lane:
     ) -> None:
         self._most, self._name, self._spare = most, name, spare
         self._still_s, self._hangs_s, self._storage = still_s, hangs_s, storage
-        self._waiting: OrderedDict[Hashable, deque[Work]] = OrderedDict()
+        self._waiting: OrderedDict[Hashable, deque[tuple[Work, Work | None]]] = OrderedDict()
         self._workers: set[Worker] = set()
         self._running: Counter[Hashable] = Counter()
         self._busy = self._still = self._idle = 0
@@ -77,8 +80,15 @@ class Lane:
         self._closed = False
         self._at_work = threading.Event()
 
-    def submit(self, work: Work, client: Hashable = None) -> None:
+    def submit(self, work: Work, client: Hashable = None, lost: Work | None = None) -> None:
         """Have work done, that raises nothing, in turn with that of other clients.
+
+        Parameters
+        ----------
+        work, client
+            What is done, and for whom.
+        lost
+            Called when it waits for storage that hangs, and may never come back; quick.
 
         Raises
         ------
@@ -88,7 +98,7 @@ class Lane:
         with self._room:
             if self._closed:
                 raise RuntimeError("the lane is closed")
-            self._waiting.setdefault(client, deque()).append(work)
+            self._waiting.setdefault(client, deque()).append((work, lost))
             self._staff()
 
     def close(self) -> None:
@@ -121,7 +131,7 @@ class Lane:
             return None
         (client,) = turn
         queue = self._waiting[client]
-        work = queue.popleft()
+        work, worker.lost = queue.popleft()
         if queue:
             self._waiting.move_to_end(client)
         else:
@@ -157,7 +167,7 @@ class Lane:
         for place in worker.held:
             self._storage.give_back(place)
         worker.held.clear()
-        worker.client, worker.busy, worker.still = None, False, False
+        worker.client, worker.busy, worker.still, worker.lost = None, False, False, None
 
     def _next(self, worker: Worker) -> Work | None:
         """What is to be done next; None when this thread is not needed any more."""
@@ -195,7 +205,7 @@ class Lane:
     def _watch(self) -> None:
         """Look for threads that do not come back, while there is work."""
         while self._at_work.wait():
-            time.sleep(self._still_s / 4)
+            time.sleep(min(self._still_s, FAR_STILL_S) / 2)
             with self._room:
                 if self._closed:
                     return
@@ -212,14 +222,16 @@ class Lane:
         if cpu_s - worker.cpu_s > LEAST_CPU_S:
             worker.cpu_s, worker.since_s = cpu_s, now
             return
-        waited = now - worker.since_s
-        if waited >= self._still_s and not worker.still and self._still < MOST_STILL:
+        waited, place = now - worker.since_s, worker.visits[0]
+        enough = self._still_s if place is None else min(self._still_s, FAR_STILL_S)
+        if waited >= enough and not worker.still and self._still < MOST_STILL:
             worker.still = True
             self._still += 1
-        place = worker.visits[0]
         if place is not None and waited >= self._hangs_s and not worker.held and self._silent(place, worker):
             worker.held.append(place)
             self._storage.hold(place)
+            if worker.lost is not None:
+                worker.lost()
 
     def _silent(self, place: Hashable, worker: Worker) -> bool:
         return self._storage.silent(place, worker.since_s)

@@ -152,6 +152,16 @@ class Entry:
         finally:
             opened.release()
 
+    def visit(self) -> None:
+        """This thread reads the source from now on: what is known of it is not looked at on disk first.
+
+        Raises
+        ------
+        Unreadable
+            When its storage does not answer.
+        """
+        STORAGE.visit(self.place)
+
     def changed(self, generation: int) -> None:
         """Open anew next time, as this version: something changed that the source itself may not see."""
         self._generation, self._stale = generation, True

@@ -10,8 +10,11 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Literal, TypeVar
 
+from coverslip.core.patience import HANGS, hanging
 from coverslip.core.stop import Overdue, Stop
+from coverslip.engine.lanes import STILL_S
 from coverslip.engine.lanes import Lane as Threads
+from coverslip.engine.storage import STORAGE
 
 T = TypeVar("T")
 Lane = Literal["read", "quick", "slow", "query"]
@@ -22,6 +25,8 @@ SHORT_S = 0.25
 """A read that takes longer goes on in the slow lane, if it says how far it is (`Stop.check`)."""
 TURN_S = 4.0
 """A slow read gives way to others after this long, then after twice that, and so on; what it keeps is not lost."""
+QUICK_STILL_S = 0.2
+"""What is quick and waits for so long waits for a disk; others go on."""
 CLIENT: ContextVar[Hashable] = ContextVar("client", default=None)
 """Who asks: clients take turns."""
 
@@ -46,7 +51,10 @@ class Reader:
 
     def __init__(self, threads: int = 4) -> None:
         lanes: dict[Lane, int] = {"read": threads, **LANES}
-        self._lanes = {lane: Threads(n, f"coverslip-{lane}") for lane, n in lanes.items()}
+        self._lanes = {
+            lane: Threads(n, f"coverslip-{lane}", still_s=QUICK_STILL_S if lane == "quick" else STILL_S)
+            for lane, n in lanes.items()
+        }
         self._flights: dict[Hashable, _Flight] = {}
 
     async def run(self, key: Hashable, work: Callable[[Stop], T], lane: Lane = "read", within_s: float = math.inf) -> T:
@@ -70,7 +78,7 @@ class Reader:
         if flight is None:
             loop = asyncio.get_running_loop()
             flight = self._flights[key] = _Flight(loop.create_future(), Stop(within_s))
-            self._lanes[lane].submit(partial(self._do, key, flight, work, loop), flight.client)
+            self._submit(lane, key, flight, work, loop)
         flight.waiters += 1
         try:
             result: T = await asyncio.shield(flight.future)
@@ -81,6 +89,15 @@ class Reader:
                 flight.stop.set()
                 if self._flights.get(key) is flight:  # who asks from now on starts anew
                     del self._flights[key]
+
+    def _submit(
+        self, lane: Lane, key: Hashable, flight: _Flight, work: Callable[[Stop], Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        def lost() -> None:
+            with suppress(RuntimeError):  # the loop was closed
+                loop.call_soon_threadsafe(self._landed, key, flight, None, hanging())
+
+        self._lanes[lane].submit(partial(self._do, key, flight, work, loop), flight.client, lost)
 
     def _do(self, key: Hashable, flight: _Flight, work: Callable[[Stop], Any], loop: asyncio.AbstractEventLoop) -> None:
         result: Any = None
@@ -93,12 +110,14 @@ class Reader:
         except Overdue:
             flight.stop.allow(max(2 * flight.stop.within_s, TURN_S))
             with suppress(RuntimeError):  # the reader was closed
-                self._lanes["slow"].submit(partial(self._do, key, flight, work, loop), flight.client)
+                self._submit("slow", key, flight, work, loop)
             return
         except StopIteration as failure:  # no future takes one
             error = RuntimeError(repr(failure))
         except BaseException as failure:  # noqa: BLE001  (handed to whoever waits)
             error = failure
+            if getattr(failure, "name", "") == HANGS:
+                STORAGE.visit(None)  # coming back from there is no answer of it
         with suppress(RuntimeError):  # the loop was closed
             loop.call_soon_threadsafe(self._landed, key, flight, result, error)
 

@@ -47,6 +47,7 @@ class Storage:
         if visits is not None:
             visits[0] = place
         if place is not None and self._held[place] >= self._most_held:
+            self.visit(None)  # it did not answer
             raise hanging()
 
     def enter(self) -> list[Hashable]:

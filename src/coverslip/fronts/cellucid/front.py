@@ -255,6 +255,7 @@ class CellsFront:
 
     def _make(self, asked: Asked, cells: Cells, tag: str, query: dict[str, str], stop: Stop) -> Body:
         wanted = asked.wanted
+        asked.entry.visit()
         if wanted.kind not in ARRAYS:
             return text_body(to_json(self._document(asked, cells, query, stop)), "application/json", tag)
         found = ARRAYS[wanted.kind](cells, wanted, query, stop)

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from coverslip.core import errors
 from coverslip.core.errors import BadRequest, CoverslipError, NotFound, TooLarge
 from coverslip.core.node import Source
+from coverslip.core.patience import HANGS
 from coverslip.core.stop import Stop
 from coverslip.core.typed import Block, Link, Selection, Target, value_dtype
 from coverslip.domains.objects import Objects, outside, typed_of
@@ -304,6 +305,8 @@ def _rule(query: QueryParams) -> str:
 def refusal(error: CoverslipError) -> Response:
     """An error as h5grove tells it."""
     status = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), 500)
+    if error.name == HANGS:
+        status = 503
     headers = {"Cache-Control": "no-store"}
     if error.name == BEING_WRITTEN:
         status, headers["Retry-After"] = 503, "2"

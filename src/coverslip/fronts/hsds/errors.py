@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coverslip.core import errors
+from coverslip.core.patience import HANGS
 from coverslip.engine.files import BEING_WRITTEN
 from coverslip.fronts.errors import answering, error_response
 
@@ -24,7 +25,7 @@ STATUS: dict[type[errors.CoverslipError], int] = {
     errors.Unreadable: 403,
     errors.Stopped: 503,
 }
-BY_CODE = {BEING_WRITTEN: 503, "gone": 410, "read_only": 405}
+BY_CODE = {BEING_WRITTEN: 503, HANGS: 503, "gone": 410, "read_only": 405}
 
 
 def refusal(error: errors.CoverslipError) -> Response:

@@ -114,8 +114,8 @@ def test_reads_that_wait_are_told_apart() -> None:
         found = reader.load()
         gate.set()
         await asyncio.gather(*tasks)
-        assert reader.load() == {"begun": 0, "waiting": 0}
+        assert reader.load() == {"begun": 0, "waiting": 0, "still": 0}
         reader.close()
         return found
 
-    assert asyncio.run(check()) == {"begun": 1, "waiting": 2}
+    assert asyncio.run(check()) == {"begun": 1, "waiting": 2, "still": 0}

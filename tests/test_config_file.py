@@ -184,7 +184,7 @@ def test_what_a_server_runs_with(file: Path) -> None:
 
 def test_the_schema_tells_every_key() -> None:
     found = schema()
-    assert set(found["properties"]) == {"server", "cache", "metadata_db", "credentials", "sources"}
+    assert set(found["properties"]) == {"server", "cache", "metadata_db", "cells", "ui", "credentials", "sources"}
     assert "tls_cert" in found["$defs"]["ServerTable"]["properties"]
     assert found["additionalProperties"] is False
     assert "notes" not in json.dumps(found["properties"])

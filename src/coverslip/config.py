@@ -96,6 +96,25 @@ class QueryTable(msgspec.Struct, frozen=True):
     max_memory_mb: int | None = None
 
 
+class CellsTable(msgspec.Struct, frozen=True):
+    """``[cells]``."""
+
+    latent_key: str | None = None
+    gene_id_column: str | None = None
+
+
+class UiTable(msgspec.Struct, frozen=True):
+    """``[ui]``, of ``coverslip ui server``."""
+
+    port: int | None = None
+    root_dir: str | None = None
+    host: str | None = None
+    engine: str | None = None
+    store: str | None = None
+    nodes: int | None = None
+    cache_mb: int | None = None
+
+
 class ProfileTable(msgspec.Struct, frozen=True):
     """``[[credentials.profiles]]``."""
 
@@ -177,7 +196,7 @@ class Config(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    server, cache, metadata_db, credentials, sources
+    server, cache, metadata_db, cells, ui, credentials, sources
         Its tables.
     notes
         One line for each key that has no meaning here.
@@ -188,6 +207,8 @@ class Config(msgspec.Struct, frozen=True):
     server: ServerTable = ServerTable()
     cache: CacheTable = CacheTable()
     metadata_db: QueryTable = QueryTable()
+    cells: CellsTable = CellsTable()
+    ui: UiTable = UiTable()
     credentials: CredentialsTable = CredentialsTable()
     sources: tuple[SourceTable, ...] = ()
     notes: tuple[str, ...] = ()
@@ -214,7 +235,8 @@ class Config(msgspec.Struct, frozen=True):
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {
-    "server": ServerTable, "cache": CacheTable, "metadata_db": QueryTable, "credentials": CredentialsTable,
+    "server": ServerTable, "cache": CacheTable, "metadata_db": QueryTable, "cells": CellsTable, "ui": UiTable,
+    "credentials": CredentialsTable,
     "sources": SourceTable, "credentials.profiles": ProfileTable, "sources.pixel_size": PixelSize,
 }  # fmt: skip
 
@@ -270,15 +292,16 @@ def read(given: Any, file: Path) -> Config:
         found = msgspec.convert(kept, Config)
     except msgspec.ValidationError as error:
         raise _wrong(file, _where(str(error)), "See docs/reference/configuration.md.") from error
-    for problem in _problems(found):
+    for problem in problems(found):
         raise _wrong(file, problem, "See docs/reference/configuration.md.")
     if found.server.write_dir is not None:
         place = str(file.parent / Path(found.server.write_dir).expanduser())
         found = msgspec.structs.replace(found, server=msgspec.structs.replace(found.server, write_dir=place))
     sources = tuple(_placed(source, file.parent, found.server.monitor_mode == "off") for source in found.sources)
-    server = msgspec.structs.replace(found.server, **_placed_files(found.server, file.parent))
+    server = msgspec.structs.replace(found.server, **_placed_files(found.server, file.parent, ("tls_cert", "tls_key")))
+    ui = msgspec.structs.replace(found.ui, **_placed_files(found.ui, file.parent, ("root_dir", "store")))
     notes = [f"{file.name}: {note}" for note in notes]
-    return msgspec.structs.replace(found, server=server, sources=sources, notes=tuple(notes))
+    return msgspec.structs.replace(found, server=server, ui=ui, sources=sources, notes=tuple(notes))
 
 
 def faults(given: Mapping[str, Any], file: Path) -> list[tuple[str, str]]:
@@ -293,7 +316,7 @@ def faults(given: Mapping[str, Any], file: Path) -> list[tuple[str, str]]:
     except msgspec.ValidationError as error:
         place, _, told = _where(str(error)).rpartition(": ")
         return [*found, (place, told)]
-    for problem in _problems(config):
+    for problem in problems(config):
         named = _PLACE.match(problem)
         found.append((named[1], named[2]) if named else ("", problem))
     return found
@@ -335,12 +358,13 @@ def _unknown(key: str, place: str, known: set[str] | frozenset[str]) -> str:
     return f"{place}, did you mean {near[0]}?" if near else f"{place}, there is {', '.join(sorted(known))}"
 
 
-def _problems(config: Config) -> Iterator[str]:
+def problems(config: Config) -> Iterator[str]:
+    """What cannot be, each a line that begins with its key."""
     server = config.server
-    for key in ("port", "web_port", "flight_port"):
-        port = getattr(server, key)
+    ports = {f"server.{key}": getattr(server, key) for key in ("port", "web_port", "flight_port")}
+    for key, port in {**ports, "ui.port": config.ui.port}.items():
         if port is not None and not 0 <= port <= 65535:
-            yield f"server.{key} is {port}, and ports are numbered 0 to 65535"
+            yield f"{key} is {port}, and ports are numbered 0 to 65535"
     if server.log_level is not None and server.log_level.upper() not in LOG_LEVELS:
         yield f"server.log_level is {server.log_level!r}, and may be {', '.join(LOG_LEVELS)}"
     if server.monitor_mode not in (None, "periodic", "off"):
@@ -390,8 +414,8 @@ def _placed(source: SourceTable, folder: Path, unwatched: bool) -> SourceTable:
     return msgspec.structs.replace(source, url="", path=str(folder / path), monitor=monitor)
 
 
-def _placed_files(server: ServerTable, folder: Path) -> dict[str, str]:
-    given = {"tls_cert": server.tls_cert, "tls_key": server.tls_key}
+def _placed_files(table: msgspec.Struct, folder: Path, keys: tuple[str, ...]) -> dict[str, str]:
+    given = {key: getattr(table, key) for key in keys}
     return {key: str(folder / Path(name).expanduser()) for key, name in given.items() if name is not None}
 
 

@@ -52,3 +52,9 @@ def index_option(command: Callable[..., None]) -> Callable[..., Any]:
     """Give a command ``--no-index``; None where it is not given."""
     return click.option("--no-index", is_flag=True, default=None, envvar="COVERSLIP_NO_INDEX",
                         help="Make and use no gene indexes.")(command)  # fmt: skip
+
+
+def more_option(command: Callable[..., None]) -> Callable[..., Any]:
+    """Give a command ``--set``, for settings that have no flag of their own; it is called ``more``."""
+    return click.option("--set", "more", metavar="KEY=VALUE", multiple=True,
+                        help="Any other setting: --set server.read_threads=8.")(command)  # fmt: skip

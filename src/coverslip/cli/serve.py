@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coverslip.cli.access import access_options, index_option, location_option
+from coverslip.cli.access import access_options, index_option, location_option, more_option
 from coverslip.cli.helping import Sectioned
 from coverslip.settings import DEFAULT_PORT, FLIGHT_PORT
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from coverslip.settings import Settings
 
 SECTIONS = {
-    "What is served": ("config", "gene_id_column", "latent_key", "no_index"),
+    "What is served": ("config", "gene_id_column", "latent_key", "no_index", "more"),
     "Where": ("host", "port", "flight", "external_location", "root_path"),
     "Who may ask": ("token", "read_token", "allow_host", "allow_origin", "trusted_proxy", "dev"),
     "Encryption": ("tls", "tls_cert", "tls_key", "san"),
@@ -74,8 +74,12 @@ KINDS = {"arrays": ("array", "arrays"), "cells": ("data set of cells", "data set
 @location_option
 @access_options
 @index_option
-@click.option("--latent-key", help="obsm array in which outliers are measured.")
-@click.option("--gene-id-column", default="index", show_default=True, help="var column that names genes.")
+@more_option
+@click.option("--latent-key", envvar="COVERSLIP_LATENT_KEY", help="obsm array in which outliers are measured.")
+@click.option(
+    "--gene-id-column", default="index", show_default=True, envvar="COVERSLIP_GENE_ID_COLUMN",
+    help="var column that names genes.",
+)  # fmt: skip
 def serve(
     paths: tuple[str, ...],
     config: Config | None,
@@ -99,6 +103,7 @@ def serve(
     root_path: str | None,
     dev: bool | None,
     no_index: bool | None,
+    more: tuple[str, ...],
     latent_key: str | None,
     gene_id_column: str,
 ) -> None:
@@ -107,12 +112,14 @@ def serve(
     Data is served in place: nothing is converted or sent anywhere else.
     """
     started = time.perf_counter()
-    from coverslip.domains.cells import Options  # kept out of --help
+    from coverslip.config import Config  # kept out of --help
+    from coverslip.domains.cells import Options
     from coverslip.engine.access import is_loopback
-    from coverslip.formats.remote.address import is_url
+    from coverslip.said import amended, said, unwatched
     from coverslip.server import Server
     from coverslip.settings import Settings, with_config
 
+    config = amended(config or Config(), said("serve", more))
     if "" in paths:
         raise click.UsageError("A PATH is empty: is a variable of the shell not set?")
     if token == FROM_INPUT:
@@ -121,17 +128,15 @@ def serve(
     if flight is not None and not flight.isdecimal():  # --flight PATH
         paths, flight = (flight, *paths), str(FLIGHT_PORT)
     flight_port = None if flight is None else int(flight)
-    flight_host = None if config is None else config.server.flight_host
     settings = Settings(
         host, port, token or None, allow_host, allow_origin,
-        cells=cells, flight_port=flight_port, flight_host=flight_host, external_location=external_location,
+        cells=cells, flight_port=flight_port, flight_host=config.server.flight_host,
+        external_location=external_location,
         tls=bool(tls), tls_cert=tls_cert, tls_key=tls_key, tls_names=san, trusted_proxies=trusted_proxy, dev=bool(dev),
         root_path=root_path or "", gene_index=not no_index, read_token=read_token or None,
     )  # fmt: skip
-    offered: list[Any] = [path if is_url(path) else Path(path) for path in paths]
-    if config is not None:
-        settings = with_config(settings, config)
-        offered += config.offered
+    settings = with_config(settings, config)
+    offered: list[Any] = [*unwatched(paths, config), *config.offered]
     if not offered:
         raise click.UsageError("Missing argument 'PATH...': name a file or folder.")
     server = Server(offered, settings, open_browser=not no_browser)
@@ -206,6 +211,7 @@ def configured(ctx: click.Context, file: Path | None) -> Config | None:
              "tls": server.tls, "tls_cert": server.tls_cert, "tls_key": server.tls_key, "san": server.san or None,
              "trusted_proxy": server.trusted_proxies or None, "root_path": server.root_path,
              "external_location": server.external_location,
+             "latent_key": config.cells.latent_key, "gene_id_column": config.cells.gene_id_column,
              "no_index": True if config.cache.gene_index is False else None,
              "allow_host": server.allow_hosts or None, "allow_origin": server.allow_origins or None}  # fmt: skip
     ctx.default_map = {**(ctx.default_map or {}), **{key: value for key, value in given.items() if value is not None}}

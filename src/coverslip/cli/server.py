@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coverslip.cli.access import access_options, index_option, location_option
+from coverslip.cli.access import access_options, index_option, location_option, more_option
 from coverslip.cli.console import NAME, Console, told_running
 from coverslip.cli.helping import Listed, Sectioned
 from coverslip.cli.status import asked, shown, waiting
@@ -21,6 +21,7 @@ from coverslip.daemon.flags import Flags, kept
 from coverslip.daemon.places import Places, default_config
 from coverslip.daemon.reading import LEVELS
 from coverslip.daemon.record import Known, known
+from coverslip.said import said
 
 if TYPE_CHECKING:
     from coverslip.daemon.identity import Identity
@@ -30,7 +31,7 @@ WAIT_LOOK_S = 0.25
 AUTO = "auto"
 
 SECTIONS = {
-    "What is served": ("config", "no_index"),
+    "What is served": ("config", "no_index", "more"),
     "Where": ("host", "port", "web_host", "web_port", "flight", "external_location", "root_path"),
     "Who may ask": ("token", "read_token", "allow_host", "allow_origin", "trusted_proxy", "dev"),
     "Encryption": ("tls", "tls_cert", "tls_key", "san"),
@@ -67,17 +68,21 @@ def start_options(command: Command) -> Command:
         click.option("-c", "--config", metavar="FILE", envvar="COVERSLIP_CONFIG",
                      help="TOML file with options and sources. Default: the first there is of "
                      "~/.config/coverslip/coverslip.toml and ~/.config/biopb/biopb.toml."),
-        click.option("-H", "--host", type=text, help="Address of Arrow Flight.  [default: 127.0.0.1]"),
-        click.option("-p", "--port", type=int, help="Port of Arrow Flight; 0 = any free one.  [default: 8815]"),
-        click.option("--web-host", type=text, help="Address of HTTP.  [default: 127.0.0.1]"),
-        click.option("--web-port", type=int, help="Port of HTTP; 0 = any free one.  [default: 8814]"),
+        click.option("-H", "--host", type=text, envvar="COVERSLIP_FLIGHT_HOST",
+                     help="Address of Arrow Flight.  [default: 127.0.0.1]"),
+        click.option("-p", "--port", type=int, envvar="COVERSLIP_FLIGHT_PORT",
+                     help="Port of Arrow Flight; 0 = any free one.  [default: 8815]"),
+        click.option("--web-host", type=text, envvar="COVERSLIP_WEB_HOST",
+                     help="Address of HTTP.  [default: 127.0.0.1]"),
+        click.option("--web-port", type=int, envvar="COVERSLIP_WEB_PORT",
+                     help="Port of HTTP; 0 = any free one.  [default: 8814]"),
         click.option("--flight/--no-flight", default=None, help="Whether to serve Arrow Flight.  [default: yes]"),
         click.option("-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False),
                      envvar=["COVERSLIP_LOG_LEVEL", "BIOPB_LOG_LEVEL"], help="What is logged.  [default: INFO]"),
         click.option("--static-dir", metavar="DIR", help="Without meaning: the viewer comes with coverslip."),
         click.option("--foreground", is_flag=True, help="Stay in this terminal and log to it."),
     ]  # fmt: skip
-    command = location_option(index_option(access_options(command)))
+    command = location_option(index_option(more_option(access_options(command))))
     for option in reversed(options):
         command = option(command)
     return command
@@ -211,6 +216,7 @@ def flags_of(given: dict[str, Any]) -> Flags:
         "paths": [path if "://" in path else str(Path(path).absolute()) for path in given["paths"]],
         "config": str(Path(config).absolute()) if config else None,
         "token": given["token"] or None,
+        "more": [f"{one.key}={one.text}" for one in said("start", given["more"]).values()],
         "read_token": given["read_token"] or None,
         **{name: str(given[name].absolute()) if given[name] else None for name in ("tls_cert", "tls_key")},
     })  # fmt: skip

@@ -45,6 +45,17 @@ def split_words(ctx: click.Context, param: click.Parameter, words: tuple[str, ..
 
 @ui.command(cls=Sectioned, examples=EXAMPLES)
 @click.argument("words", metavar="[port=… root_dir=…]", nargs=-1, callback=split_words)
+@click.option(
+    "-c",
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    envvar="COVERSLIP_CONFIG",
+    callback=lambda ctx, param, file: configured(ctx, file),
+    help="TOML file, of which [ui] and the token, hosts and origins of [server] count; flags come first.",
+)
 @click.option("--launch", is_flag=True, help="Serve; without it the configuration is printed.")
 @click.option(
     "--port", envvar="COVERSLIP_UI_PORT", type=int, help=f"Of the HDF5 server; files on the next. [{DEFAULT_PORT}]"
@@ -55,8 +66,12 @@ def split_words(ctx: click.Context, param: click.Parameter, words: tuple[str, ..
     type=click.Path(path_type=Path),
     help=f"Folder of systems. [{DEFAULT_ROOT}]",
 )
-@click.option("--host", help="Address to listen on. [127.0.0.1]")
-@click.option("--engine", help="Who serves the HDF5 files: native, or hsds for what was imported into it. [native]")
+@click.option("--host", envvar="COVERSLIP_UI_HOST", help="Address to listen on. [127.0.0.1]")
+@click.option(
+    "--engine",
+    envvar="COVERSLIP_UI_ENGINE",
+    help="Who serves the HDF5 files: native, or hsds for what was imported into it. [native]",
+)
 @click.option(
     "--store",
     envvar="COVERSLIP_HSDS_STORE",
@@ -126,6 +141,23 @@ def server(
         asked.check()
         _environment(yes)
     ENGINES[asked.engine](asked, announce, verbose)
+
+
+def configured(ctx: click.Context, file: Path | None) -> Path | None:
+    """The configuration file, whose ``[ui]`` becomes the defaults of the flags."""
+    if file is None:
+        return None
+    import msgspec  # kept out of --help
+
+    from coverslip.config import load
+
+    config = load(file)
+    ctx.find_root().meta["coverslip.config"] = config
+    server = config.server
+    given = {**msgspec.structs.asdict(config.ui), "token": server.token,
+             "allow_host": server.allow_hosts or None, "allow_origin": server.allow_origins or None}  # fmt: skip
+    ctx.default_map = {**(ctx.default_map or {}), **{key: value for key, value in given.items() if value is not None}}
+    return file
 
 
 @ui.command("import")

@@ -22,13 +22,16 @@ HOST = "127.0.0.1"
 def config_of(flags: Flags) -> Config:
     """The configuration that the flags name; an empty one where they name none."""
     from coverslip.config import Config, load
+    from coverslip.said import amended, said
 
-    return load(Path(flags.config)) if flags.config else Config()
+    return amended(load(Path(flags.config)) if flags.config else Config(), said("start", flags.more, {}))
 
 
 def offered(flags: Flags, config: Config) -> list[Any]:
     """What is served: paths, addresses, configured sources."""
-    return [*(path if "://" in path else Path(path) for path in flags.paths), *config.offered]
+    from coverslip.said import unwatched
+
+    return [*unwatched(flags.paths, config), *config.offered]
 
 
 def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
@@ -40,12 +43,30 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
         When nothing is to be served, the token cannot be used, or both protocols were given one port.
     """
     from coverslip.app import with_token
-    from coverslip.settings import FLIGHT_PORT, Settings, with_config
 
     given = config.server
     if not flags.paths and not config.offered and not (given.writable or given.add_source):
         hint = "Name a file or folder: coverslip server start PATH, or write [[sources]] into the configuration."
         raise BadRequest("No data sources configured", hint, "no_sources")
+    settings = wanted(flags, config)
+    if settings.port and (settings.host, settings.port) == (settings.flight_host, settings.flight_port):
+        hint = "Give each its own: --web-port for HTTP, --port for Arrow Flight."
+        raise BadRequest(f"HTTP and Arrow Flight cannot both listen on port {settings.port}", hint, "one_port")
+    flags = replace(
+        flags,
+        token=settings.token,
+        token_kept=flags.token is not None or given.token is None,
+        read_token_kept=flags.read_token is not None or given.read_token is None,
+    )
+    return with_token(settings), flags
+
+
+def wanted(flags: Flags, config: Config) -> Settings:
+    """What was asked for, before it is seen whether it can be."""
+    from coverslip.domains.cells import Options
+    from coverslip.settings import FLIGHT_PORT, Settings, with_config
+
+    given = config.server
     flight = _first(flags.port, given.flight_port, given.port, FLIGHT_PORT)
     settings = Settings(
         host=_first(flags.web_host, given.web_host, HOST),
@@ -66,17 +87,9 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
         root_path=_first(flags.root_path, given.root_path, ""),
         dev=bool(flags.dev),
         gene_index=not flags.no_index,
+        cells=Options(gene_id_column=_first(config.cells.gene_id_column, "index"), latent_key=config.cells.latent_key),
     )
-    if settings.port and (settings.host, settings.port) == (settings.flight_host, settings.flight_port):
-        hint = "Give each its own: --web-port for HTTP, --port for Arrow Flight."
-        raise BadRequest(f"HTTP and Arrow Flight cannot both listen on port {settings.port}", hint, "one_port")
-    flags = replace(
-        flags,
-        token=settings.token,
-        token_kept=flags.token is not None or given.token is None,
-        read_token_kept=flags.read_token is not None or given.read_token is None,
-    )
-    return with_token(with_config(settings, config)), flags
+    return with_config(settings, config)
 
 
 def _first(*values: Any) -> Any:

@@ -41,6 +41,8 @@ class Flags:
         No token.
     no_index
         No gene indexes.
+    more
+        ``KEY=VALUE`` of settings that have no flag of their own.
     token
         What every request must show.
     read_token
@@ -70,6 +72,7 @@ class Flags:
     root_path: str | None = None
     dev: bool | None = None
     no_index: bool | None = None
+    more: tuple[str, ...] = ()
     token: str | None = None
     read_token: str | None = None
     token_kept: bool = True
@@ -91,7 +94,8 @@ class Flags:
         given = {
             k: v for k, v in vars(self).items() if v not in (None, ()) and k not in ("token_kept", "read_token_kept")
         }
-        return replace(older, **given)
+        named = {word.partition("=")[0]: word for word in (*older.more, *self.more)}
+        return replace(older, **{**given, "more": tuple(named.values())})
 
 
 def keep(places: Places, flags: Flags) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parent))
+import docs_tables  # MkDocs finds what lies beside a hook
+
 MADE = {"<!-- made of the code: settings -->": "settings_page", "<!-- made of the code: commands -->": "commands_page"}
 OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?:deploy|benchmarks|src|tests|viewer|scripts|[A-Z]+\.md)[^)]*)\)")
 
@@ -16,7 +15,5 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by MkDocs with the text of each page."""
     for mark, name in MADE.items():
         if mark in markdown:
-            import docs_tables  # needs coverslip and click, for these pages only
-
             markdown = markdown.replace(mark, getattr(docs_tables, name)())
     return OUTSIDE.sub(lambda found: f"{found[1]} (`{found[2]}` in the repository)", markdown)

@@ -128,6 +128,18 @@ describe("a figure", () => {
     expect(many.kind === "category" && many.more).toBe(51);
   });
 
+  it("has names that can be told apart, in smaller letters where six views leave little room", () => {
+    const rows = Array.from({ length: 12 }, (_, i) => ({ name: `cluster ${i}`, count: 400 + i, color: "#000000" }));
+    const own = { ...pane, legend: { kind: "category" as const, title: "cluster", rows, more: 0 } };
+    const { items } = laidOut(Array(6).fill(own), DEFAULTS, measure);
+    for (const { name, count } of rows) expect(texts(items)).toContain(`${name} (${count})`);
+    const sizes = items.flatMap((item) =>
+      item.kind === "text" && item.text.includes("cluster 1 ") ? [item.size] : [],
+    );
+    expect(Math.min(...sizes)).toBeGreaterThanOrEqual(8);
+    expect(laidOut([own], DEFAULTS, measure).items.every((item) => item.kind !== "text" || item.size >= 10)).toBe(true);
+  });
+
   it("holds one pane beside the other, inside the page", () => {
     for (const many of [1, 2, 3, 5, 6]) {
       const { items, width, height } = laidOut(Array(many).fill(pane), DEFAULTS, measure);

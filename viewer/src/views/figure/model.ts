@@ -130,7 +130,16 @@ const LINE = 14;
 const GAP = 12;
 const MARGIN = 8;
 const TITLE = 14;
-const LEGEND_SHARE = 0.34;
+/** Sizes of a legend's text and its share of the width, tried one after the other until every name fits whole. */
+const LEGENDS = [
+  [10, 0.34],
+  [9, 0.34],
+  [9, 0.42],
+  [8, 0.42],
+  [8, 0.5],
+] as const;
+/** Where no name can be whole. */
+const LEGEND_SHARE = 0.42;
 
 export type Measure = (text: string, size: number) => number;
 
@@ -153,7 +162,7 @@ export function laidOut(
   const cell = (width - 2 * MARGIN - (columns - 1) * GAP) / columns;
   const items: Item[] = [];
   const legends = panes.map(({ legend }) =>
-    settings.legend ? laidLegend(legend, cell * LEGEND_SHARE, measure) : { items: [], w: 0, h: 0 },
+    settings.legend ? laidLegend(legend, cell, measure) : { items: [], w: 0, h: 0 },
   );
   // Frames of one size, however long the names beside them are.
   const beside = Math.max(0, ...legends.map(({ w }) => w));
@@ -210,14 +219,26 @@ function laidPane(
 }
 
 /** As much of a name, and all that follows it, as there is room for. */
-function fitting(name: string, after: string, room: number, measure: Measure): string {
+function fitting(name: string, after: string, room: number, measure: Measure, size = TEXT): string {
   let letters = name.length;
-  while (letters > 4 && measure(shorten(name, letters) + after, TEXT) > room) letters -= 1;
+  while (letters > 4 && measure(shorten(name, letters) + after, size) > room) letters -= 1;
   return shorten(name, letters) + after;
 }
 
-function laidLegend(legend: Legend, most: number, measure: Measure): { items: Item[]; w: number; h: number } {
+const DOT = 14;
+
+/** The size of the text, and how wide it may be: two names that are cut to the same are worse than small ones. */
+function roomFor(legend: Legend, cell: number, measure: Measure): { size: number; most: number } {
+  if (legend.kind !== "category") return { size: TEXT, most: cell * LEGENDS[0][1] };
+  const widest = (size: number) =>
+    Math.max(0, ...legend.rows.map(({ name, count }) => measure(`${name} (${countText(count)})`, size)));
+  const fits = LEGENDS.find(([size, share]) => DOT + widest(size) <= cell * share);
+  return fits ? { size: fits[0], most: cell * fits[1] } : { size: 8, most: cell * LEGEND_SHARE };
+}
+
+function laidLegend(legend: Legend, cell: number, measure: Measure): { items: Item[]; w: number; h: number } {
   if (legend.kind === "none") return { items: [], w: 0, h: 0 };
+  const { size, most } = roomFor(legend, cell, measure);
   const title = fitting(legend.title, "", most * 0.9, measure);
   const items: Item[] = [textAt(0, TEXT, title, { bold: true })];
   let y = LINE + 4;
@@ -232,14 +253,14 @@ function laidLegend(legend: Legend, most: number, measure: Measure): { items: It
   }
   let widest = measure(title, TEXT) * 1.1;
   for (const { name, count, color } of legend.rows) {
-    const told = fitting(name, ` (${countText(count)})`, most - 14, measure);
+    const told = fitting(name, ` (${countText(count)})`, most - DOT, measure, size);
     items.push({ kind: "circle", x: 4, y: y + 6, r: 4, fill: color });
-    items.push(textAt(14, y + TEXT - 0.5, told));
-    widest = Math.max(widest, 14 + measure(told, TEXT));
-    y += LINE;
+    items.push(textAt(DOT, y + TEXT - 0.5, told, { size }));
+    widest = Math.max(widest, DOT + measure(told, size));
+    y += size < TEXT ? LINE - 1 : LINE;
   }
   if (legend.more > 0) {
-    items.push(textAt(14, y + TEXT, `and ${countText(legend.more)} more`));
+    items.push(textAt(DOT, y + TEXT, `and ${countText(legend.more)} more`));
     y += LINE;
   }
   return { items, w: Math.min(most, widest), h: y };

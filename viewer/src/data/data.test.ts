@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { count, number, shorten } from "./format";
-import { findGenes } from "./genes";
+import { findGenes, nearGenes } from "./genes";
 import { nearest } from "./nearest";
 import { cellAt, permute, stepOf } from "./order";
 import { FAR, layOut, layOutCodes, layOutValues, MISSING, summarise } from "./points";
@@ -92,6 +92,19 @@ describe("gene search", () => {
   it("finds Greek letters and symbols", () => {
     expect(findGenes(genes, "Β-A").hits[0]?.index).toBe(3);
     expect(findGenes({ ...genes, symbols: ["A", "B", "C", "ACTB"] }, "actb").hits[0]?.index).toBe(3);
+  });
+});
+
+describe("a misspelled gene", () => {
+  const genes = { expression: "X", values: "", names: ["CD79A", "CD79B", "MS4A1", "GAPDH"], symbols: null };
+
+  it("is told which are close to it, the nearest first", () => {
+    expect(nearGenes(genes, "CD79C")).toEqual(["CD79A", "CD79B"]);
+    expect(nearGenes(genes, "gadph")).toEqual(["GAPDH"]);
+    expect(nearGenes(genes, "gata3")).toEqual([]);
+    expect(nearGenes(genes, "gapdhh")).toEqual(["GAPDH"]);
+    expect(nearGenes({ ...genes, symbols: ["a", "b", "c", "ACTB"] }, "actb1")).toEqual(["ACTB"]);
+    expect(nearGenes(genes, "cd")).toEqual([]);
   });
 });
 

@@ -28,6 +28,41 @@ function textsOf(genes: Genes): { names: string[]; symbols: string[] | null } {
   return texts;
 }
 
+const LEAST_LETTERS = 3;
+const NEAREST = 4;
+
+/** Letters to change, add or leave out to make one word of the other; more than `most` need not be exact. */
+function steps(a: string, b: string, most: number): number {
+  if (Math.abs(a.length - b.length) > most) return most + 1;
+  let before = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i += 1) {
+    const now = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const other = (before[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      now.push(Math.min(other, (before[j] as number) + 1, (now[j - 1] as number) + 1));
+    }
+    if (Math.min(...now) > most) return most + 1;
+    before = now;
+  }
+  return before[b.length] as number;
+}
+
+/** Names that differ from the query by a slip of the finger, the nearest first. */
+export function nearGenes(genes: Genes, query: string): string[] {
+  const wanted = query.trim().toLowerCase();
+  if (wanted.length < LEAST_LETTERS) return [];
+  const most = wanted.length < 5 ? 1 : 2;
+  const { names, symbols } = textsOf(genes);
+  const found = (symbols ?? names).flatMap((text, i) => {
+    const far = steps(wanted, text, most);
+    return far <= most ? [{ far, name: (genes.symbols ?? genes.names)[i] as string }] : [];
+  });
+  return found
+    .sort((a, b) => a.far - b.far)
+    .slice(0, NEAREST)
+    .map(({ name }) => name);
+}
+
 export function findGenes(genes: Genes, query: string): GeneHits {
   const wanted = query.trim().toLowerCase();
   const { names, symbols } = textsOf(genes);

@@ -234,7 +234,7 @@ async function paintLinked(linked: Linked, identity: Identity, signal: AbortSign
   const asked = linked.color === null ? null : await colorOf(linked, identity);
   if (signal.aborted) return;
   if (asked === null && linked.color !== null && linked.color !== "none") {
-    set({ notice: `There is no ${linked.color.replace(":", " “")}” here; these are the default colours.` });
+    set({ notice: missingColor(linked.color) });
   }
   const good = (f: FieldEntry) => (f.n_categories ?? 0) >= 2 && (f.n_categories ?? 0) <= MOST_DEFAULT_CATEGORIES;
   const first = identity.obs_fields.find(good);
@@ -248,6 +248,12 @@ async function paintLinked(linked: Linked, identity: Identity, signal: AbortSign
     for (const code of linked.hidden) if (code < hidden.length) hidden[code] = 1;
     hide(hidden);
   }
+}
+
+function missingColor(color: string): string {
+  const [kind = "", ...rest] = color.split(":");
+  const why = kind === "score" ? ": scores are in session files, not in links" : " here";
+  return `There is no ${kind} “${rest.join(":")}”${why}; these are the default colours.`;
 }
 
 async function colorOf(linked: Pick<Linked, "color" | "gene">, identity: Identity): Promise<Color | null> {

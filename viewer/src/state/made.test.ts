@@ -354,7 +354,7 @@ describe("a link", () => {
   it("shows the same filters, and says what it leaves out", async () => {
     await makeSome();
     const before = made();
-    expect(m.leftOut(now())).toBe("2 groups are only in the session file.");
+    expect(m.leftOut(now())).toBe("2 groups are only in the session file. Save it (S) to pass them on.");
     m.writeAddress();
     const link = location.search;
     m.leave();
@@ -391,7 +391,27 @@ describe("a link", () => {
     await m.setFilters([{ id: "1", on: true, by: { kind: "cells", bits: many, inside: true, name: "" } }]);
     expect(m.leftOut(now())).toBe("");
     expect(m.leftOut({ ...now(), selection: { cells: many, places: many, count: 5000 } })).toBe(
-      "the selection of 5,000 cells is only in the session file.",
+      "the selection of 5,000 cells is only in the session file. Save it (S) to pass it on.",
+    );
+  });
+
+  it("says that scores stay behind, when it is copied and when it is opened", async () => {
+    const score = {
+      kind: "score" as const,
+      id: "1",
+      key: "T cells",
+      method: "mean" as const,
+      expression: "X",
+      genes: [],
+    };
+    expect(m.leftOut({ ...now(), groups: [], filters: [], selection: null, scores: [score] })).toBe(
+      "1 score is only in the session file. Save it (S) to pass it on.",
+    );
+    m.leave();
+    history.replaceState(null, "", "/?color=score:T%20cells");
+    await m.start();
+    expect(now().notice).toBe(
+      "There is no score “T cells”: scores are in session files, not in links; these are the default colours.",
     );
   });
 });

@@ -10,15 +10,16 @@ function joined(words: string[]): string {
 }
 
 /** A sentence on what is in session files only; empty when the link holds everything. */
-export function leftOut({ groups, filters, identity, selection }: Model): string {
+export function leftOut({ groups, filters, identity, selection, scores }: Model): string {
   const { left } = linkedFilters(filters, identity);
   const words: string[] = [];
   if (groups.length > 0) words.push(counted(groups.length, "group"));
+  if (scores.length > 0) words.push(counted(scores.length, "score"));
   if (left > 0) words.push(counted(left, "filter"));
   if (selection && selection.count > MOST_LINKED) words.push(`the selection of ${count(selection.count)} cells`);
   if (words.length === 0) return "";
-  const one = words.length === 1 && groups.length + left <= 1;
-  return `${joined(words)} ${one ? "is" : "are"} only in the session file.`;
+  const one = words.length === 1 && groups.length + left + scores.length <= 1;
+  return `${joined(words)} ${one ? "is" : "are"} only in the session file. Save it (S) to pass ${one ? "it" : "them"} on.`;
 }
 
 /** Brings the address up to date, and says what a link to it does not hold. */

@@ -3,7 +3,8 @@
 import { useCombobox } from "downshift";
 import { useMemo, useState } from "react";
 import { toApiError } from "../api/client";
-import { findGenes, type GeneHit, type GeneHits, SHOWN } from "../data/genes";
+import type { ExpressionInfo, Genes } from "../api/types";
+import { findGenes, type GeneHit, type GeneHits, nearGenes, SHOWN } from "../data/genes";
 import { chooseExpression, loadGenes, paint } from "../state/actions";
 import { type Color, get, set, useModel } from "../state/store";
 
@@ -23,6 +24,8 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
   const matrices = identity?.expression.items ?? [];
 
   const plain = choose === paint;
+  const own = matrices.find((m) => m.id === expression)?.n_genes ?? 0;
+  const other = matrices.find((m) => m.n_genes > own);
 
   function take(hit: GeneHit | null | undefined): void {
     const matrix = get().expression;
@@ -44,10 +47,7 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
     <div className="gene-search">
       {/* biome-ignore lint/a11y/noLabelWithoutControl: downshift ties it to the input by id. */}
       <label {...box.getLabelProps()} className="field-label">
-        Gene{" "}
-        <span className="quiet">
-          {matrices.find((m) => m.id === expression)?.n_genes.toLocaleString("en") ?? ""} to choose from
-        </span>
+        Gene <span className="quiet">{own.toLocaleString("en")} to choose from</span>
       </label>
       <div className="combo">
         <input
@@ -79,7 +79,9 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
         </ul>
       </div>
       <p className="note" aria-live="polite">
-        {query.trim() !== "" && genes ? hitsText(found) : ""}
+        {query.trim() !== "" && genes
+          ? hitsText(found, () => missingText(genes, query, plain ? other : undefined))
+          : ""}
       </p>
       {plain && matrices.length > 1 ? (
         <label className="row">
@@ -97,8 +99,15 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
   );
 }
 
-function hitsText({ total }: GeneHits): string {
-  if (total === 0) return "No gene of that name";
+/** Why there is none, and what may help: a slip of the finger, or a matrix of the most variable genes only. */
+function missingText(genes: Genes, query: string, other: ExpressionInfo | undefined): string {
+  const near = nearGenes(genes, query);
+  const words = near.length > 0 ? `No gene of that name; close to it: ${near.join(", ")}` : "No gene of that name";
+  return other ? `${words}. ${other.label} has ${other.n_genes.toLocaleString("en")} genes.` : words;
+}
+
+function hitsText({ total }: GeneHits, missing: () => string): string {
+  if (total === 0) return missing();
   const more = total > SHOWN ? `; the first ${SHOWN} are listed` : "";
   return `${total.toLocaleString("en")} ${total === 1 ? "gene" : "genes"}${more}`;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { bitsFor, put } from "../../data/bits";
 import { cellAt, placeOf } from "../../data/order";
-import { type Graph, pick, type Wanted } from "./graph";
+import { faintness, type Graph, pick, type Wanted } from "./graph";
 
 const N = 10;
 const graph: Graph = {
@@ -48,6 +48,12 @@ describe("edges that are drawn", () => {
       [0, 2],
       [1, 2],
     ]);
+  });
+
+  it("are fainter where there are many, and never without colour", () => {
+    expect([faintness(0), faintness(10), faintness(3000)]).toEqual([1, 1, 1]);
+    expect(faintness(30_000)).toBeLessThan(0.4);
+    expect(faintness(1e7)).toBe(0.15);
   });
 
   it("are the strongest where there are too many, and how many there are is told", () => {

@@ -100,3 +100,11 @@ export function pick(graph: Graph, wanted: Wanted): Picked {
   }
   return { ends: Uint32Array.from(ends), weights: Float32Array.from(told), total };
 }
+
+const FEW = 3000;
+const FAINTEST = 0.15;
+
+/** How much of their colour so many lines have: a few hide nothing, and many would be one grey area. */
+export function faintness(many: number): number {
+  return Math.max(FAINTEST, Math.min(1, Math.sqrt(FEW / many)));
+}

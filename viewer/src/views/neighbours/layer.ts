@@ -4,7 +4,7 @@ import { LineLayer } from "@deck.gl/layers";
 import { FAR } from "../../data/points";
 import type { Geometry } from "../../state/store";
 import type { Strokes } from "../scatter/overlays";
-import type { Picked } from "./graph";
+import { faintness, type Picked } from "./graph";
 
 interface Lines {
   length: number;
@@ -24,6 +24,7 @@ export function linesOf(
 ): Lines {
   const many = weights.length;
   const [from, to, color] = [new Float32Array(many * 3), new Float32Array(many * 3), new Uint8Array(many * 4)];
+  const alpha = 255 * opacity * faintness(many);
   let length = 0;
   for (let i = 0; i < many; i += 1) {
     const [a, c] = [(ends[i * 2] as number) * 3, (ends[i * 2 + 1] as number) * 3];
@@ -33,7 +34,7 @@ export function linesOf(
       to[length * 3 + k] = positions[c + k] as number;
     }
     // Weak ones are seen, too.
-    color.set([r, g, b, Math.round(255 * opacity * (0.15 + 0.85 * (weights[i] as number)))], length * 4);
+    color.set([r, g, b, Math.round(alpha * (0.15 + 0.85 * (weights[i] as number)))], length * 4);
     length += 1;
   }
   return {

@@ -57,6 +57,14 @@ describe("several views", () => {
     expect(now().color).toEqual(field("front"));
   });
 
+  it("are at most six, which is said", async () => {
+    const { addView } = await import("../views/grid/actions");
+    while (views.duplicate() !== null);
+    addView();
+    expect(now().views.length).toBe(views.MOST_VIEWS);
+    expect(now().notice).toContain("6 views are the most");
+  });
+
   it("are at most six and at least one", () => {
     for (let i = 0; i < 9; i += 1) views.duplicate();
     expect(now().views.length).toBe(views.MOST_VIEWS);

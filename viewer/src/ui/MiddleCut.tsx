@@ -3,11 +3,13 @@
 const TAIL = 8;
 
 export function MiddleCut({ text, tail = TAIL }: { text: string; tail?: number }) {
+  // A name may hold anything; lines and tabulators in it would tear the row apart.
+  const plain = text.replace(/\s/g, " ");
   const cut = text.length > 2 * tail ? text.length - tail : text.length;
   return (
     <span className="name">
-      <span className="head">{text.slice(0, cut)}</span>
-      <span className="tail">{text.slice(cut)}</span>
+      <span className="head">{plain.slice(0, cut)}</span>
+      <span className="tail">{plain.slice(cut)}</span>
     </span>
   );
 }

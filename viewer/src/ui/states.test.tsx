@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "../api/client";
 import { type Model, set, useModel } from "../state/store";
 import { CategoryLegend } from "./CategoryLegend";
+import { MiddleCut } from "./MiddleCut";
 import { Empty, Failure, Notice, Offline, ProgressStrip } from "./States";
 
 vi.mock("../state/actions", async () => {
@@ -73,6 +74,16 @@ describe("states", () => {
     expect(screen.getByTestId("error").textContent).toContain("whole URL");
   });
 
+  it("what is gone is told in words for people, not for programs", () => {
+    set({
+      phase: "error",
+      error: new ApiError("source_not_found", "Source not found: x", "GET /api/sources lists them.", 404),
+    });
+    render(<Failure />);
+    expect(screen.getByTestId("error").textContent).toContain("moved or deleted");
+    expect(screen.getByTestId("error").textContent).not.toContain("GET");
+  });
+
   it("offline, empty and notice", () => {
     set({ offline: true, phase: "empty", identity, notice: "There is no gene X" });
     render(
@@ -86,6 +97,13 @@ describe("states", () => {
     expect(screen.getByTestId("empty").textContent).toContain("1,000 cells");
     fireEvent.click(screen.getByText("Dismiss"));
     expect(screen.queryByTestId("notice")).toBeNull();
+  });
+});
+
+describe("a name", () => {
+  it("stays in one line, whatever is in it", () => {
+    const { container } = render(<MiddleCut text={"new\nline\tof many letters.npy"} />);
+    expect(container.textContent).toBe("new line of many letters.npy");
   });
 });
 

@@ -2,8 +2,8 @@
 
 import type { FieldEntry } from "../../api/types";
 import { paint } from "../../state/actions";
-import { get, type Model } from "../../state/store";
-import { duplicate, viewsNow } from "../../state/views";
+import { get, type Model, set } from "../../state/store";
+import { duplicate, MOST_VIEWS, viewsNow } from "../../state/views";
 
 const MOST_CATEGORIES = 100;
 
@@ -16,6 +16,10 @@ export function nextField(state: Model): FieldEntry | undefined {
 }
 
 export function addView(): void {
+  if (get().views.length >= MOST_VIEWS) {
+    set({ notice: `${MOST_VIEWS} views are the most; close one (X) for another.` });
+    return;
+  }
   const field = nextField(get());
   const view = duplicate();
   if (view !== null && field) void paint({ kind: "field", index: field.index, key: field.key }, view);

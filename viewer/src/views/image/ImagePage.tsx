@@ -12,7 +12,7 @@ import { Channels } from "./Channels";
 import { IMAGE_KEYS } from "./keys";
 import { linkOf } from "./link";
 import { Metadata } from "./Metadata";
-import { extent, titleOf } from "./model";
+import { extent, pictureName, titleOf } from "./model";
 import { ImagePanel } from "./Panel";
 import { picture, save } from "./picture";
 import { Words, Work } from "./States";
@@ -121,7 +121,7 @@ async function takePicture(bench: Bench | null): Promise<void> {
     const places = Object.entries(state.plane).map(([axis, index]) => `_${axis}${index + 1}`);
     save(
       await picture(canvas, bar, background),
-      `${state.info.name.replaceAll(/[^\w.-]+/g, "_")}${places.join("")}.png`,
+      `${pictureName(titleOf(state.info, state.source))}${places.join("")}.png`,
     );
   } catch (error) {
     fail(toApiError(error));

@@ -15,6 +15,7 @@ import {
   firstPlane,
   homePlane,
   homeVolume,
+  pictureName,
   planeIn,
   sliderAxes,
   summary,
@@ -262,6 +263,9 @@ describe("words", () => {
   it("name the source, and the image when there are several", () => {
     const info = sample();
     expect([titleOf(info, null), titleOf(info, "plate.zarr")]).toEqual(["cells", "plate.zarr"]);
+    expect(pictureName("5 dpf, β-actin.ome.tif")).toBe("5_dpf_β-actin");
+    expect(pictureName("plate.zarr / A/2")).toBe("plate_A_2");
+    expect(pictureName("cells")).toBe("cells");
     const siblings = ["A/1", "A/2"].map((name) => ({ array_id: `cells/${name}`, name }));
     expect(titleOf({ ...info, array_id: "cells/A/2", siblings }, "plate.zarr")).toBe("plate.zarr / A/2");
   });

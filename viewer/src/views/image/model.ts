@@ -227,6 +227,11 @@ export function extent(info: TileInfo): string {
   return `${count(axisSize(info, "x"))} × ${count(axisSize(info, "y"))} px`;
 }
 
+/** What a picture of it is called on disk: without the image's own extension, of letters that every disk takes. */
+export function pictureName(title: string): string {
+  return title.replace(/(\.ome)?\.[a-z][a-z0-9]{1,4}(?= \/ |$)/i, "").replaceAll(/[^\p{L}\p{N}._-]+/gu, "_");
+}
+
 /** The name of the source, and of the image in it when there are several or the source's is not known. */
 export function titleOf(info: TileInfo, source: string | null): string {
   if (source === null) return info.name;

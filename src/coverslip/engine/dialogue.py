@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from coverslip.core.errors import BadRequest, NotFound
 
+ORIGINS = "An origin is written https://example.org:8888."
 Listener = Callable[["Event"], None]
 
 
@@ -99,11 +100,14 @@ class Dialogue:
         BadRequest
             When it is none: it will stand in a header.
         """
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError as error:  # an address in brackets that is none
+            raise BadRequest("That is no web origin", ORIGINS, "bad_origin") from error
         plain = f"{parts.scheme}://{parts.netloc}"
         harmless = all(c.isalnum() or c in ".-:[]" for c in parts.netloc) and parts.netloc.isascii()
         if parts.scheme not in ("http", "https") or not parts.netloc or plain != origin or not harmless:
-            raise BadRequest("That is no web origin", "An origin is written https://example.org:8888.", "bad_origin")
+            raise BadRequest("That is no web origin", ORIGINS, "bad_origin")
         self.origins |= {origin.lower()}
 
     def listen(self, listener: Listener) -> None:

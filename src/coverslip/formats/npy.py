@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 from numpy.lib import format as npy
@@ -23,6 +24,8 @@ from coverslip.formats.trees.flat import FlatArray, open_bytes
 from coverslip.formats.trees.source import PathSource
 
 MAGIC = b"\x93NUMPY"
+# What numpy raises for headers that make no sense: it reads them as Python.
+NONSENSE = (ValueError, SyntaxError, TokenError, TypeError, KeyError, RecursionError, MemoryError)
 MOST_COLUMNS = 64
 """Wider tables are pictures rather than coordinates."""
 
@@ -32,8 +35,11 @@ def _header(path: Path, file: Any) -> tuple[ArraySpec, bool]:
         version = npy.read_magic(file)
         reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = reader(file)
-    except ValueError as error:
-        raise Damaged(f"{path} is not a whole .npy file: {error}", "Write it again with numpy.save.") from error
+    except NONSENSE as error:
+        what = " ".join(str(error).split())[:200]
+        raise Damaged(f"{path} is not a whole .npy file: {what}", "Write it again with numpy.save.") from error
+    if any(n < 0 for n in shape):
+        raise Damaged(f"{path} has an axis with {min(shape)} elements", "Write it again with numpy.save.")
     if dtype.kind not in "biufc" or not shape:
         raise Unsupported(f"{path} holds {dtype} of shape {shape}", "Arrays of numbers with one axis or more are read.")
     return ArraySpec(shape, dtype), fortran

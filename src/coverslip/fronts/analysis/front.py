@@ -192,7 +192,7 @@ async def _body(request: Request) -> dict[str, Any]:
             raise TooLarge(f"The question is over {MOST_BYTES:,} bytes", "Write sets of cells as bits.")
     try:
         content = msgspec.json.decode(bytes(data))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise BadRequest("The question is no JSON object", 'Write {"groups": {"field": 3}, …}.')

@@ -32,6 +32,6 @@ def object_in(data: bytes | str) -> dict[str, Any] | None:
     """The JSON object that a text is, or None."""
     try:
         content = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -1,0 +1,161 @@
+"""The long form of ``tests/test_fuzz.py``: each parser in a process of its own, for as long as it is asked to.
+
+A process has 4 GB of memory, and 20 s for any one input. Inputs that end in an error that is not ours are kept in
+``.cache/fuzz/NAME-DIGEST``; what a process looked at last, when it went or hung, is ``.cache/fuzz/NAME.last``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import importlib.util
+import os
+import resource
+import subprocess
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FOUND = ROOT / ".cache" / "fuzz"
+MEMORY_BYTES = 4 << 30
+PATIENCE_S = 20
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("names", nargs="*", metavar="NAME", help="parsers; all of them when left out")
+    words.add_argument("--minutes", type=float, default=10, help="in all (10)")
+    words.add_argument(
+        "--seed", type=int, default=None, help="of the random numbers; another one each time when left out"
+    )
+    words.add_argument("--engine", choices=("atheris", "hypothesis"), default=None)
+    words.add_argument("--one", type=float, default=None, help=argparse.SUPPRESS)
+    given = words.parse_args()
+    if given.one is not None:
+        return one(given.names[0], given.one, given.seed, given.engine)
+    return every(given)
+
+
+def every(given: Any) -> int:
+    """One parser after the other, the time divided between them."""
+    from parsers import PARSERS
+    from parsers_of_files import FILES
+
+    names = given.names or sorted(PARSERS | FILES)
+    if unknown := set(names) - set(PARSERS | FILES):
+        print(
+            f"There is no {', '.join(sorted(unknown))}; there is {', '.join(sorted(PARSERS | FILES))}.", file=sys.stderr
+        )
+        return 2
+    FOUND.mkdir(parents=True, exist_ok=True)
+    before = set(FOUND.iterdir())
+    for name in names:
+        seconds = given.minutes * 60 / len(names)
+        command = [sys.executable, __file__, name, "--one", str(seconds)]
+        command += ["--seed", str(given.seed)] if given.seed is not None else []
+        command += ["--engine", given.engine] if given.engine else []
+        ended = subprocess.run(command, cwd=ROOT, check=False, timeout=seconds * 3 + 300)
+        if ended.returncode:
+            last = FOUND / f"{name}.last"
+            print(f"{name}: ended with {ended.returncode}; what it looked at is in {last}", flush=True)
+    found = sorted(path for path in set(FOUND.iterdir()) - before if path.suffix != ".last")
+    print(f"{len(names)} parsers, {len(found)} kinds of faults" + "".join(f"\n  {path}" for path in found))
+    return 1 if found else 0
+
+
+def one(name: str, seconds: float, seed: int | None, engine: str | None) -> int:
+    """One parser, in this process."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    warnings.simplefilter("error")
+    if engine is None:
+        engine = "atheris" if importlib.util.find_spec("atheris") else "hypothesis"
+    look = Look(name)
+    started = time.monotonic()
+    (by_atheris if engine == "atheris" else by_hypothesis)(look, seconds, seed)
+    print(f"{name}: {look.count:,} inputs in {time.monotonic() - started:.0f} s, {len(look.seen)} faults", flush=True)
+    return 0
+
+
+class Look:
+    """One parser, and what it was found to do.
+
+    Parameters
+    ----------
+    name
+        Of the parser.
+    """
+
+    def __init__(self, name: str) -> None:
+        from coverslip.core.errors import CoverslipError
+        from mutation import digest, kept
+        from parsers import PARSERS
+        from parsers_of_files import FILES
+
+        self.name, self.parse = name, (PARSERS | FILES)[name]
+        self.refused, self.digest = CoverslipError, digest
+        self.seeds = list(kept(name).values())
+        self.count = 0
+        self.seen: set[tuple[Any, ...]] = set()
+        self.last = os.open(FOUND / f"{name}.last", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+
+    def __call__(self, data: bytes) -> None:
+        """Look at one input; the first of each kind of fault is kept."""
+        self.count += 1
+        os.pwrite(self.last, data, 0)  # known even when the interpreter itself goes
+        os.ftruncate(self.last, len(data))
+        faulthandler.dump_traceback_later(PATIENCE_S, exit=True)
+        try:
+            self.parse(data)
+        except self.refused:
+            pass
+        except Exception as error:  # noqa: BLE001  (every one is a find)
+            frames = traceback.extract_tb(error.__traceback__)
+            kind = (type(error), frames[-1].filename, frames[-1].lineno)
+            if kind not in self.seen:
+                self.seen.add(kind)
+                path = FOUND / f"{self.name}-{self.digest(data)}"
+                path.write_bytes(data)
+                print(f"{path}\n{''.join(traceback.format_exception(error)[-6:])}", flush=True)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def by_hypothesis(look: Look, seconds: float, seed: int | None) -> None:
+    """Inputs made of what is kept."""
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as seeded
+
+    from mutation import mutated
+
+    end, number = time.monotonic() + seconds, seed if seed is not None else time.time_ns() % (1 << 32)
+    plain = settings(
+        max_examples=500, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
+    while time.monotonic() < end:
+        seeded(number)(plain(given(mutated(look.seeds))(lambda data: look(data) if time.monotonic() < end else None)))()
+        number += 1
+
+
+def by_atheris(look: Look, seconds: float, seed: int | None) -> None:
+    """Inputs that libFuzzer chooses by which lines of ours they reach."""
+    import atheris
+
+    with atheris.instrument_imports(include=["coverslip"], enable_loader_override=False):
+        for module in [m for m in sys.modules if m.startswith("coverslip.")]:
+            del module
+    flags = [f"-max_total_time={max(1, round(seconds))}", "-print_final_stats=0", "-verbosity=0", "-max_len=65536"]
+    flags += [f"-seed={seed}"] if seed is not None else []
+    corpus = ROOT / "tests" / "corpus" / look.name
+    grown = FOUND / "grown" / look.name
+    grown.mkdir(parents=True, exist_ok=True)
+    atheris.Setup([sys.argv[0], *flags, str(grown), str(corpus)], look)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

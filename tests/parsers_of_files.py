@@ -1,0 +1,224 @@
+"""Every parser of ours that reads files, as one function of bytes each, beside `parsers`.
+
+The bytes are a whole file, or one file of a folder whose others are as they should be; the source is opened, described
+as the catalog does, and some of each of its arrays is read.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+
+from coverslip.app import describe
+from coverslip.core.errors import CoverslipError
+from coverslip.core.node import Array, Group
+from coverslip.core.spec import Box
+from coverslip.domains.cells import Options
+from coverslip.domains.gene_index import GeneIndex
+from coverslip.engine.sidecar import Sidecar
+from coverslip.formats import open_source, recognise
+from parsers import Parser
+
+HERE = Path(__file__).parent
+MOST_ARRAYS, MOST_ALONG, MOST_ITEMS = 12, 48, 1 << 18
+Make = Callable[[Path], None]
+
+
+@cache
+def scratch() -> Path:
+    """A folder of this process."""
+    return Path(mkdtemp(prefix="coverslip-parsers-"))
+
+
+def arrays(group: Group, depth: int = 0) -> Iterator[Array]:
+    """The arrays of a tree, as far as anybody would look."""
+    for name in list(group)[:20] if depth < 6 else ():
+        try:
+            node = group[name]
+        except CoverslipError:
+            continue
+        if isinstance(node, Array):
+            yield node
+        else:
+            yield from arrays(node, depth + 1)
+
+
+def look(path: Path) -> object:
+    """Open a source, describe it, and read a little of everything."""
+    recognise(path)
+    source = open_source(path)
+    try:
+        told = describe(Options(), source)
+        for number, array in enumerate(arrays(source.root)):
+            shape = array.spec.shape
+            end = tuple(min(n, MOST_ALONG) for n in shape)
+            if number >= MOST_ARRAYS or int(np.prod(end, dtype=np.int64)) > MOST_ITEMS:
+                break
+            read = array.read(Box((0,) * len(shape), end))
+            assert read.shape == end
+        return told
+    finally:
+        source.close()
+
+
+def file(name: str, data: bytes) -> object:
+    """A source that is one file."""
+    path = scratch() / name
+    path.write_bytes(data)
+    return look(path)
+
+
+@cache
+def folder(name: str) -> Path:
+    """A source that is a folder, as it should be."""
+    path = scratch() / name
+    FOLDERS[name](path)
+    return path
+
+
+def in_folder(name: str, target: str, data: bytes) -> object:
+    """A source that is a folder, with one file replaced."""
+    path = folder(name)
+    place = path / target
+    whole = place.read_bytes()
+    try:
+        place.write_bytes(data)
+        return look(path)
+    finally:
+        place.write_bytes(whole)
+
+
+def _n5(path: Path) -> None:
+    (path / "0" / "0").mkdir(parents=True)
+    (path / "attributes.json").write_text('{"n5": "2.5.0"}')
+    array = {"dimensions": [8, 6], "blockSize": [8, 6], "dataType": "uint16", "compression": {"type": "raw"}}
+    (path / "0" / "attributes.json").write_text(json.dumps(array))
+    block = struct.pack(">HHII", 0, 2, 8, 6) + np.arange(48, dtype=">u2").tobytes()
+    (path / "0" / "0" / "0").write_bytes(block)
+
+
+def _zarr3(path: Path) -> None:
+    (path / "0" / "c" / "0").mkdir(parents=True)
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    levels = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1]}]}]
+    ome = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": levels}]}
+    group = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
+    (path / "zarr.json").write_text(json.dumps(group))
+    array = {
+        "zarr_format": 3, "node_type": "array", "shape": [8, 6], "data_type": "uint16", "fill_value": 0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [8, 6]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}], "attributes": {},
+    }  # fmt: skip
+    (path / "0" / "zarr.json").write_text(json.dumps(array))
+    (path / "0" / "c" / "0" / "0").write_bytes(np.arange(48, dtype="<u2").tobytes())
+
+
+def _zarr2(path: Path) -> None:
+    (path / "0").mkdir(parents=True)
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    scales = [{"version": "0.4", "axes": axes, "datasets": [{"path": "0"}]}]
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    (path / ".zattrs").write_text(json.dumps({"multiscales": scales}))
+    array = {"zarr_format": 2, "shape": [8, 6], "chunks": [8, 6], "dtype": "<u2", "compressor": None, "fill_value": 0,
+             "order": "C", "filters": None}  # fmt: skip
+    (path / "0" / ".zarray").write_text(json.dumps(array))
+    (path / "0" / "0.0").write_bytes(np.arange(48, dtype="<u2").tobytes())
+
+
+def _texts(path: Path) -> None:
+    _zarr2(path)
+    (path / "0" / "0.0").unlink()
+    array = {"zarr_format": 2, "shape": [3], "chunks": [3], "dtype": "|O", "compressor": None, "fill_value": "",
+             "order": "C", "filters": [{"id": "vlen-utf8"}]}  # fmt: skip
+    (path / ".zattrs").write_text("{}")
+    (path / "0" / ".zarray").write_text(json.dumps(array))
+    words = b"".join(struct.pack("<I", len(word)) + word for word in (b"a", b"bc", b""))
+    (path / "0" / "0").write_bytes(struct.pack("<I", 3) + words)
+
+
+def _export(path: Path) -> None:
+    with zipfile.ZipFile(HERE / "formats" / "exports" / "cellucid-0.9.4-0.zip") as packed:
+        packed.extractall(path.parent / "export-of")
+    shutil.move(path.parent / "export-of" / "demo", path)
+
+
+def _tenx(path: Path) -> None:
+    path.mkdir()
+    head = "%%MatrixMarket matrix coordinate integer general\n%\n"
+    (path / "matrix.mtx").write_text(f"{head}3 4 5\n1 1 2\n2 1 1\n3 3 7\n1 4 1\n2 4 9\n")
+    (path / "barcodes.tsv").write_text("".join(f"{c * 8}-1\n" for c in "ACGT"))
+    (path / "features.tsv").write_text("".join(f"ENSG{i}\tG{i}\tGene Expression\n" for i in range(3)))
+
+
+def _ndtiff(path: Path) -> None:
+    shutil.copytree(HERE / "corpus" / "ndtiff_index" / "folder", path)
+
+
+FOLDERS: dict[str, Make] = {
+    "n5": _n5, "zarr3": _zarr3, "zarr2": _zarr2, "texts": _texts, "export": _export, "tenx": _tenx, "ndtiff": _ndtiff,
+}  # fmt: skip
+N5, ZARR3, ZARR2, TEXTS, EXPORT, TENX = "n5", "zarr3", "zarr2", "texts", "export", "tenx"
+
+
+def gene_index(data: bytes) -> object:
+    """A kept gene index."""
+    path = scratch() / "index"
+    path.write_bytes(data)
+    index = GeneIndex(path, (6, 2), b"k" * 16)
+    try:
+        return index.column(0), index.entries(1)
+    finally:
+        index.close()
+
+
+def sidecar(data: bytes) -> object:
+    """A kept level of an image: what is not what was written is none."""
+    place = scratch() / "levels"
+    kept = Sidecar(place, 1 << 20)
+    kept.write(("a",), "b", memoryview(b"x" * 64))
+    for stored in [p for p in place.rglob("*") if p.is_file()]:
+        stored.write_bytes(data)
+    found = kept.read(("a",), "b", 64)
+    assert found is None or bytes(found) == b"x" * 64
+    return found
+
+
+FILES: dict[str, Parser] = {
+    "npy": partial(file, "a.npy"),
+    "mrc": partial(file, "a.mrc"),
+    "nifti": partial(file, "a.nii"),
+    "nifti_gz": partial(file, "a.nii.gz"),
+    "tiff": partial(file, "a.tif"),
+    "ome_tiff": partial(file, "a.ome.tif"),
+    "dicom": partial(file, "a.dcm"),
+    "lif": partial(file, "a.lif"),
+    "nd2": partial(file, "a.nd2"),
+    "hdf5": partial(file, "a.h5"),
+    "n5_root": partial(in_folder, N5, "attributes.json"),
+    "n5_array": partial(in_folder, N5, "0/attributes.json"),
+    "n5_block": partial(in_folder, N5, "0/0/0"),
+    "zarr3_group": partial(in_folder, ZARR3, "zarr.json"),
+    "zarr3_array": partial(in_folder, ZARR3, "0/zarr.json"),
+    "zarr2_attributes": partial(in_folder, ZARR2, ".zattrs"),
+    "zarr2_array": partial(in_folder, ZARR2, "0/.zarray"),
+    "zarr_texts": partial(in_folder, TEXTS, "0/0"),
+    "export_identity": partial(in_folder, EXPORT, "dataset_identity.json"),
+    "export_obs": partial(in_folder, EXPORT, "obs_manifest.json"),
+    "export_var": partial(in_folder, EXPORT, "var_manifest.json"),
+    "export_graph": partial(in_folder, EXPORT, "connectivity_manifest.json"),
+    "tenx_matrix": partial(in_folder, TENX, "matrix.mtx"),
+    "tenx_barcodes": partial(in_folder, TENX, "barcodes.tsv"),
+    "tenx_features": partial(in_folder, TENX, "features.tsv"),
+    "ndtiff_index": partial(in_folder, "ndtiff", "NDTiff.index"),
+    "gene_index": gene_index,
+    "sidecar": sidecar,
+}

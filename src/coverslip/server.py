@@ -179,6 +179,8 @@ class Server:
         """
         import uvicorn  # nothing of it is needed to say that a path is wrong
 
+        from coverslip.http_protocol import Bounded
+
         sock = listen(self._settings.host, self._settings.port)
         try:
             self._port = sock.getsockname()[1]
@@ -198,6 +200,7 @@ class Server:
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
+                http=Bounded,
                 ws=_socket_protocol,  # type: ignore[arg-type]  # uvicorn calls it; a class or not
                 ws_max_size=MOST_MESSAGE_BYTES,
                 ws_per_message_deflate=False,  # pictures are compressed already

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import PATIENCE_S, Open, Start, fetch, wait_for
+from conftest import PATIENCE_S, ROOT, Open, Start, fetch, wait_for
 from surroundings import environment, free_port
 
 from every_front import SOURCES, Client, check_every_front, lab
@@ -26,14 +26,9 @@ HEADERS = """
         proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header X-Forwarded-Proto $scheme;
         proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $connection_of;
+        proxy_set_header Connection $coverslip_connection;
         proxy_buffering off;"""
 PLACES = """
-    location /off/ {{            # taken off, and told
-        proxy_pass http://127.0.0.1:{trusting}/;
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-Prefix /off;{headers}
-    }}
     location /left/on/ {{        # left on, and told
         proxy_pass http://127.0.0.1:{trusting};
         proxy_set_header Host $http_host;
@@ -75,13 +70,19 @@ def nginx(start: Start, data: list[Path], tmp_path_factory: pytest.TempPathFacto
     trust = ("--token", TOKEN, "--trusted-proxy", "127.0.0.1")
     trusting = start(*data, *trust)
     start(*data, *trust, "--root-path", f"/node/127.0.0.1/{node}", port=node)
-    places = PLACES.format(trusting=urlsplit(trusting.url).port, node=node, headers=HEADERS)
+    ours = (
+        (ROOT / "deploy" / "nginx-prefix.conf")
+        .read_text()
+        .replace("127.0.0.1:8814", f"127.0.0.1:{urlsplit(trusting.url).port}")
+    )
+    upgrade, _, location = ours.partition("location ")
+    places = f"location {location}" + PLACES.format(trusting=urlsplit(trusting.url).port, node=node, headers=HEADERS)
     user = f"user {getpass.getuser()};" if os.getuid() == 0 else ""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
     (folder / "nginx.conf").write_text(
         f"{user}\ndaemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\nhttp {{\n{temporary}"
-        f'access_log off;\nmap $http_upgrade $connection_of {{ default upgrade; "" ""; }}\n'
+        f"access_log off;\n{upgrade}"
         f"server {{\n    listen 127.0.0.1:{port};\n{places}}}\n}}\n"
     )
     program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
@@ -90,7 +91,7 @@ def nginx(start: Start, data: list[Path], tmp_path_factory: pytest.TempPathFacto
     process = subprocess.Popen(words, start_new_session=True)
     try:
         here = f"http://localhost:{port}/"
-        wait_for(lambda: Client(f"{here}off/", BEARER, TOKEN).ready(), f"nginx: {folder / 'error.log'}")
+        wait_for(lambda: Client(f"{here}lab/coverslip/", BEARER, TOKEN).ready(), f"nginx: {folder / 'error.log'}")
         wait_for(lambda: Client(f"{here}node/127.0.0.1/{node}/", BEARER, TOKEN).ready(), "the second server")
         yield here, node
     finally:
@@ -99,7 +100,7 @@ def nginx(start: Start, data: list[Path], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize(
-    "prefix", ["off/", "left/on/", "user/ann%40lab.org/", "node/127.0.0.1/{node}/", "rnode/127.0.0.1/{node}/"]
+    "prefix", ["lab/coverslip/", "left/on/", "user/ann%40lab.org/", "node/127.0.0.1/{node}/", "rnode/127.0.0.1/{node}/"]
 )
 def test_every_front_behind_nginx(nginx: tuple[str, int], prefix: str) -> None:
     here, node = nginx
@@ -125,10 +126,10 @@ def test_a_person_behind_a_prefix(nginx: tuple[str, int], look: Open) -> None:
     assert urlsplit(seen.page.url).path == path
     assert {urlsplit(url).path.startswith(path) for url in seen.requests if url.startswith("http")} == {True}
     assert seen.problems == []
-    other = look(f"{here}off/?dataset=cells#token={TOKEN}")
+    other = look(f"{here}lab/coverslip/?dataset=cells#token={TOKEN}")
     other.ready()
-    assert [one["path"] for one in other.page.context.cookies()] == ["/off/"]
-    other.page.goto(f"{here}off/?image=image.ome")
+    assert [one["path"] for one in other.page.context.cookies()] == ["/lab/coverslip/"]
+    other.page.goto(f"{here}lab/coverslip/?image=image.ome")
     other.page.locator("[data-testid=image-canvas], [data-testid=image]").first.wait_for()
     assert other.problems == []
 

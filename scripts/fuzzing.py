@@ -63,7 +63,7 @@ def every(given: Any) -> int:
         if ended.returncode:
             last = FOUND / f"{name}.last"
             print(f"{name}: ended with {ended.returncode}; what it looked at is in {last}", flush=True)
-    found = sorted(path for path in set(FOUND.iterdir()) - before if path.suffix != ".last")
+    found = sorted(path for path in set(FOUND.iterdir()) - before if path.is_file() and path.suffix != ".last")
     print(f"{len(names)} parsers, {len(found)} kinds of faults" + "".join(f"\n  {path}" for path in found))
     return 1 if found else 0
 
@@ -74,9 +74,11 @@ def one(name: str, seconds: float, seed: int | None, engine: str | None) -> int:
     warnings.simplefilter("error")
     if engine is None:
         engine = "atheris" if importlib.util.find_spec("atheris") else "hypothesis"
-    look = Look(name)
-    started = time.monotonic()
-    (by_atheris if engine == "atheris" else by_hypothesis)(look, seconds, seed)
+    if engine == "atheris":
+        by_atheris(name, seconds, seed)  # ends the process
+        return 0
+    look, started = Look(name), time.monotonic()
+    by_hypothesis(look, seconds, seed)
     print(f"{name}: {look.count:,} inputs in {time.monotonic() - started:.0f} s, {len(look.seen)} faults", flush=True)
     return 0
 
@@ -141,19 +143,17 @@ def by_hypothesis(look: Look, seconds: float, seed: int | None) -> None:
         number += 1
 
 
-def by_atheris(look: Look, seconds: float, seed: int | None) -> None:
+def by_atheris(name: str, seconds: float, seed: int | None) -> None:
     """Inputs that libFuzzer chooses by which lines of ours they reach."""
     import atheris
 
-    with atheris.instrument_imports(include=["coverslip"], enable_loader_override=False):
-        for module in [m for m in sys.modules if m.startswith("coverslip.")]:
-            del module
-    flags = [f"-max_total_time={max(1, round(seconds))}", "-print_final_stats=0", "-verbosity=0", "-max_len=65536"]
+    with atheris.instrument_imports(include=["coverslip"]):
+        look = Look(name)
+    flags = [f"-max_total_time={max(1, round(seconds))}", "-max_len=65536", f"-artifact_prefix={FOUND}/{name}-"]
     flags += [f"-seed={seed}"] if seed is not None else []
-    corpus = ROOT / "tests" / "corpus" / look.name
-    grown = FOUND / "grown" / look.name
+    grown = FOUND / "grown" / name
     grown.mkdir(parents=True, exist_ok=True)
-    atheris.Setup([sys.argv[0], *flags, str(grown), str(corpus)], look)
+    atheris.Setup([sys.argv[0], *flags, str(grown), str(ROOT / "tests" / "corpus" / name)], look)
     atheris.Fuzz()
 
 

@@ -134,11 +134,20 @@ class Category(Column):
 
     def codes(self) -> npt.NDArray[np.int32]:
         """Every code, int32 ``(n,)``; -1 = missing."""
-        codes = self._values.read_all().astype(np.int64)
-        codes[(codes < 0) | (codes >= self.n_categories)] = -1
+        return self.codes_as(np.dtype(np.int32), -1)
+
+    def codes_as(self, dtype: np.dtype[Any], missing: int) -> npt.NDArray[Any]:
+        """Every code in another integer type that holds all categories, ``(n,)``, and what means missing there."""
+        stored = self._values.read_all()
+        if stored.dtype.kind not in "iu":
+            stored = stored.astype(np.int64)
+        codes = stored.astype(dtype)
+        # Looking for the least and the most is quick; marking takes several arrays as long as the column.
+        if stored.size and (stored.min() < 0 or stored.max() >= self.n_categories):
+            codes[(stored < 0) | (stored >= self.n_categories)] = missing
         if self._mask is not None:
-            codes[self._missing(0, self.n_rows)] = -1
-        return codes.astype(np.int32)
+            codes[self._missing(0, self.n_rows)] = missing
+        return codes
 
     def names(self) -> list[str]:
         """Every row's category name, read at once."""

@@ -41,6 +41,7 @@ SMALLEST_RANGE = 1e-8
 NORMALISED = "coverslip-normalised"
 """Attribute of coordinates that were centred and scaled for drawing when they were written."""
 BLOCK_ROWS = 1 << 17
+WIDE_ROWS = 1024
 
 
 class Embedding:
@@ -118,13 +119,29 @@ class Embedding:
 
 
 def normalise(coordinates: Float32) -> Float32:
-    """Centre and scale in place; cells without finite coordinates become NaN and move no other cell."""
+    """Centre and scale a contiguous array in place; cells without finite coordinates become NaN and move no other."""
     centre, scale = _extent(coordinates)
     if centre is None:
         return coordinates
-    coordinates -= centre
+    _wide(coordinates)[...] -= np.tile(centre, WIDE_ROWS)
+    coordinates[len(coordinates) // WIDE_ROWS * WIDE_ROWS :] -= centre
     coordinates *= np.float32(scale)
     return coordinates
+
+
+def _wide(coordinates: Float32) -> Float32:
+    """Many cells as one row, without those left over: NumPy takes up to 50 times as long for rows of two or three."""
+    whole = len(coordinates) // WIDE_ROWS * WIDE_ROWS
+    return coordinates[:whole].reshape(-1, WIDE_ROWS * coordinates.shape[1])
+
+
+def _reduced(least_or_most: np.ufunc, coordinates: Float32) -> Float32:
+    """The least or the most of each column of a contiguous array with one row at least."""
+    wide, left = _wide(coordinates), coordinates[len(coordinates) // WIDE_ROWS * WIDE_ROWS :]
+    if len(wide):
+        left = np.concatenate([least_or_most.reduce(wide, axis=0).reshape(WIDE_ROWS, -1), left])
+    found: Float32 = least_or_most.reduce(left, axis=0)
+    return found
 
 
 def _extent(coordinates: Float32) -> tuple[Float32 | None, float]:
@@ -137,7 +154,7 @@ def _extent(coordinates: Float32) -> tuple[Float32 | None, float]:
         known = coordinates[complete]
     if not known.size:
         return None, 1.0
-    low, high = known.min(axis=0), known.max(axis=0)
+    low, high = _reduced(np.minimum, known), _reduced(np.maximum, known)
     span = float((high.astype(np.float64) - low).max())
     centre = ((low.astype(np.float64) + high) / 2.0).astype(np.float32)
     return centre, 2.0 / (span if span >= SMALLEST_RANGE else 2.0)

@@ -99,19 +99,16 @@ def _column_part(cells: Cells, column: Column, part: str) -> AnyArray:
     category = as_category(column)
     if category is None or part == "values":
         raise NotFound(f"{column.key} holds no numbers", "Ask for its codes.", "wrong_part")
-    codes = category.codes()
     if part == "codes":
         dtype = code_dtype(category.n_categories)
-        narrow = codes.astype(dtype)
-        narrow[codes < 0] = np.iinfo(dtype).max
-        return narrow
+        return category.codes_as(dtype, np.iinfo(dtype).max)
     stored = cells.stored_outliers(column.key)
     if stored is not None:
         return stored
     if cells.latent is None:
         return np.full(cells.n_cells, np.nan, np.float32)
     latent = cells.latent.coordinates()
-    return outlier_quantiles(latent, codes, category.n_categories, cells.options.centroid_min_points)
+    return outlier_quantiles(latent, category.codes(), category.n_categories, cells.options.centroid_min_points)
 
 
 def gene(cells: Cells, wanted: Wanted, query: dict[str, str], stop: Stop) -> AnyArray:

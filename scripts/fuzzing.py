@@ -96,9 +96,12 @@ class Look:
         from coverslip.core.errors import CoverslipError
         from mutation import digest, kept
         from parsers import PARSERS
-        from parsers_of_files import FILES
 
-        self.name, self.parse = name, (PARSERS | FILES)[name]
+        if name not in PARSERS:
+            from parsers_of_files import FILES
+
+            PARSERS.update(FILES)
+        self.name, self.parse = name, PARSERS[name]
         self.refused, self.digest = CoverslipError, digest
         self.seeds = list(kept(name).values())
         self.count = 0

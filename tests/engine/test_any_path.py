@@ -27,7 +27,8 @@ from coverslip.settings import Settings
 SECRET = "d0n0ttell"
 PARTS = (
     "", ".", "..", "...", "~", "a", "sub", "b.h5", "graph.json", "secret", "secret.h5", "up", "out.json", "hole",
-    ".hidden", "..%2f", "%2e%2e", "..\\", "\0", "\n", "ä", "\udcff", "C:", "a" * 300, "etc", "passwd", "//", "file:", "sys",
+    ".hidden", "..%2f", "%2e%2e", "..\\", "\0", "\n", "ä", "\udcff", "C:", "a" * 300, "etc", "passwd", "//",
+    "file:", "sys",
 )  # fmt: skip
 PATHS = st.lists(st.sampled_from(PARTS) | st.text(max_size=3), max_size=6).map("/".join)
 QUICK = settings(

@@ -73,7 +73,8 @@ class AccessFront:
         """The id of the source that a person means, by its id or its name, and where it is."""
         id = wanted
         if wanted not in self._catalog:
-            rows = [row for row in self._catalog.entries(search=wanted)[0] if wanted in (row.name, row.path)]
+            found = self._catalog.entries(search=wanted)[0]
+            rows = [row for row in found if wanted in (row.name, row.path, row.name.rpartition(".")[0])]
             if not rows:
                 raise NotFound(f"Source not found: {wanted[:200]}", "GET /api/sources lists them.", "source_not_found")
             if len(rows) > 1:

@@ -138,6 +138,7 @@ class AnalysisFront:
 
     async def _job(self, request: Request, id: str, file: str | None) -> Response:
         tasks = self._analyses.tasks
+        tasks.get(id)  # says first that there is none
         self._askers.check(id, right_in(request.scope), request.method == "DELETE")
         if file is not None:
             return await self._file(request, tasks.get(id), file)

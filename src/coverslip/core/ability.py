@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from coverslip.core.node import Array
 
@@ -54,7 +54,9 @@ class RawChunks(Protocol):
 
 def raw_chunks(node: object) -> RawChunks | None:
     """``node`` when it hands out stored chunks, else None."""
-    return node if isinstance(node, RawChunks) and node.layout is not None else None
+    # Asked for each chunk that is sent: to look for every method of the protocol takes longer than to read a chunk.
+    layout = getattr(node, "layout", None)
+    return cast(RawChunks, node) if isinstance(layout, ChunkLayout) else None
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class ArrayMeta:
             return self.separator.join([self.prefix, *parts])
         return self.separator.join(parts) or "0"
 
-    @property
+    @cached_property
     def layout(self) -> ChunkLayout | None:
         """How chunks are stored, in v3's words."""
         if self.codecs is None or self.text:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docs_openapi import openapi_page
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from coverslip.fronts.analysis import questions
@@ -148,6 +149,13 @@ def test_what_the_pages_list_is_described(page: str) -> None:
         filled = re.sub(r"<[^>]+>d", "1d", path)
         filled = re.sub(r"\{[^}]+\}|<[^>]+>", "1", filled)
         assert operations_at(filled, method), (method, path)
+
+
+def test_the_page_shows_everything() -> None:
+    page = openapi_page()
+    for path, method, one in operations():
+        assert ("x-same-as" in one) == (f"| `{method.upper()} {path}` |" not in page), path
+    assert all(one["x-same-as"] in WHOLE["paths"] for _, _, one in operations() if "x-same-as" in one)
 
 
 def test_every_front_describes_itself() -> None:

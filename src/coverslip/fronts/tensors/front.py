@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from coverslip.core.errors import BadRequest, NotFound, TooLarge
+from coverslip.core.errors import BadRequest, NotFound, TooLarge, Unreadable
 from coverslip.core.node import Source
 from coverslip.core.stop import Stop
 from coverslip.domains.cells import Cells, Options
@@ -40,6 +40,8 @@ WHOLE_BYTES = 4 << 20
 """Answers up to this size are made in one piece and kept."""
 MOST_PIECE_BYTES = 64 << 20
 """Of raw pixels that are not streamed."""
+TRIES = 3
+"""How often an answer is made of a file that changes meanwhile."""
 QUICK_ROWS = 500
 """Longer pages of the list are made beside, so that short questions are answered meanwhile."""
 TRIM_S = 1.0
@@ -255,13 +257,17 @@ class ImagesFront:
         self, source: str, key: Key, make: Callable[[Images, str, Stop], Answer], expected: str | None = None
     ) -> Answer:
         def work(stop: Stop) -> Answer:
-            images, version = self._opened(source, expected)
-            etag = self._etag(version, key)
-            kept = self._cache.get(etag)
-            if kept is None:
-                kept = make(images, etag, stop)
-                self._cache.put(etag, kept)
-            return kept
+            for _ in range(TRIES):
+                images, version = self._opened(source, expected)
+                etag = self._etag(version, key)
+                kept = self._cache.get(etag)
+                if kept is not None:
+                    return kept
+                made = make(images, etag, stop)
+                if self._opened(source, expected)[1] == version:  # else parts of two versions may be in it
+                    self._cache.put(etag, made)
+                    return made
+            raise Unreadable("The file is being written", "Try again when the writing is done.", "busy")
 
         return await self._reader.run((source, key, expected), work, within_s=SHORT_S)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["table_of_formats"]
+pytest_plugins = ["quick", "table_of_formats"]
 
 # Begun in the background of a shell; the programs under test inherit it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -21,9 +21,17 @@ export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";
 }
 
+/** What browsers say when a part of the page does not come. */
+export const NO_PART = /dynamically imported module|Importing a module|preload/i;
+const PART_HINT =
+  "The server does not answer, or it was updated since this tab was opened. Try again, or reload the page.";
+
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const message = error instanceof Error ? error.message : String(error);
+  if (NO_PART.test(message)) {
+    return new ApiError("page_missing", "A part of this page could not be loaded", PART_HINT, 0);
+  }
   return new ApiError("unexpected", message, "Reload the page; if it happens again, report it.", 0);
 }
 

@@ -30,11 +30,17 @@ export async function unlock(text: string, from: "link" | "form"): Promise<void>
   }
 }
 
+/** A link to one source, opened where another one is open: shows what the new one opens. Who may do more goes on. */
+async function exchange(token: string): Promise<void> {
+  const scope = await enter(token).catch(() => null);
+  if (scope === "share") location.reload();
+}
+
 /** The token behind the `#` of this page's address, taken out of it and of its entry in the history. */
 export function takeToken(): string | null {
   const { hash, pathname } = location;
   const query = new URLSearchParams(location.search);
-  const found = hash.startsWith("#token=") ? tokenIn(hash) : null;
+  const found = /^#(token|share)=/.test(hash) ? tokenIn(hash) : null;
   if (found === null && !query.has("token")) return null;
   query.delete("token"); // a wrong one: the server took a right one out itself
   const rest = query.toString().replaceAll("%2F", "/").replaceAll("%3A", ":");
@@ -47,8 +53,11 @@ export function startSession(): void {
   const { locked } = document.documentElement.dataset;
   useSession.setState({ lock: locked === "missing" || locked === "wrong" ? locked : "open" });
   const follow = () => {
+    const shared = location.hash.startsWith("#share=");
     const token = takeToken();
-    if (token !== null && useSession.getState().lock !== "open") void unlock(token, "link");
+    if (token === null) return;
+    if (useSession.getState().lock !== "open") void unlock(token, "link");
+    else if (shared) void exchange(token);
   };
   follow();
   // The printed URL, pasted into a tab that is here already, changes only what stands behind the #.

@@ -1,6 +1,6 @@
 /** Categories with their counts: show, hide, isolate. Only the rows in sight exist, so 70,000 stay fast. */
 
-import { lazy, Suspense, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import type { CategoryField } from "../api/types";
 import { counted, count as countText, shorten } from "../data/format";
 import { categoryColor, fromHex, MISSING_COLOR, toCss } from "../gpu/palette";
@@ -8,9 +8,10 @@ import { hide } from "../state/actions";
 import { type Painted, set, useModel } from "../state/store";
 import { useCounts } from "./counts";
 import { MiddleCut } from "./MiddleCut";
+import { part } from "./part";
 
 // Most legends are short.
-const WindowedRows = lazy(() => import("./WindowedRows"));
+const WindowedRows = part(() => import("./WindowedRows"), "legend");
 
 const FILTER_FROM = 20;
 const SHOW_ALL_ROWS_TO = 300;
@@ -113,11 +114,7 @@ export interface RowsProps {
 
 export function Rows(props: RowsProps) {
   if (props.rows.length <= SHOW_ALL_ROWS_TO) return <PlainRows {...props} />;
-  return (
-    <Suspense fallback={<p className="note">Opening the legend…</p>}>
-      <WindowedRows {...props} />
-    </Suspense>
-  );
+  return <WindowedRows {...props} />;
 }
 
 function PlainRows({ rows, ...rest }: RowsProps) {

@@ -1,6 +1,6 @@
 /** The page of one data set of cells: what to show on the left, the plot, what it is on the right, work below. */
 
-import { lazy, Suspense, useEffect, useLayoutEffect } from "react";
+import { useEffect, useLayoutEffect } from "react";
 import { isCopy, toApiError } from "../api/client";
 import { counted } from "../data/format";
 import { checkServer, choosePoints, followUrl, leave, paint, select, start, unselect } from "../state/actions";
@@ -16,16 +16,17 @@ import { Grid } from "../views/grid/Grid";
 import { ScatterPanel } from "../views/scatter/Panel";
 import { type PageKeys, useKeysOf } from "./keys";
 import { Legend, loadRest } from "./Legend";
+import { part } from "./part";
 import { Empty, Failure, Notice, Offline, ProgressStrip } from "./States";
 import { TopBar } from "./TopBar";
 
 // Pictures need as much again as the points; they come when there is one.
-const TissueView = lazy(() => import("../views/tissue/View"));
-const ViewChoice = lazy(() => import("../views/cells/ViewChoice"));
-const TissuePanel = lazy(() => import("../views/tissue/Panel"));
-const LookInside = lazy(() => import("./LookInside"));
-const CellsTools = lazy(() => import("./CellsTools"));
-const Analysis = lazy(() => import("../views/analysis/Dock"));
+const TissueView = part(() => import("../views/tissue/View"), "tissue");
+const ViewChoice = part(() => import("../views/cells/ViewChoice"));
+const TissuePanel = part(() => import("../views/tissue/Panel"), "tissue");
+const LookInside = part(() => import("./LookInside"));
+const CellsTools = part(() => import("./CellsTools"), "filters and groups");
+const Analysis = part(() => import("../views/analysis/Dock"), "analysis");
 
 const LOOK_MS = 5000;
 /** More data sets than this are chosen on the home page, where they can be searched. */
@@ -68,34 +69,20 @@ export default function CellsPage() {
           Done
         </button>
         <ScatterPanel />
-        {layout === "embedding" ? null : (
-          <Suspense fallback={<p className="note">Opening the tissue…</p>}>
-            <TissuePanel />
-          </Suspense>
-        )}
-        {phase === "ready" ? (
-          <Suspense>
-            <CellsTools />
-          </Suspense>
-        ) : null}
+        {layout === "embedding" ? null : <TissuePanel />}
+        {phase === "ready" ? <CellsTools /> : null}
       </nav>
       <div className="centre">
         <div className={`panes ${layout}`} data-panes={panes}>
           {layout === "tissue" ? null : <Grid />}
           {layout === "embedding" ? null : (
             <div className="pane" key="tissue">
-              <Suspense fallback={<p className="waiting">Opening the tissue…</p>}>
-                <TissueView />
-              </Suspense>
+              <TissueView />
             </div>
           )}
         </div>
         <Tools />
-        {identity?.tissue?.length ? (
-          <Suspense>
-            <ViewChoice />
-          </Suspense>
-        ) : null}
+        {identity?.tissue?.length ? <ViewChoice /> : null}
         <Offline />
         <Notice />
         <Failure />
@@ -108,17 +95,9 @@ export default function CellsPage() {
         </button>
         <Legend />
         <SelectionPanel />
-        {dataset && phase === "ready" ? (
-          <Suspense>
-            <LookInside source={dataset.id} />
-          </Suspense>
-        ) : null}
+        {dataset && phase === "ready" ? <LookInside source={dataset.id} /> : null}
       </aside>
-      {analysis ? (
-        <Suspense fallback={<p className="waiting">Opening the analysis…</p>}>
-          <Analysis />
-        </Suspense>
-      ) : null}
+      {analysis ? <Analysis /> : null}
       <footer className="bottom">
         <ProgressStrip />
         <div className="sheet-buttons">

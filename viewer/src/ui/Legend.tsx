@@ -1,13 +1,13 @@
 /** "What is this": the legend of what colours the points. */
 
-import { lazy, Suspense } from "react";
 import { number } from "../data/format";
 import { useModel } from "../state/store";
 import { CategoryLegend } from "./CategoryLegend";
+import { part } from "./part";
 
 // The first colours are groups, as a rule; the sliders of numbers come after the first points.
 const load = () => import("./NumberLegend");
-const NumberLegend = lazy(load);
+const NumberLegend = part(load, "legend");
 
 /** Fetched while the server is there, so that a number can be chosen whatever happens to it. */
 export function loadRest(): void {
@@ -27,9 +27,5 @@ export function Legend() {
     );
   }
   if (painted.kind === "category") return <CategoryLegend painted={painted} />;
-  return (
-    <Suspense fallback={<p className="note">Opening the legend…</p>}>
-      <NumberLegend painted={painted} />
-    </Suspense>
-  );
+  return <NumberLegend painted={painted} />;
 }

@@ -1,6 +1,7 @@
 /** What stands where a page will be: that it is on its way, or why it does not come. */
 
 import { Component, type ReactNode } from "react";
+import { NO_PART } from "../api/client";
 import { useRoute } from "../state/route";
 import { TopBar } from "./TopBar";
 
@@ -38,7 +39,7 @@ export class PageFailure extends Component<{ children: ReactNode }, Failed> {
 function Broken({ error }: { error: Error }) {
   const page = useRoute((s) => s.route.page);
   // A server that was updated no longer has the parts that this tab's page asks for.
-  const missing = /dynamically imported module|Importing a module|preload/i.test(error.message);
+  const missing = NO_PART.test(error.message);
   return (
     <main data-testid="app" data-page={page} data-state="error" className="app plain">
       <TopBar />

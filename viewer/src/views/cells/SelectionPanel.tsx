@@ -1,20 +1,16 @@
 /** The selection's place in "what is this"; what it says is fetched with the first selection. */
 
-import { lazy, Suspense } from "react";
 import { select } from "../../state/actions";
 import { useModel } from "../../state/store";
+import { part } from "../../ui/part";
 
-const Chosen = lazy(() => import("./Chosen"));
+const Chosen = part(() => import("./Chosen"), "selection");
 
 export function SelectionPanel() {
   const { selection, geometry } = useModel();
   if (!geometry) return null;
   if (selection) {
-    return (
-      <Suspense fallback={<p className="note">Opening the selection…</p>}>
-        <Chosen />
-      </Suspense>
-    );
+    return <Chosen />;
   }
   return (
     <section className="group" data-testid="selection" data-count={0}>

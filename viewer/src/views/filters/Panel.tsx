@@ -1,15 +1,16 @@
 /** The stack of filters: what is shown passes all of those that are on. */
 
-import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { counted, count as countText, shorten } from "../../data/format";
 import { addFilter, amend, clearFilters, filterBySelection, removeFilter } from "../../state/filtering";
 import { columnOf, type Filter, type Source } from "../../state/filters";
 import { useModel } from "../../state/store";
 import { keptWords, titleOf } from "./words";
 import "./filters.css";
+import { part } from "../../ui/part";
 
-const Body = lazy(() => import("./Body"));
-const GeneSearch = lazy(() => import("../../ui/GeneSearch").then((m) => ({ default: m.GeneSearch })));
+const Body = part(() => import("./Body"), "filter");
+const GeneSearch = part(async () => ({ default: (await import("../../ui/GeneSearch")).GeneSearch }), "search");
 
 export default function FiltersPanel() {
   const filters = useModel((s) => s.filters);
@@ -118,11 +119,7 @@ function FilterLine({ filter, open, unfold }: LineProps) {
           ×
         </button>
       </div>
-      {open && info ? (
-        <Suspense fallback={<p className="note">Opening…</p>}>
-          <Body filter={filter} info={info} />
-        </Suspense>
-      ) : null}
+      {open && info ? <Body filter={filter} info={info} /> : null}
     </li>
   );
 }
@@ -178,17 +175,15 @@ function Add({ add }: { add: (of: Source) => void }) {
         </select>
       </label>
       {asking ? (
-        <Suspense fallback={<p className="note">Opening…</p>}>
-          <InSight>
-            <GeneSearch
-              id="filter-gene"
-              choose={(gene) => {
-                setAsking(false);
-                add(gene);
-              }}
-            />
-          </InSight>
-        </Suspense>
+        <InSight>
+          <GeneSearch
+            id="filter-gene"
+            choose={(gene) => {
+              setAsking(false);
+              add(gene);
+            }}
+          />
+        </InSight>
       ) : null}
     </>
   );

@@ -1,12 +1,12 @@
 /** Over the plot: one more view, and whether views move together. */
 
-import { lazy, Suspense } from "react";
 import { set, useModel } from "../../state/store";
 import { MOST_VIEWS } from "../../state/views";
+import { part } from "../../ui/part";
 import { addView } from "./actions";
 
 // Nobody saves a figure before there is something to see.
-const FigureDialog = lazy(() => import("../figure/FigureDialog"));
+const FigureDialog = part(() => import("../figure/FigureDialog"), "figure");
 
 export function ViewTools() {
   const { views, together, figure } = useModel();
@@ -35,11 +35,7 @@ export function ViewTools() {
           <path d="M8 2v8M5 7.500l3 3 3-3M2.500 11v2.500h11V11" />
         </svg>
       </button>
-      {figure ? (
-        <Suspense>
-          <FigureDialog />
-        </Suspense>
-      ) : null}
+      {figure ? <FigureDialog /> : null}
       {views.length > 1 ? (
         <button
           type="button"

@@ -1,7 +1,8 @@
 /** What the file says about itself, as a tree that folds and can be searched. */
 
-import { lazy, Suspense, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import type { Json } from "../../api/images";
+import { part } from "../../ui/part";
 import { loadMetadata } from "./actions";
 import { useImage } from "./state";
 
@@ -28,7 +29,7 @@ export function filtered(key: string, value: Json, words: string): Json | undefi
   return Object.keys(kept).length > 0 ? kept : undefined;
 }
 
-const LookInside = lazy(() => import("../../ui/LookInside"));
+const LookInside = part(() => import("../../ui/LookInside"));
 
 export function Metadata() {
   const { info, metadata } = useImage();
@@ -45,9 +46,7 @@ export function Metadata() {
       }}
     >
       <summary>Metadata</summary>
-      <Suspense>
-        <LookInside source={info.source_id} />
-      </Suspense>
+      <LookInside source={info.source_id} />
       {metadata === undefined ? (
         <p className="note">Reading…</p>
       ) : (

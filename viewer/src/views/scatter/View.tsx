@@ -1,11 +1,12 @@
 /** The scatter view: cells in an embedding, coloured. */
 
-import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ApiError } from "../../api/client";
 import { forgetCell } from "../../state/actions";
 import { get, type Own, set, useModel } from "../../state/store";
 import { focus, groundOf, moveCamera, ownOf } from "../../state/views";
 import { HoverCard } from "../../ui/HoverCard";
+import { part } from "../../ui/part";
 import { useLook } from "../cells/look";
 import { Outline, Ring } from "../cells/Marks";
 import { usePointer } from "../cells/pointer";
@@ -13,7 +14,7 @@ import { autoSize, type Camera, cameraFromLink, cameraToLink, homeCamera, summar
 import { overlaid, useOverlays } from "./overlays";
 import { Stage } from "./stage";
 
-const FlowCanvas = lazy(() => import("../flow/FlowCanvas"));
+const FlowCanvas = part(() => import("../flow/FlowCanvas"));
 
 const NO_POINTS = new Float32Array(0);
 const REACH_PX = 8;
@@ -143,11 +144,7 @@ export function ScatterView({ view }: Props) {
         }}
         {...handlers}
       />
-      {model.vectors?.look === "flow" ? (
-        <Suspense>
-          <FlowCanvas geometry={geometry} matrix={matrix} />
-        </Suspense>
-      ) : null}
+      {model.vectors?.look === "flow" ? <FlowCanvas geometry={geometry} matrix={matrix} /> : null}
       <Outline corners={outline} />
       <Ring view={view} positions={geometry?.positions ?? null} matrix={matrix} />
       {failed ? null : <HoverCard view={view} painted={painted} geometry={geometry} />}

@@ -10,7 +10,7 @@ from coverslip.cli.helping import Sectioned
 from coverslip.core.errors import BadUsage, CoverslipError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-TIME = re.compile(r"(\d{1,9})([smhdw])")
+TIME = re.compile(r"([0-9]{1,9})([smhdw])")
 
 
 def seconds(text: str) -> int:

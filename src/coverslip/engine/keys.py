@@ -199,6 +199,17 @@ class Keys:
             return ring.sealed(COOKIE + _packed(right))
         return ring.cookie(dict(ring.tokens)[right.scope])
 
+    def require(self) -> None:
+        """See that a token is asked for.
+
+        Raises
+        ------
+        Forbidden
+            When everything is open anyway.
+        """
+        if not self.needed:
+            raise Forbidden(NO_TOKEN, "Who reaches it sees everything; start it with --token.", CODE)
+
     # --- links ------------------------------------------------------------------------------------------------------
 
     def share(self, source: str, where: str, for_s: float) -> tuple[str, float]:
@@ -220,10 +231,8 @@ class Keys:
         BadRequest
             When the time is none that a link may have.
         """
+        self.require()
         rings = self._rings
-        if not rings:
-            hint = "Everybody who reaches it sees everything. Start it with --token, then share."
-            raise Forbidden(NO_TOKEN, hint, CODE)
         if not 1 <= for_s <= MOST_SHARE_S:  # NaN is not, either
             raise BadRequest(
                 "A link opens for a second at least and a year at most", "Write 7d, 12h or 30m.", "bad_time"
@@ -266,8 +275,7 @@ class Keys:
             When they cannot be kept (`keepers`); then nothing changed.
         """
         with self._lock:
-            if not self._rings:
-                raise Forbidden(NO_TOKEN, "Start it with --token.", CODE)
+            self.require()
             if token in (ring.token for ring in self._rings) or token == read_token:
                 raise BadRequest("That is no other token", "Leave it out to have one made.", "same_token")
             if not 0 <= grace_s <= MOST_GRACE_S:

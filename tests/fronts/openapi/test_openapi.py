@@ -80,7 +80,7 @@ def request_of(path: str, one: dict[str, Any], offered: Offered) -> tuple[str, d
 FILLED = {"extension": "u8", "end": "src", "dimensions": "1", "index": "0"}
 NOT_HERE = {
     "/api/sources/{source_id}/ticket/{ticket}": "no_flight",
-    "/api/shares": "source_not_found",
+    "/api/shares": "no_token",
     "/api/admin/token": "no_token",
 }
 

@@ -62,6 +62,7 @@ class AccessFront:
         wanted, for_s = content.get("source"), number(content, "expires_s", SHARE_S)
         if not isinstance(wanted, str) or not wanted:
             raise BadRequest("The body names no source", 'Send {"source": "ID", "expires_s": 604800}.')
+        self._keys.require()
         id, where = await self._reader.run(("shared", wanted), lambda stop: self._found(wanted), "quick")
         secret, ends_s = self._keys.share(id, where, for_s)
         return _told({

@@ -1,6 +1,6 @@
 /** The token: where a link holds it, and how it becomes a cookie that no script can read. */
 
-import { ApiError, post } from "./client";
+import { ApiError, getJson, post } from "./client";
 
 /** What the server asks of tokens; anything else in a link is no token. */
 const TOKEN = /^[A-Za-z0-9_-]{16,128}$/;
@@ -25,12 +25,16 @@ function decode(text: string): string {
 /** What a cookie opens: everything, everything to read, one source; null where no token is asked for. */
 export type Scope = "admin" | "read" | "share" | null;
 
-/** Exchanges the token for the server's cookie, and tells what it opens; throws its `ApiError`. */
-export async function enter(token: string): Promise<Scope> {
+/** Exchanges the token for the server's cookie; throws its `ApiError`. */
+export async function enter(token: string): Promise<void> {
   if (!TOKEN.test(token) && !SHARED.test(token)) {
     const hint = "A token has 16 to 128 letters, digits, - or _. Paste it whole, or the whole URL.";
     throw new ApiError("bad_token", "That is not a token", hint, 0);
   }
-  const told = (await (await post("api/session", { token })).json()) as { scope?: Scope };
-  return told.scope ?? null;
+  await post("api/session", { token });
+}
+
+/** What the cookie of this page opens. */
+export async function scopeNow(): Promise<Scope> {
+  return (await getJson<{ scope?: Scope }>("api/session")).scope ?? null;
 }

@@ -4,6 +4,7 @@ import { tokenIn } from "../api/session";
 import { startSession, takeToken, unlock, useSession } from "./session";
 
 const TOKEN = "open-sesame-open-sesame";
+const SHARED = `s1.${"a".repeat(40)}.${"b".repeat(32)}`;
 let posted: string[] = [];
 
 /** A server that takes this token and no other. */
@@ -38,6 +39,7 @@ describe("a token", () => {
     [`http://lab:8814/#token=${TOKEN}`, TOKEN],
     [`http://lab:8814/?color=gene:A&token=${TOKEN}&x=1`, TOKEN],
     [`#token=${TOKEN}`, TOKEN],
+    [`http://lab:8814/data/#share=${SHARED}`, SHARED],
     ["#token=%zz", "%zz"],
     ["", ""],
   ])("is found in %j", (text, token) => expect(tokenIn(text)).toBe(token));
@@ -120,6 +122,21 @@ describe("an open page", () => {
     startSession();
     expect(location.hash).toBe("");
     expect([useSession.getState().lock, posted]).toEqual(["open", []]);
+  });
+
+  it("shows the one source of a link that it follows, unless it may show more", async () => {
+    const reload = vi.spyOn(location, "reload").mockImplementation(() => {});
+    for (const [scope, times] of [
+      ["admin", 0],
+      ["share", 1],
+    ] as const) {
+      vi.stubGlobal("fetch", async () => Response.json({ token_needed: true, authenticated: true, scope }));
+      at(`/#share=${SHARED}`);
+      startSession();
+      expect(location.hash).toBe("");
+      await new Promise((done) => setTimeout(done));
+      await vi.waitFor(() => expect(reload).toHaveBeenCalledTimes(times));
+    }
   });
 
   it("is locked when the server takes its cookie no more", async () => {

@@ -2,7 +2,7 @@
 
 import { create } from "zustand";
 import { type ApiError, toApiError, whenLocked } from "../api/client";
-import { enter, tokenIn } from "../api/session";
+import { enter, scopeNow, tokenIn } from "../api/session";
 
 /** `ended`: the page was in use when the server stopped taking its cookie. */
 export type Lock = "open" | "missing" | "wrong" | "ended";
@@ -32,8 +32,12 @@ export async function unlock(text: string, from: "link" | "form"): Promise<void>
 
 /** A link to one source, opened where another one is open: shows what the new one opens. Who may do more goes on. */
 async function exchange(token: string): Promise<void> {
-  const scope = await enter(token).catch(() => null);
-  if (scope === "share") location.reload();
+  try {
+    await enter(token);
+    if ((await scopeNow()) === "share") location.reload();
+  } catch {
+    // An ended link takes nothing away from who is inside.
+  }
 }
 
 /** The token behind the `#` of this page's address, taken out of it and of its entry in the history. */

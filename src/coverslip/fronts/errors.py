@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coverslip.core import errors
+from coverslip.fronts.people import is_person, page
 from coverslip.fronts.tokens import problem
 
 LOG = logging.getLogger("coverslip.http")
@@ -74,7 +75,10 @@ async def answering(request: Request, work: Awaitable[Response]) -> Response:
             raise
         return Response(status_code=CLIENT_GONE)
     except Exception as error:  # noqa: BLE001  (every one becomes an answer)
-        return error_response(error)
+        answer = error_response(error)
+        if isinstance(error, errors.CoverslipError) and is_person(request):
+            return page(request, answer.status_code, error.message)
+        return answer
     finally:
         later.cancel()
         for running in watches:

@@ -113,10 +113,10 @@ def _of_companion(one: Setting, told: dict[str, Any]) -> tuple[str, ...]:
 
 def commands_page() -> str:
     """Every command with its arguments and flags."""
-    return "\n\n".join(part for path, command in _walk(cli, ()) for part in _command(path, command))
+    return "\n\n".join(part for path, command in walk(cli, ()) for part in _command(path, command))
 
 
-def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     if path:
         yield path, command
     if isinstance(command, click.Group):
@@ -124,7 +124,7 @@ def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple
         for name in command.list_commands(context):
             found = command.get_command(context, name)
             if found is not None and not found.hidden:
-                yield from _walk(found, (*path, name))
+                yield from walk(found, (*path, name))
 
 
 def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:

@@ -16,6 +16,7 @@ from coverslip.cli.prepare import prepare
 from coverslip.cli.serve import serve
 from coverslip.cli.server import restart, start
 from coverslip.settings import Settings
+from documented import CALLS, ELSEWHERE, LINES
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,21 +70,6 @@ def test_links_between_the_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-FENCE = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-CALL = re.compile(r"^(?:\$ )?(?:\w+=(?:\$\([^)]*\)|\S*) )*(coverslip(?: .*)?)$")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-
-
-def calls_of(page: Path) -> list[str]:
-    """The lines of a page that call our command, without what follows them."""
-    lines = [line for block in FENCE.findall(page.read_text()) for line in block.replace("\\\n", " ").splitlines()]
-    found = [call[1] for line in lines if (call := CALL.match(line.strip()))]
-    return [re.split(r"\s#|;|\||&&|>| &$", line)[0].strip() for line in found]
-
-
-CALLS = [(page, line) for page in PAGES for line in calls_of(page)]
-
-
 def test_pages_show_the_command() -> None:
     assert len(CALLS) >= 25
     assert {line.split()[1] for _, line in CALLS if len(line.split()) > 1} >= {"serve", "server", "ui"}
@@ -91,6 +77,7 @@ def test_pages_show_the_command() -> None:
 
 @pytest.mark.parametrize(("page", "line"), CALLS, ids=lambda value: str(value)[-60:])
 def test_every_command_on_a_page_is_one(page: Path, line: str) -> None:
+    """That they do what they say is `tests/e2e/test_documented.py`."""
     command: click.Command = cli
     words = shlex.split(line)[1:]
     context = click.Context(command)
@@ -100,6 +87,13 @@ def test_every_command_on_a_page_is_one(page: Path, line: str) -> None:
         command, words = found, words[1:]
     own = click.Context(command, ignore_unknown_options=command.context_settings.get("ignore_unknown_options", False))
     command.make_parser(own).parse_args(words)  # an unknown flag raises
+
+
+def test_what_is_run_elsewhere_is_on_a_page() -> None:
+    for pattern, why in ELSEWHERE.items():
+        assert any(re.search(pattern, line) for line in LINES), pattern
+        for named in re.findall(r"tests/[\w/.]+", why):
+            assert (ROOT / named).exists(), named
 
 
 def test_every_public_name_is_in_the_reference() -> None:

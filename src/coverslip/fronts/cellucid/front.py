@@ -38,6 +38,8 @@ GZIP_FILE_LEVEL = 1
 """Coordinates and expression hardly compress; the least effort keeps the server free."""
 
 TRIES = 3
+MOST_FOUND, LONGEST_FOUND = 1000, 300
+"""Paths that need not be looked for again, and how long such a path may be."""
 CELLS = "cells"
 INCOMPLETE = "incomplete"
 PARAMETERS = ("columns", "coordinates", "expression", "start", "stop", "genes", "order")
@@ -142,6 +144,8 @@ class CellsFront:
     ) -> None:
         self._catalog = catalog
         self._listed_at = -1
+        self._found_at = -1
+        self._found: dict[str, Asked] = {}
         self._kept: dict[str, tuple[str, dict[str, Any]]] = {}
         self._rows: list[Row] = []
         self._reader = reader
@@ -174,7 +178,7 @@ class CellsFront:
         path = raw_path_of(request.scope)
         if path.startswith("_cellucid/"):
             return await self._about(request, path.removeprefix("_cellucid/"))
-        found = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), lane="quick")
+        found = await self._find(path)
         if found.wanted.kind == "gene_index":
             return await self._index_progress(request, found)
         started = time.perf_counter()
@@ -182,6 +186,21 @@ class CellsFront:
         response = reply(request.method, request.headers, body)
         response.headers["Server-Timing"] = f"app;dur={(time.perf_counter() - started) * 1000:.1f}"
         return response
+
+    async def _find(self, path: str) -> Asked:
+        """What a path asks for; told again without a thread, which costs as much as all else, while nothing changed."""
+        revision = self._catalog.revision
+        if revision != self._found_at:
+            self._found, self._found_at = {}, revision
+        known = self._found.get(path)
+        if known is not None:
+            return known
+        found = await self._reader.run(f"find {path}", lambda stop: self._wanted(path), lane="quick")
+        if self._found_at == revision == self._catalog.revision and len(path) < LONGEST_FOUND:
+            if len(self._found) >= MOST_FOUND:
+                self._found.clear()
+            self._found[path] = found
+        return found
 
     def _wanted(self, path: str) -> Asked:
         """Which data set and which answer; a data set may be called like one of our folders (``cells.h5ad``)."""

@@ -10,6 +10,7 @@ import argparse
 import faulthandler
 import importlib.util
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -59,11 +60,17 @@ def every(given: Any) -> int:
         command = [sys.executable, __file__, name, "--one", str(seconds)]
         command += ["--seed", str(given.seed)] if given.seed is not None else []
         command += ["--engine", given.engine] if given.engine else []
-        ended = subprocess.run(command, cwd=ROOT, check=False, timeout=seconds * 3 + 300)
+        log = FOUND / f"{name}.log"
+        with log.open("wb") as told:  # libFuzzer talks a lot
+            ended = subprocess.run(command, cwd=ROOT, check=False, timeout=seconds * 3 + 300, stderr=told)
+        if runs := re.findall(r"^Done (\d+) runs", log.read_text("utf-8", "replace"), re.MULTILINE):
+            print(f"{name}: {int(runs[-1]):,} inputs", flush=True)
         if ended.returncode:
             last = FOUND / f"{name}.last"
-            print(f"{name}: ended with {ended.returncode}; what it looked at is in {last}", flush=True)
-    found = sorted(path for path in set(FOUND.iterdir()) - before if path.is_file() and path.suffix != ".last")
+            print(f"{name}: ended with {ended.returncode}, see {log}; what it looked at is in {last}", flush=True)
+    found = sorted(
+        path for path in set(FOUND.iterdir()) - before if path.is_file() and path.suffix not in (".last", ".log")
+    )
     print(f"{len(names)} parsers, {len(found)} kinds of faults" + "".join(f"\n  {path}" for path in found))
     return 1 if found else 0
 

@@ -27,3 +27,42 @@ def small_disk(place: Path) -> Iterator[Path]:
         yield place
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@contextmanager
+def full_disk(place: Path) -> Iterator[Path]:
+    """A disk on which nothing has room any more; where none may be mounted, a file is where a folder should be."""
+    with small_disk(place) as disk:
+        disk.chmod(0o700)
+        try:
+            with (disk / "filler").open("wb", 0) as filler:
+                for size in (4096, 1):
+                    try:
+                        while filler.write(b"x" * size):
+                            pass
+                    except OSError:
+                        continue
+            yield disk
+        finally:
+            (disk / "filler").unlink(missing_ok=True)
+
+
+@contextmanager
+def read_only_disk(place: Path) -> Iterator[Path]:
+    """A disk that nobody may write to; where none may be mounted, a folder without the rights."""
+    place.mkdir()
+    mounted = False
+    if os.geteuid() == 0:
+        command = ["mount", "-t", "tmpfs", "-o", "size=1m,ro,mode=700", "tmpfs", str(place)]
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    if mounted:
+        try:
+            yield place
+        finally:
+            subprocess.run(["umount", "-l", place], check=True)
+        return
+    place.chmod(0o500)
+    try:
+        yield place
+    finally:
+        place.chmod(0o700)

@@ -20,6 +20,7 @@ from coverslip.domains.cells import Cells
 from coverslip.domains.gene_indexes import GeneIndexes, Kept, Progress
 from coverslip.engine.job import ENDED
 from coverslip.formats import open_source
+from disks import full_disk, read_only_disk
 
 SHAPE = (400, 30)
 
@@ -147,6 +148,22 @@ def test_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gene_indexes, "SPARE_BYTES", 1 << 60)
     full = GeneIndexes(tmp_path / "full", least_items=1)
     assert third.when(full) == Progress("failed", message="the disk is full")
+
+
+def test_a_disk_that_becomes_full_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There seemed to be room: the process that writes is told otherwise. Nothing is left, and every gene is right."""
+    one = Opened(write(tmp_path / "a.h5ad"))
+    monkeypatch.setattr(gene_indexes, "SPARE_BYTES", -(1 << 40))
+    with full_disk(tmp_path / "disk") as disk:
+        indexes = GeneIndexes(disk, least_items=1)
+        progress = one.when(indexes)
+        indexes.close()
+        assert progress.state == "failed"
+        assert progress.message
+        assert [path.name for path in disk.iterdir()] == ["filler"]
+    with read_only_disk(tmp_path / "fixed") as disk:
+        assert one.when(GeneIndexes(disk / "genes", least_items=1)).state == "failed"
+    np.testing.assert_array_equal(one.matrix.column(3), one.matrix.scanned([3])[0])
 
 
 def test_not_made(tmp_path: Path, indexes: GeneIndexes) -> None:

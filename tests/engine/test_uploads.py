@@ -182,6 +182,20 @@ def test_times_to_live(tmp_path: Path) -> None:
     uploads.close()
 
 
+def test_a_clock_that_jumps_ends_no_upload(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = uploads.add(declared("x/@fields/kept", ttl_s=900))
+    for index in chunks(kept.declared):
+        uploads.write(kept.array_id, index, part(kept.declared, index))
+    uploads.publish(kept.array_id)
+    real = time.time
+    for years in (10, -10):
+        monkeypatch.setattr(time, "time", lambda years=years: real() + years * 365 * 86400)
+        uploads.sweep()
+        assert kept.left_s is not None
+        assert 0 < kept.left_s <= 900
+        assert np.array_equal(read(uploads, "x", "@fields/kept"), PIXELS)
+
+
 def test_another_server_goes_on_with_what_is_pending(uploads: Uploads) -> None:
     done, half = uploads.add(declared("x/@fields/done")), uploads.add(declared("x/@fields/half"))
     uploads.publish(done.array_id)

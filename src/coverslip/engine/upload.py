@@ -243,6 +243,16 @@ class Upload:
     busy: int = 0
     lock: threading.Condition = field(default_factory=threading.Condition)
 
+    def __post_init__(self) -> None:
+        # From now on by a clock that nobody sets: one that jumps to next year ends no upload.
+        left_s = None if self.expires_s is None else self.expires_s - time.time()
+        self._ends = None if left_s is None else time.monotonic() + left_s
+
+    @property
+    def ended(self) -> bool:
+        """Whether its time to live is over."""
+        return self._ends is not None and time.monotonic() >= self._ends
+
     @property
     def array_id(self) -> str:
         """As clients call it."""
@@ -251,7 +261,7 @@ class Upload:
     @property
     def left_s(self) -> int | None:
         """How long it will be kept, in whole seconds, or None."""
-        return None if self.expires_s is None else max(math.ceil(self.expires_s - time.time()), 0)
+        return None if self._ends is None else max(math.ceil(self._ends - time.monotonic()), 0)
 
     def over(self) -> UploadOver:
         """Why it takes no more."""

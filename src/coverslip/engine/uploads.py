@@ -178,14 +178,14 @@ class Uploads:
 
     def sweep(self) -> None:
         """Give up what is idle or too old, and forget what was given up long ago."""
-        now, wall = time.monotonic(), time.time()
+        now = time.monotonic()
         for upload in list(self._all.values()):
             idle = now - upload.touched > self._idle_s and not upload.busy
             try:
                 if upload.state == DISCARDED:
                     if idle:
                         self._forget(upload)
-                elif upload.expires_s is not None and wall >= upload.expires_s:
+                elif upload.ended:
                     self.discard(upload.array_id, "its time to live is over")
                 elif upload.state == PENDING and idle:
                     self.discard(upload.array_id, f"no chunk came for {self._idle_s:.0f} s")

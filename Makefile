@@ -5,7 +5,7 @@ demo:  ## serve real cells and open the viewer
 	scripts/demo
 test:  ## set everything up and run every test, the real browser included
 	scripts/test
-check:  ## the inner loop: formatters, types, layers, unit tests (under a minute once set up)
+check:  ## the inner loop: formatters, types, layers, quick unit tests, what changed
 	scripts/check
 build:  ## build the viewer into the checkout
 	scripts/build

@@ -8,11 +8,15 @@ import json
 import os
 import resource
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +26,8 @@ import pytest
 from conftest import PATIENCE_S, Running, Start, fetch, first_line, wait_for
 from scipy import sparse
 from test_cli import host_and_port
+
+from hanging_disk import hanging_disk, usable
 
 CELLS, GENES = 30_000, 200
 Begin = Callable[..., Running]
@@ -174,3 +180,78 @@ def test_clients_that_stop_reading(start: Start, cells: Path) -> None:
     for sock in stalled:
         sock.close()
     assert json.loads(fetch(f"{url}_cellucid/health"))["status"] == "ok"
+
+
+def latest(url: str) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = json.loads(fetch(f"{url}api/sources"))
+    return rows
+
+
+def answered(address: str) -> int:
+    """The status of an answer, an error's too."""
+    try:
+        with urllib.request.urlopen(address, timeout=PATIENCE_S) as response:
+            response.read()
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.skipif(not usable(), reason="no disk can be mounted here; tests/engine/test_lanes.py tells the same")
+def test_a_network_disk_that_hangs(start: Start, cells: Path, tmp_path: Path) -> None:
+    """Its sources are told to be away; all others, the list and health are answered, and the server ends when told to.
+
+    Most requests are those of the disk that hangs, from the same client.
+    """
+    near, far = tmp_path / "near", tmp_path / "far"
+    for folder, count in ((near, 1), (far, 8)):
+        folder.mkdir()
+        for i in range(count):
+            shutil.copy(cells, folder / f"{folder.name}{i}.h5ad")
+    with hanging_disk(far, tmp_path / "nas") as disk:
+        running = start(near, disk.point, "--no-index", COVERSLIP_CACHE_DIR=str(tmp_path / "cache"))
+        url = running.url
+
+        def all_there() -> bool:
+            rows = latest(url)
+            return len(rows) == 9 and all(row["status"] == "ready" for row in rows)
+
+        wait_for(all_there, "everything on both disks")
+        ids = [row["source_id"] for row in latest(url)]
+        good = next(id for id in ids if id.startswith("near"))
+        away = [f"{url}{id}/genes/1.values.f32?expression=X" for id in ids if id != good]
+        assert answered(away[0]) == 200
+        disk.hang()
+        with ThreadPoolExecutor(len(away) * 3) as asking:
+            told = [asking.submit(answered, address) for address in away * 3]
+            for i in range(5):
+                np.testing.assert_array_equal(gene(f"{url}{good}/", i), expected(cells, i))
+                assert len(latest(url)) == 9
+                assert json.loads(fetch(f"{url}livez"))["status"] == "ok"
+            assert {one.result(PATIENCE_S) for one in told} == {503}
+        disk.go_on()
+        wait_for(lambda: all(answered(address) == 200 for address in away), "the disk again")
+        for number, id in enumerate(id for id in ids if id != good):
+            np.testing.assert_array_equal(gene(f"{url}{id}/", number), expected(cells, number))
+        disk.hang()
+        left = threading.Thread(target=answered_or_gone, args=(away[0],))
+        left.start()
+        assert running.stop(signal.SIGTERM) in (-signal.SIGTERM, 128 + signal.SIGTERM)
+        left.join(PATIENCE_S)
+
+
+def answered_or_gone(address: str) -> None:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        answered(address)
+
+
+def test_500_idle_connections_and_100_that_never_end_their_head(start: Start, cells: Path) -> None:
+    url = start(cells, "--no-index").url
+    with contextlib.ExitStack() as held:
+        for number in range(600):
+            sock = held.enter_context(socket.create_connection(host_and_port(url), PATIENCE_S))
+            if number >= 500:
+                sock.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+        for i in range(3):
+            np.testing.assert_array_equal(gene(url, i), expected(cells, i))
+        assert json.loads(fetch(f"{url}livez"))["status"] == "ok"

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import click
 import pytest
+from docs_tables import commands_page, settings_page, walk
 
 import coverslip
 from coverslip.cli.main import cli
 from coverslip.cli.prepare import prepare
 from coverslip.cli.serve import serve
 from coverslip.cli.server import restart, start
+from coverslip.every_setting import NOWHERE, OTHERS, SETTINGS
 from coverslip.settings import Settings
 from documented import CALLS, ELSEWHERE, LINES
 
@@ -87,6 +89,35 @@ def test_every_command_on_a_page_is_one(page: Path, line: str) -> None:
         command, words = found, words[1:]
     own = click.Context(command, ignore_unknown_options=command.context_settings.get("ignore_unknown_options", False))
     command.make_parser(own).parse_args(words)  # an unknown flag raises
+
+
+class TestPagesThatAreMade:
+    """What `scripts/docs` makes of the code; that links and anchors hold is its own check."""
+
+    def test_every_setting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COVERSLIP_PORT", "9999")  # of who builds the site; the page tells defaults
+        page = settings_page()
+        for one in SETTINGS:
+            row = next(r for r in page.splitlines() if r.startswith(f"| `{one.key}`" if one.key else "|  | `--dev`"))
+            assert row.count("|") >= 6
+            assert one.ui != NOWHERE or all(f"`{name}`" in row for name in one.variables), row
+            assert not row.rstrip(" |").endswith("`"), f"{one.key} has no meaning"
+        assert "`8765`; `8814`" in page
+        assert "9999" not in page
+        assert all(f"| `{name}` |" in page for name in OTHERS)
+
+    def test_every_command(self) -> None:
+        page = commands_page()
+        for path, command in walk(cli, ()):
+            assert f"# `coverslip {' '.join(path)}`\n" in page
+            for param in command.params:
+                assert not isinstance(param, click.Option) or param.hidden or f"`{param.opts[-1]}`" in page
+
+    def test_their_pages_ask_for_them(self) -> None:
+        text = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+        for mark in ("<!-- made of the code: settings -->", "<!-- made of the code: commands -->"):
+            assert text.count(mark) == 1
+            assert mark in (ROOT / "scripts" / "docs_hooks.py").read_text()
 
 
 def test_what_is_run_elsewhere_is_on_a_page() -> None:

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { count, number, shorten } from "./format";
-import { findGenes, nearGenes } from "./genes";
+import { findGenes, labelOf, nearGenes } from "./genes";
 import { nearest } from "./nearest";
 import { cellAt, permute, stepOf } from "./order";
 import { FAR, layOut, layOutCodes, layOutValues, MISSING, summarise } from "./points";
@@ -92,6 +92,20 @@ describe("gene search", () => {
   it("finds Greek letters and symbols", () => {
     expect(findGenes(genes, "Β-A").hits[0]?.index).toBe(3);
     expect(findGenes({ ...genes, symbols: ["A", "B", "C", "ACTB"] }, "actb").hits[0]?.index).toBe(3);
+  });
+});
+
+describe("what a gene is called", () => {
+  const genes = { expression: "X", values: "", names: ["ENSG1", "ENSG2"], symbols: ["CD4", ""] };
+
+  it("is its symbol where there is one, and where it is a gene of these", () => {
+    expect([labelOf(genes, 0, "ENSG1"), labelOf(genes, 1, "ENSG2")]).toEqual(["CD4", "ENSG2"]);
+    expect([labelOf(genes, 0, "other"), labelOf(null, 0, "A"), labelOf(genes, undefined, "A")]).toEqual([
+      "other",
+      "A",
+      "A",
+    ]);
+    expect(labelOf({ ...genes, symbols: null }, 0, "ENSG1")).toBe("ENSG1");
   });
 });
 

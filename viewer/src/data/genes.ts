@@ -15,6 +15,12 @@ export interface GeneHits {
 
 export const SHOWN = 50;
 
+/** What people call a gene: its symbol, where the data has one beside its name. */
+export function labelOf(genes: Genes | null, index: number | undefined, name: string): string {
+  if (index === undefined || genes?.names[index] !== name) return name;
+  return genes.symbols?.[index] || name;
+}
+
 /** Lower-case search texts, made once for each list of genes: 60,000 of them in a few ms. */
 const prepared = new WeakMap<Genes, { names: string[]; symbols: string[] | null }>();
 

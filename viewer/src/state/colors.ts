@@ -2,6 +2,7 @@
 
 import { getBytes, getJson } from "../api/client";
 import type { Field, Genes } from "../api/types";
+import { labelOf } from "../data/genes";
 import { codesComeInParts, fetchCodes } from "./arrival";
 import { addressOf, crewOf } from "./crew";
 import { CODE_BYTES, columnOf } from "./filters";
@@ -44,7 +45,7 @@ export async function fetchPainted(
     void followIndex(path, color.expression);
     const bytes = await getBytes(path(template.replace("{index}", String(color.index))), n * 4, signal);
     const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
-    return { kind: "continuous", key, column, title: color.key, ...laid };
+    return { kind: "continuous", key, column, title: labelOf(genes, color.index, color.key), ...laid };
   }
   if (color.kind === "score") {
     const { scoreBytes } = await import("./scores");

@@ -4,7 +4,7 @@ import { useCombobox } from "downshift";
 import { useMemo, useState } from "react";
 import { toApiError } from "../api/client";
 import type { ExpressionInfo, Genes } from "../api/types";
-import { findGenes, type GeneHit, type GeneHits, nearGenes, SHOWN } from "../data/genes";
+import { findGenes, type GeneHit, type GeneHits, labelOf, nearGenes, SHOWN } from "../data/genes";
 import { chooseExpression, loadGenes, paint } from "../state/actions";
 import { type Color, get, set, useModel } from "../state/store";
 
@@ -34,7 +34,7 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
 
   const box = useCombobox<GeneHit>({
     items: found.hits,
-    itemToString: (hit) => hit?.name ?? "",
+    itemToString: (hit) => hit?.symbol || (hit?.name ?? ""),
     defaultHighlightedIndex: 0,
     onInputValueChange: ({ inputValue }) => setQuery(inputValue),
     onSelectedItemChange: ({ selectedItem }) => take(selectedItem),
@@ -57,7 +57,7 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
             onChange: (event) => setQuery((event.target as HTMLInputElement).value),
           })}
           data-testid={id}
-          placeholder={plain && color.kind === "gene" ? color.key : "Name or symbol"}
+          placeholder={plain && color.kind === "gene" ? labelOf(genes, color.index, color.key) : "Name or symbol"}
           autoComplete="off"
           spellCheck={false}
           {...(plain ? { "aria-keyshortcuts": "/" } : {})}
@@ -71,8 +71,7 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
                   data-testid={plain ? "gene-option" : `${id}-option`}
                   className={box.highlightedIndex === index ? "active" : ""}
                 >
-                  <span>{hit.name}</span>
-                  {hit.symbol !== null && hit.symbol !== hit.name ? <span className="quiet">{hit.symbol}</span> : null}
+                  <GeneWords {...hit} />
                 </li>
               ))
             : null}
@@ -96,6 +95,16 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
         </label>
       ) : null}
     </div>
+  );
+}
+
+/** The symbol, and then the name, where they differ. */
+export function GeneWords({ name, symbol }: GeneHit) {
+  return (
+    <>
+      <span>{symbol || name}</span>
+      {symbol && symbol !== name ? <span className="quiet">{name}</span> : null}
+    </>
   );
 }
 

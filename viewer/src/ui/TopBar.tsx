@@ -1,9 +1,13 @@
 /** Where am I, how much is it, and what concerns the whole page. */
 
-import { type ReactNode, useRef, useState } from "react";
+import { lazy, type ReactNode, Suspense, useRef, useState } from "react";
+import { isCopy } from "../api/client";
+import { scopeNow } from "../api/session";
 import { linkTo, usePlace, useRoute } from "../state/route";
 import { set, useModel } from "../state/store";
 import { cycleTheme } from "./theme";
+
+const GuestLink = lazy(() => import("./GuestLink"));
 
 interface Parts {
   /** In place of the page's name: a choice of several. */
@@ -111,6 +115,7 @@ interface ShareProps {
 export function Share({ prepare, id = "share" }: ShareProps) {
   const [said, setSaid] = useState("");
   const [left, setLeft] = useState("");
+  const [guests, setGuests] = useState(false);
   const timer = useRef(0);
   async function copy(): Promise<void> {
     const missing = prepare();
@@ -121,6 +126,7 @@ export function Share({ prepare, id = "share" }: ShareProps) {
       setSaid("Copy the address bar");
     }
     setLeft(missing);
+    if (!isCopy()) void scopeNow().then((scope) => setGuests(scope === "admin"), () => undefined);
     clearTimeout(timer.current);
     timer.current = window.setTimeout(
       () => {
@@ -135,9 +141,14 @@ export function Share({ prepare, id = "share" }: ShareProps) {
       <button type="button" data-testid={id} onClick={() => void copy()} title="Copy a link to this view">
         <span aria-live="polite">{said || "Share"}</span>
       </button>
-      {left === "" ? null : (
+      {left === "" && !guests ? null : (
         <span className="share-note" data-testid="share-note" role="status">
-          Not all is in the link: {left}
+          {left === "" ? null : <>Not all is in the link: {left} </>}
+          {guests ? (
+            <Suspense>
+              <GuestLink />
+            </Suspense>
+          ) : null}
         </span>
       )}
     </span>

@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useState } from "react";
 import { count, counted, number } from "../../data/format";
+import { labelOf } from "../../data/genes";
 import { addressOf, loadGenes } from "../../state/actions";
 import { useModel } from "../../state/store";
 import { addGenes, colorBy, compare } from "./actions";
@@ -159,6 +160,8 @@ function Result({ compared }: { compared: Compared }) {
     change({ marked: row });
     colorBy({ index: result.genes[row] ?? 0, name: result.names[row] ?? "" });
   }
+  const all = useModel((s) => s.genes);
+  const labels = useMemo(() => result.names.map((one, i) => labelOf(all, result.genes[i], one)), [all, result]);
   const beside = width >= 700;
   const room = Math.max(LEAST_ROOM, (large ? window.innerHeight - 71 : height) - AROUND);
   const name = `${result.name} against ${result.reference}`;
@@ -204,21 +207,21 @@ function Result({ compared }: { compared: Compared }) {
             <>
               <Volcano
                 tested={tested}
-                names={result.names}
+                names={labels}
                 limits={limits}
                 ends={[result.name, result.reference]}
                 width={beside ? Math.round(width * SHARE) : width}
                 height={room}
                 chosen={marked}
                 words={(i) => [
-                  result.names[i] ?? "",
+                  labels[i] ?? "",
                   `log2 fold change ${number(result.logfoldchanges[i] ?? Number.NaN)}`,
                   `adjusted P ${pText(result.pvals_adj[i] ?? null, result.log10_pvals_adj[i] ?? null)}`,
                 ]}
                 onTip={setTip}
                 onGene={choose}
               />
-              <GeneTable result={result} marked={marked} height={room - SEARCH} onGene={choose} />
+              <GeneTable result={result} labels={labels} marked={marked} height={room - SEARCH} onGene={choose} />
             </>
           ) : null}
         </div>

@@ -2,8 +2,9 @@
 
 import { useCombobox } from "downshift";
 import { useMemo, useState } from "react";
-import { findGenes, type GeneHit } from "../../data/genes";
+import { findGenes, type GeneHit, labelOf } from "../../data/genes";
 import { useModel } from "../../state/store";
+import { GeneWords } from "../../ui/GeneSearch";
 import { colorBy, MOST_GENES } from "./actions";
 import { findAll, wordsOf } from "./lists";
 import { change, useAnalysis } from "./state";
@@ -80,8 +81,7 @@ export function GeneAdd({ onAdd, id }: { onAdd: (genes: number[]) => number; id:
                   data-testid="analysis-gene-option"
                   className={box.highlightedIndex === index ? "active" : ""}
                 >
-                  <span>{hit.name}</span>
-                  {hit.symbol !== null && hit.symbol !== hit.name ? <span className="quiet">{hit.symbol}</span> : null}
+                  <GeneWords {...hit} />
                 </li>
               ))
             : null}
@@ -97,6 +97,7 @@ export function GeneAdd({ onAdd, id }: { onAdd: (genes: number[]) => number; id:
 /** The chosen genes: each can be coloured by, and taken out. */
 export function GeneChips() {
   const genes = useAnalysis((s) => s.genes);
+  const all = useModel((s) => s.genes);
   if (genes.length === 0) return null;
   return (
     <>
@@ -104,7 +105,7 @@ export function GeneChips() {
         {genes.map((gene) => (
           <li key={gene.index} data-testid="chosen-gene" data-gene={gene.name}>
             <button type="button" className="chip-name" title={`Colour by ${gene.name}`} onClick={() => colorBy(gene)}>
-              {gene.name}
+              {labelOf(all, gene.index, gene.name)}
             </button>
             <button
               type="button"

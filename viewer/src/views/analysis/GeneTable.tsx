@@ -48,6 +48,8 @@ const HEADS: readonly Head[] = [
 
 interface GeneTableProps {
   result: Comparison;
+  /** What the genes are called; by their own names they are found, too. */
+  labels: string[];
   marked: number | null;
   height: number;
   onGene: (row: number) => void;
@@ -62,15 +64,18 @@ export function pText(p: number | null, log: number | null): string {
   return log === null ? "0" : `${(10 ** (log - Math.floor(log))).toFixed(1)}e${Math.floor(log)}`;
 }
 
-export function GeneTable({ result, marked, height, onGene }: GeneTableProps) {
+export function GeneTable({ result, labels, marked, height, onGene }: GeneTableProps) {
   const [query, setQuery] = useState("");
   const [sort, setSort] = useState<{ by: Column; down: boolean }>({ by: "score", down: true });
   const rows = useMemo(() => {
     const head = HEADS.find((one) => one.id === sort.by) as Head;
-    const order = sortedBy(result.names.length, (row) => head.at(result, row), sort.down);
+    const at = (row: number) => (sort.by === "name" ? (labels[row] ?? null) : head.at(result, row));
+    const order = sortedBy(result.names.length, at, sort.down);
     const wanted = query.trim().toLowerCase();
-    return wanted === "" ? order : order.filter((row) => result.names[row]?.toLowerCase().includes(wanted));
-  }, [result, sort, query]);
+    return wanted === ""
+      ? order
+      : order.filter((row) => [labels[row], result.names[row]].some((one) => one?.toLowerCase().includes(wanted)));
+  }, [result, labels, sort, query]);
   const box = useRef<HTMLDivElement>(null);
   const list = useVirtualizer({
     count: rows.length,
@@ -121,6 +126,7 @@ export function GeneTable({ result, marked, height, onGene }: GeneTableProps) {
               <Row
                 key={item.index}
                 result={result}
+                label={labels[rows[item.index] as number] ?? ""}
                 row={rows[item.index] as number}
                 at={item.index}
                 top={item.start}
@@ -137,6 +143,7 @@ export function GeneTable({ result, marked, height, onGene }: GeneTableProps) {
 
 interface RowProps {
   result: Comparison;
+  label: string;
   row: number;
   at: number;
   top: number;
@@ -144,7 +151,7 @@ interface RowProps {
   onGene: (row: number) => void;
 }
 
-function Row({ result, row, at, top, marked, onGene }: RowProps) {
+function Row({ result, label, row, at, top, marked, onGene }: RowProps) {
   const name = result.names[row] ?? "";
   const shown = (value: number | null | undefined) => (value === null || value === undefined ? "–" : number(value));
   const percent = (value: number | null | undefined) =>
@@ -170,7 +177,7 @@ function Row({ result, row, at, top, marked, onGene }: RowProps) {
     >
       <div role="rowheader" tabIndex={-1}>
         <button type="button" title={`Colour by ${name}`} aria-pressed={marked} onClick={() => onGene(row)}>
-          {name}
+          {label}
         </button>
       </div>
       {cells.map((text, i) => (

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useState } from "react";
 import { toApiError } from "../../api/client";
 import { count, number } from "../../data/format";
+import { labelOf } from "../../data/genes";
 import { loadGenes } from "../../state/actions";
 import { get, set, useModel } from "../../state/store";
 import { addGenes, chooseGroup, colorBy, findMarkers, spread, summarise } from "./actions";
@@ -191,6 +192,7 @@ function orderedBy({ rows, groups }: SummaryShown, standard: Standard, ordered: 
 function GridFigure({ shown }: { shown: SummaryShown }) {
   const { chart, standard, ordered } = useAnalysis();
   const cmap = useModel((s) => s.cmap);
+  const all = useModel((s) => s.genes);
   const [tip, setTip] = useState<Tip | null>(null);
   const laid = useMemo(() => orderedBy(shown, standard, ordered), [shown, standard, ordered]);
   const domain = useMemo(() => domainOf(laid.mean, standard), [laid, standard]);
@@ -216,7 +218,7 @@ function GridFigure({ shown }: { shown: SummaryShown }) {
     >
       <GridChart
         label={`${name}: ${count(laid.rows.length)} genes, ${count(laid.groups.length)} groups`}
-        genes={laid.rows.map((row) => row.name)}
+        genes={laid.rows.map((row) => labelOf(all, row.gene, row.name))}
         groups={laid.groups}
         values={laid.mean}
         domain={domain}
@@ -225,7 +227,7 @@ function GridFigure({ shown }: { shown: SummaryShown }) {
         shares={chart === "dots" ? laid.fraction : null}
         onTip={setTip}
         words={(i, k) => [
-          `${laid.rows[i]?.name}, ${laid.groups[k]?.name}`,
+          `${labelOf(all, laid.rows[i]?.gene, laid.rows[i]?.name ?? "")}, ${laid.groups[k]?.name}`,
           `mean ${number(means(i, k) ?? Number.NaN)}`,
           ...(standard === "none"
             ? []

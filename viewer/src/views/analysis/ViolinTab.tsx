@@ -1,6 +1,7 @@
 /** Violins of one gene, or of one field of numbers, by group. */
 
 import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { labelOf } from "../../data/genes";
 import { useModel } from "../../state/store";
 import { chooseGroup } from "./actions";
 import type { DistributionRow } from "./api";
@@ -16,6 +17,7 @@ type Of = NonNullable<Analysis["violin"]>;
 
 export function ViolinTab({ grouping, ask }: { grouping: Grouping; ask: (of: Of) => void }) {
   const { genes, violin, spread, work } = useAnalysis();
+  const all = useModel((s) => s.genes);
   const fields = (useModel((s) => s.identity)?.obs_fields ?? []).filter((f) => f.kind === "continuous");
   const ground = useGround();
   const of = chosen(violin, genes, fields);
@@ -41,7 +43,7 @@ export function ViolinTab({ grouping, ask }: { grouping: Grouping; ask: (of: Of)
           <optgroup label="Genes">
             {genes.map((gene) => (
               <option key={gene.index} value={`gene:${gene.index}`}>
-                {gene.name}
+                {labelOf(all, gene.index, gene.name)}
               </option>
             ))}
           </optgroup>
@@ -100,7 +102,9 @@ function ViolinFigure({ shown, controls }: { shown: SpreadShown; controls: React
   const { large, height } = useAnalysis();
   const { row, groups, title } = shown;
   const violins = useMemo(() => groups.map((group, i) => ({ ...group, spread: spreadOf(row, i) })), [groups, row]);
-  const name = `${row.name} by ${title}`;
+  const all = useModel((s) => s.genes);
+  const label = labelOf(all, row.gene, row.name);
+  const name = `${label} by ${title}`;
   return (
     <div ref={measure}>
       <Figure
@@ -120,7 +124,7 @@ function ViolinFigure({ shown, controls }: { shown: SpreadShown; controls: React
         {width > 0 ? (
           <Violin
             label={`Violins of ${name}: ${groups.length} groups`}
-            unit={row.name}
+            unit={label}
             groups={violins}
             width={width}
             height={(large ? window.innerHeight - 71 : height) - AROUND}

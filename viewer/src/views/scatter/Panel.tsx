@@ -1,5 +1,6 @@
 /** "What to show": embedding, dimensions, axes, then how points look. */
 
+import { labelOf } from "../../data/genes";
 import { choosePoints, paint } from "../../state/actions";
 import { set, useModel } from "../../state/store";
 import { GeneSearch } from "../../ui/GeneSearch";
@@ -94,7 +95,7 @@ function Axes() {
 }
 
 function ColorChoice() {
-  const { identity, color, scores } = useModel();
+  const { identity, color, scores, genes } = useModel();
   const fields = identity?.obs_fields ?? [];
   const categories = fields.filter((f) => f.kind === "category");
   const numbers = fields.filter((f) => f.kind === "continuous");
@@ -114,7 +115,7 @@ function ColorChoice() {
           }}
         >
           <option value="none">One colour</option>
-          {color.kind === "gene" ? <option value="gene">Gene {color.key}</option> : null}
+          {color.kind === "gene" ? <option value="gene">Gene {labelOf(genes, color.index, color.key)}</option> : null}
           <optgroup label="Groups">
             {categories.map((f) => (
               <option key={f.index} value={f.index}>

@@ -1,0 +1,32 @@
+/** Links that open one source to who has no token. See docs/reference/access.md. */
+
+import type { Route } from "../state/route";
+import { getJson, getResponse } from "./client";
+
+const WEEK_S = 7 * 24 * 3600;
+
+export interface SharedLink {
+  /** What stands behind the `#` of the address. */
+  fragment: string;
+  /** In seconds since 1970. */
+  expires_s: number;
+}
+
+/** The id of the source that a page shows; null for one that shows none. */
+export async function sourceOf(route: Route): Promise<string | null> {
+  const first = (id: string) => id.split("/", 1)[0] ?? id;
+  if (route.page === "image") return first(route.image);
+  if (route.page === "network") return route.network;
+  if (route.page === "inside") return first(route.source);
+  if (route.page !== "cells") return null;
+  if (route.dataset !== null) return first(route.dataset);
+  const { datasets } = await getJson<{ datasets: { id: string }[] }>("_cellucid/datasets");
+  return datasets[0] ? first(datasets[0].id) : null;
+}
+
+/** A link for a week; throws the server's `ApiError`. */
+export async function shareSource(source: string): Promise<SharedLink> {
+  const body = JSON.stringify({ source, expires_s: WEEK_S });
+  const headers = { "Content-Type": "application/json" };
+  return (await (await getResponse("api/shares", undefined, { method: "POST", headers, body })).json()) as SharedLink;
+}

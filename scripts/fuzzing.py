@@ -12,7 +12,6 @@ import importlib.util
 import os
 import re
 import resource
-import subprocess
 import sys
 import time
 import traceback
@@ -31,63 +30,55 @@ def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("names", nargs="*", metavar="NAME", help="parsers; all of them when left out")
     words.add_argument("--minutes", type=float, default=10, help="in all (10)")
-    words.add_argument(
-        "--seed", type=int, default=None, help="of the random numbers; another one each time when left out"
-    )
-    words.add_argument("--engine", choices=("atheris", "hypothesis"), default=None)
-    words.add_argument("--one", type=float, default=None, help=argparse.SUPPRESS)
+    words.add_argument("--seed", type=int, help="of the random numbers; another one each time when left out")
+    words.add_argument("--engine", choices=("atheris", "hypothesis"), help="atheris where it is installed")
     given = words.parse_args()
-    if given.one is not None:
-        return one(given.names[0], given.one, given.seed, given.engine)
-    return every(given)
-
-
-def every(given: Any) -> int:
-    """One parser after the other, the time divided between them."""
-    from parsers import PARSERS
-    from parsers_of_files import FILES
-
-    names = given.names or sorted(PARSERS | FILES)
-    if unknown := set(names) - set(PARSERS | FILES):
-        print(
-            f"There is no {', '.join(sorted(unknown))}; there is {', '.join(sorted(PARSERS | FILES))}.", file=sys.stderr
-        )
+    engine = given.engine or ("atheris" if importlib.util.find_spec("atheris") else "hypothesis")
+    there = parsers(instrumented=engine == "atheris")
+    names = given.names or sorted(there)
+    if unknown := set(names) - set(there):
+        print(f"There is no {', '.join(sorted(unknown))}; there is {', '.join(sorted(there))}.", file=sys.stderr)
         return 2
     FOUND.mkdir(parents=True, exist_ok=True)
     before = set(FOUND.iterdir())
     for name in names:
-        seconds = given.minutes * 60 / len(names)
-        command = [sys.executable, __file__, name, "--one", str(seconds)]
-        command += ["--seed", str(given.seed)] if given.seed is not None else []
-        command += ["--engine", given.engine] if given.engine else []
-        log = FOUND / f"{name}.log"
-        with log.open("wb") as told:  # libFuzzer talks a lot
-            ended = subprocess.run(command, cwd=ROOT, check=False, timeout=seconds * 3 + 300, stderr=told)
-        if runs := re.findall(r"^Done (\d+) runs", log.read_text("utf-8", "replace"), re.MULTILINE):
-            print(f"{name}: {int(runs[-1]):,} inputs", flush=True)
-        if ended.returncode:
-            last = FOUND / f"{name}.last"
-            print(f"{name}: ended with {ended.returncode}, see {log}; what it looked at is in {last}", flush=True)
-    found = sorted(
-        path for path in set(FOUND.iterdir()) - before if path.is_file() and path.suffix not in (".last", ".log")
-    )
+        apart(name, there[name], given.minutes * 60 / len(names), given.seed, engine)
+    new = [path for path in set(FOUND.iterdir()) - before if path.is_file()]
+    found = sorted(path for path in new if path.suffix not in (".last", ".log"))
     print(f"{len(names)} parsers, {len(found)} kinds of faults" + "".join(f"\n  {path}" for path in found))
     return 1 if found else 0
 
 
-def one(name: str, seconds: float, seed: int | None, engine: str | None) -> int:
-    """One parser, in this process."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    warnings.simplefilter("error")
-    if engine is None:
-        engine = "atheris" if importlib.util.find_spec("atheris") else "hypothesis"
-    if engine == "atheris":
-        by_atheris(name, seconds, seed)  # ends the process
-        return 0
-    look, started = Look(name), time.monotonic()
-    by_hypothesis(look, seconds, seed)
-    print(f"{name}: {look.count:,} inputs in {time.monotonic() - started:.0f} s, {len(look.seen)} faults", flush=True)
-    return 0
+def parsers(instrumented: bool) -> dict[str, Any]:
+    """Every parser; as atheris wants it, each line of ours tells that it was reached."""
+    if not instrumented:
+        from parsers import PARSERS
+        from parsers_of_files import FILES
+
+        return PARSERS | FILES
+    import atheris
+
+    with atheris.instrument_imports(include=["coverslip"]):
+        return parsers(instrumented=False)
+
+
+def apart(name: str, parse: Any, seconds: float, seed: int | None, engine: str) -> None:
+    """One parser in a process of its own, which has loaded everything already."""
+    log = FOUND / f"{name}.log"
+    child = os.fork()
+    if not child:
+        told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(told, 2)  # libFuzzer talks a lot
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        warnings.simplefilter("error")
+        (by_atheris if engine == "atheris" else by_hypothesis)(Look(name, parse), seconds, seed)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if runs := re.findall(r"^Done (\d+) runs", log.read_text("utf-8", "replace"), re.MULTILINE):
+        print(f"{name}: {int(runs[-1]):,} inputs", flush=True)
+    if code := os.waitstatus_to_exitcode(status):
+        last = FOUND / f"{name}.last"
+        print(f"{name}: ended with {code}, see {log}; what it looked at is in {last}", flush=True)
 
 
 class Look:
@@ -95,20 +86,15 @@ class Look:
 
     Parameters
     ----------
-    name
-        Of the parser.
+    name, parse
+        The parser.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, parse: Any) -> None:
         from coverslip.core.errors import CoverslipError
         from mutation import digest, kept
-        from parsers import PARSERS
 
-        if name not in PARSERS:
-            from parsers_of_files import FILES
-
-            PARSERS.update(FILES)
-        self.name, self.parse = name, PARSERS[name]
+        self.name, self.parse = name, parse
         self.refused, self.digest = CoverslipError, digest
         self.seeds = list(kept(name).values())
         self.count = 0
@@ -151,19 +137,18 @@ def by_hypothesis(look: Look, seconds: float, seed: int | None) -> None:
     while time.monotonic() < end:
         seeded(number)(plain(given(mutated(look.seeds))(lambda data: look(data) if time.monotonic() < end else None)))()
         number += 1
+    print(f"Done {look.count} runs", file=sys.stderr, flush=True)
 
 
-def by_atheris(name: str, seconds: float, seed: int | None) -> None:
+def by_atheris(look: Look, seconds: float, seed: int | None) -> None:
     """Inputs that libFuzzer chooses by which lines of ours they reach."""
     import atheris
 
-    with atheris.instrument_imports(include=["coverslip"]):
-        look = Look(name)
-    flags = [f"-max_total_time={max(1, round(seconds))}", "-max_len=65536", f"-artifact_prefix={FOUND}/{name}-"]
+    flags = [f"-max_total_time={max(1, round(seconds))}", "-max_len=65536", f"-artifact_prefix={FOUND}/{look.name}-"]
     flags += [f"-seed={seed}"] if seed is not None else []
-    grown = FOUND / "grown" / name
+    grown = FOUND / "grown" / look.name
     grown.mkdir(parents=True, exist_ok=True)
-    atheris.Setup([sys.argv[0], *flags, str(grown), str(ROOT / "tests" / "corpus" / name)], look)
+    atheris.Setup([sys.argv[0], *flags, str(grown), str(ROOT / "tests" / "corpus" / look.name)], look)
     atheris.Fuzz()
 
 

@@ -272,7 +272,9 @@ def decoded(text: str, file: Path) -> Any:
     """
     try:
         return json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except RecursionError as error:
+        raise _wrong(file, "it is nested too deeply", "See docs/reference/configuration.md.") from error
+    except ValueError as error:  # both parsers' own, and numbers with more digits than Python reads
         raise _wrong(file, str(error), "See docs/reference/configuration.md.") from error
 
 

@@ -1,7 +1,7 @@
 """The floor for bytes: what nginx takes to hand out, as plain files, the same bytes that coverslip answers.
 
 A small answer (health), a million cells' points (8 MB) and one gene of them (4 MB), an OME-Zarr chunk as stored, the
-page's largest script; 1, 8 and 64 clients, one process with so many connections that shares the cores with the server.
+page's script; 1, 8 and 64 clients, one process with so many connections that shares the cores with the server.
 Answers a second, and the processor time that a server takes for one. nginx is no peer: it knows nothing of cells and
 images, and somebody has to write every file first. It says what a request costs at least.
 """
@@ -9,15 +9,16 @@ images, and somebody has to write every file first. It says what a request costs
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from measuring import ROOT
+from measuring import DATA
 from measuring.clients import asked
 from measuring.results import OURS, Table, arguments, given, publish
 from measuring.servers import Server, coverslip, nginx, nginx_command, nginx_version
-from sizes_arrays import NGINX
+from sizes_arrays import NGINX, of_clients
 from sizes_arrays import data as array
 from sizes_cells import data as cells
 from sizes_cells import indexed
@@ -28,14 +29,13 @@ CLIENTS, QUICK_CLIENTS = [1, 8, 64], [1, 4]
 SECONDS, QUICK_SECONDS = 1.0, 0.2
 
 
-def script() -> str:
-    """The largest script of the page."""
-    built = ROOT / "src" / "coverslip" / "_viewer" / "assets"
-    found = [file for file in built.glob("*.js") if file.is_file()]
-    return f"/assets/{max(found, key=lambda file: file.stat().st_size).name}" if found else "/"
+def script(server: Server) -> str:
+    """The script of the page."""
+    found = re.search(r"assets/[\w.-]+\.js", server.get("/", Accept="text/html").decode())
+    return f"/{found[0]}" if found else "/"
 
 
-def wanted(planes: int) -> dict[str, list[str]]:
+def wanted(server: Server, planes: int) -> dict[str, list[str]]:
     """Paths of coverslip by what they are."""
     chunks = [f"/zarr/array_{planes}/0/c/{z}/{y}/{x}" for z in range(planes) for y in range(4) for x in range(4)]
     return {
@@ -43,7 +43,7 @@ def wanted(planes: int) -> dict[str, list[str]]:
         "points": ["/points_2d.bin"],
         "a gene": ["/var/var7.values.f32"],
         "chunks": chunks,
-        "a script": [script()],
+        "a script": [script(server)],
     }
 
 
@@ -63,17 +63,18 @@ def measured(args: argparse.Namespace) -> list[Table]:
     points = cells(QUICK_CELLS if args.quick else CELLS)
     planes = QUICK_PLANES if args.quick else PLANES
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=ROOT / ".cache")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=DATA.parent)))
         folder.chmod(0o755)
         one = stack.enter_context(coverslip(points, ready="/_cellucid/health"))
         two = stack.enter_context(coverslip(array(planes, planes)))
         one.get("/var/var3.values.f32")
         indexed(one)
-        ours = {what: two if what == "chunks" else one for what in wanted(planes)}
-        sizes = {what: written(ours[what], paths, folder) for what, paths in wanted(planes).items()}
+        asked_for = wanted(one, planes)
+        ours = {what: two if what == "chunks" else one for what in asked_for}
+        sizes = {what: written(ours[what], paths, folder) for what, paths in asked_for.items()}
         floor = stack.enter_context(nginx(folder, "/_cellucid/health")) if nginx_command() else None
         for _ in range(args.rounds):
-            for what, paths in wanted(planes).items():
+            for what, paths in asked_for.items():
                 for clients in QUICK_CLIENTS if args.quick else CLIENTS:
                     for name, server in ((OURS, ours[what]), (NGINX, floor)):
                         if server is None:
@@ -83,8 +84,8 @@ def measured(args: argparse.Namespace) -> list[Table]:
                         took = server.processor_s() - before
                         size = sizes[what]
                         row = f"{what}, {size / 1e6:.1f} MB" if size > 1e6 else f"{what}, {max(size / 1e3, 0.1):.1f} kB"
-                        rates.note(f"{row}, {clients} clients", "/s", name, found.per_s)
-                        costs.note(f"{row}, {clients} clients", "µs", name, took / len(found.milliseconds) * 1e6)
+                        rates.note(f"{row}, {of_clients(clients)}", "/s", name, found.per_s)
+                        costs.note(f"{row}, {of_clients(clients)}", "µs", name, took / len(found.milliseconds) * 1e6)
     return [rates, costs]
 
 

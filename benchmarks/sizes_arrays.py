@@ -167,6 +167,11 @@ def decoded(server: Server, at: str, planes: int, seconds: float) -> float:
     return number * SIZE_GB * 1000 / (time.perf_counter() - start)
 
 
+def of_clients(number: int) -> str:
+    """In words."""
+    return "1 client" if number == 1 else f"{number} clients"
+
+
 def p95(found: Asked) -> float:
     """The slowest twentieth begins here; milliseconds."""
     return sorted(found.milliseconds)[int(len(found.milliseconds) * 0.95)]
@@ -176,6 +181,7 @@ def size(tables: dict[str, Table], args: argparse.Namespace, planes: int, first:
     """One array, all servers, all numbers of clients."""
     path, label = data(planes, first), f"{planes * SIZE_GB:.2g} GB"
     wanted, seconds = paths(path.stem, planes), QUICK_SECONDS if args.quick else SECONDS
+    numbers = QUICK_CLIENTS if args.quick else CLIENTS
     with ExitStack() as stack:
         servers = {OURS: stack.enter_context(coverslip(path, ready=paths(path.stem, 1).tiles[OURS][0]))}
         if nginx_command():
@@ -185,15 +191,19 @@ def size(tables: dict[str, Table], args: argparse.Namespace, planes: int, first:
         for kind in (wanted.tiles, wanted.chunks, wanted.planes):
             same(servers, kind)
         for _ in range(args.rounds):
-            for clients in QUICK_CLIENTS if args.quick else CLIENTS:
+            for clients in numbers:
                 for kind, of in (("tiles", wanted.tiles), ("chunks", wanted.chunks), ("planes", wanted.planes)):
                     for name in of:
                         if name not in servers:
                             continue
                         found = asked(servers[name].port, of[name], clients, seconds)
-                        row, rate = f"{label}, {clients} clients", found.mb_per_s if kind == "planes" else found.per_s
+                        row, rate = (
+                            f"{label}, {of_clients(clients)}",
+                            found.mb_per_s if kind == "planes" else found.per_s,
+                        )
                         tables[kind].note(row, "MB/s" if kind == "planes" else "/s", name, rate)
-                        tables["waiting"].note(f"{kind}: {row}", "ms", name, p95(found))
+                        if clients in (numbers[0], numbers[-1]):
+                            tables["waiting"].note(f"{kind}: {row}", "ms", name, p95(found))
             for name, at in ((OURS, f"/zarr/{path.stem}"), (NGINX, "")):
                 if name in servers:
                     tables["decoded"].note(label, "MB/s", name, decoded(servers[name], at, planes, seconds))

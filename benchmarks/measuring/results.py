@@ -23,6 +23,8 @@ FEW_ROUNDS = 3
 def figure(value: float) -> str:
     """A number with three digits that count, or all before the point."""
     size = abs(value)
+    if value == 0:
+        return "0"
     return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
 
 
@@ -156,7 +158,7 @@ def conditions(told: dict[str, Any]) -> str:
     at, on = told["measured"], told["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
     return (
-        f"*{at}; {told['rounds']} rounds in turn, median (least–most); {on['processor']}, {on['cores']} cores, "
+        f"*{at}; rounds in turn: {told['rounds']}, medians (least–most); {on['processor']}, {on['cores']} cores, "
         f"{on['memory_gb']} GB, {on['system']}, Python {on['python']}; load {told['load']['before']} before, "
         f"{told['load']['after']} after; {versions}.*"
     )

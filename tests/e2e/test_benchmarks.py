@@ -16,8 +16,8 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
     ("name", "rows"),
     [
         ("sizes_cells", ["ready: 2,000 cells", "a gene, later: 2,000 cells", "memory afterwards: 2,000 cells"]),
-        ("sizes_arrays", ["0.017 GB, 1 clients", "0.017 GB, 4 clients", "0.017 GB"]),
-        ("floor", ["health, 0.1 kB, 1 clients", "points, 16.0 kB, 4 clients", "a gene, 8.0 kB, 4 clients"]),
+        ("sizes_arrays", ["0.017 GB, 1 client", "0.017 GB, 4 clients", "0.017 GB"]),
+        ("floor", ["health, 0.1 kB, 1 client", "points, 16.0 kB, 4 clients", "a gene, 8.0 kB, 4 clients"]),
     ],
 )
 def test_a_benchmark_measures(tmp_path: Path, name: str, rows: list[str]) -> None:
@@ -25,7 +25,7 @@ def test_a_benchmark_measures(tmp_path: Path, name: str, rows: list[str]) -> Non
     told = json.loads((tmp_path / f"{name}.json").read_text())
     found = {row["name"]: row["samples"] for table in told["tables"] for row in table["rows"]}
     assert set(rows) <= set(found)
-    assert all(value > 0 for samples in found.values() for values in samples.values() for value in values)
+    assert all(values and min(values) >= 0 for samples in found.values() for values in samples.values())
     assert (told["rounds"], told["versions"]["coverslip"][:4]) == (1, "0.1.")
 
 

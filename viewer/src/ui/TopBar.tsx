@@ -126,7 +126,8 @@ export function Share({ prepare, id = "share" }: ShareProps) {
       setSaid("Copy the address bar");
     }
     setLeft(missing);
-    if (!isCopy()) void scopeNow().then((scope) => setGuests(scope === "admin"), () => undefined);
+    const scope = guests || isCopy() ? null : await scopeNow().catch(() => null);
+    setGuests(scope === "admin"); // pressed again it goes away
     clearTimeout(timer.current);
     timer.current = window.setTimeout(
       () => {

@@ -1,7 +1,8 @@
 """Mixed load on one server for a while: cells, pixels, HDF5 and Arrow Flight, every byte compared, memory watched.
 
-Usage: ``python scripts/soak.py [SECONDS]`` (an hour without a number). Exits with 1 when an answer was wrong, a request
-failed, or memory grew: its median in the last third lies more than `GROWTH` above that of the second.
+Usage: ``python scripts/soak.py [SECONDS [PAUSE]]`` (an hour without a number; without a pause each client asks again as
+soon as it is answered). Exits with 1 when an answer was wrong, a request failed, or memory grew: its median in the last
+third lies more than `GROWTH` above that of the second.
 """
 
 from __future__ import annotations
@@ -99,9 +100,12 @@ class Load:
         Of its sources, by the names of their files.
     truth
         What it serves.
+    pause_s
+        How long each client waits between two requests.
     """
 
-    def __init__(self, port: int, flight_port: int, ids: dict[str, str], truth: Truth) -> None:
+    def __init__(self, port: int, flight_port: int, ids: dict[str, str], truth: Truth, pause_s: float = 0.0) -> None:
+        self._pause_s = pause_s
         self._port, self._flight_port, self._truth = port, flight_port, truth
         self._cells, self._image = ids["cells"], ids["image"]
         self._own = threading.local()
@@ -134,6 +138,7 @@ class Load:
             try:
                 ask(draw)
                 self.counts[name] += 1
+                self.ended.wait(self._pause_s)
             except Exception as error:  # noqa: BLE001  (the top of a thread; told at the end)
                 self.failures.append(f"{name}: {error.__class__.__name__}: {error}")
                 self._hang_up()
@@ -234,7 +239,7 @@ def memory(process: psutil.Process) -> float:
     return total
 
 
-def soak(seconds: float, tell: Callable[[str], None] = print) -> bool:
+def soak(seconds: float, pause_s: float = 0.0, tell: Callable[[str], None] = print) -> bool:
     """Run the load; whether all was well."""
     with tempfile.TemporaryDirectory(prefix="coverslip-soak-") as name:
         folder = Path(name) / "data"
@@ -257,7 +262,7 @@ def soak(seconds: float, tell: Callable[[str], None] = print) -> bool:
         server = subprocess.Popen(words, env={**os.environ, **kept}, stdout=subprocess.DEVNULL)
         try:
             ids = wait_ready(port, server)
-            return _loaded(server, Load(port, flight_port, ids, truth), seconds, tell)
+            return _loaded(server, Load(port, flight_port, ids, truth, pause_s), seconds, tell)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(READY_S)
@@ -308,4 +313,5 @@ def _loaded(server: subprocess.Popen[bytes], load: Load, seconds: float, tell: C
 
 
 if __name__ == "__main__":
-    sys.exit(0 if soak(float(sys.argv[1]) if len(sys.argv) > 1 else HOUR_S) else 1)
+    given = [float(word) for word in sys.argv[1:3]]
+    sys.exit(0 if soak(*(given or [HOUR_S])) else 1)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import anndata
 import h5py
@@ -146,6 +146,8 @@ def check_viewer(client: Client) -> None:
     assert not [name for name in named if name.startswith("/")], "every address is relative"
     for name in named:
         client.read(name)
+    described = urljoin(client.url, client.tell("api/openapi.json")["servers"][0]["url"])
+    assert unquote(described).rstrip("/") == unquote(client.links or client.url).rstrip("/")
 
 
 def check_cells(client: Client, id: str) -> None:

@@ -124,13 +124,16 @@ def test_a_person_behind_a_prefix(nginx: tuple[str, int], look: Open) -> None:
     seen.page.goto(f"{here}{path[1:]}?page=home&token={TOKEN}")
     seen.page.get_by_test_id("source").nth(len(SOURCES) - 1).wait_for()
     assert urlsplit(seen.page.url).path == path
+    seen.page.goto(f"{here}{path[1:]}?image=image.ome")
+    seen.page.get_by_test_id("image").wait_for()
     assert {urlsplit(url).path.startswith(path) for url in seen.requests if url.startswith("http")} == {True}
     assert seen.problems == []
-    other = look(f"{here}lab/coverslip/?dataset=cells#token={TOKEN}")
+    place = f"{here}lab/coverslip/"
+    shared = Client(place, BEARER).tell("api/shares", {"source": "cells", "expires_s": 600})
+    other = look(place + shared["fragment"])  # a link to one source
     other.ready()
     assert [one["path"] for one in other.page.context.cookies()] == ["/lab/coverslip/"]
-    other.page.goto(f"{here}lab/coverslip/?image=image.ome")
-    other.page.locator("[data-testid=image-canvas], [data-testid=image]").first.wait_for()
+    assert {urlsplit(url).path.startswith("/lab/coverslip/") for url in other.requests if url[:4] == "http"} == {True}
     assert other.problems == []
 
 

@@ -66,7 +66,7 @@ def measured(args: argparse.Namespace) -> list[Table]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=DATA.parent)))
         folder.chmod(0o755)
         one = stack.enter_context(coverslip(points, ready="/_cellucid/health"))
-        two = stack.enter_context(coverslip(array(planes, planes)))
+        two = stack.enter_context(coverslip(array(planes, planes), ready=f"/zarr/array_{planes}/zarr.json"))
         one.get("/var/var3.values.f32")
         indexed(one)
         asked_for = wanted(one, planes)

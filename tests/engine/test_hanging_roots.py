@@ -1,0 +1,102 @@
+"""Roots on network disks that do not answer: at the start, and while their sources are looked at."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from catalog_files import QUICK, describe, open_source, recognise, statuses, toy, within
+from coverslip.core import mounts, patience
+from coverslip.core.errors import Unreadable
+from coverslip.core.node import Source
+from coverslip.core.patience import HANGS, Patience
+from coverslip.engine import indexer, places
+from coverslip.engine.catalog import Catalog
+from coverslip.engine.places import Root
+
+LONG_S = 30
+
+
+@pytest.fixture
+def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is taken for a network disk, which may take a tenth of a second to answer."""
+    folder = tmp_path / "nas"
+    folder.mkdir()
+    (tmp_path / "mounts").write_text(f"/dev/sda / ext4 rw 0 0\nnas:/x {folder} nfs4 rw 0 0\n")
+    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "mounts")
+    return folder
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Open, the disk answers."""
+    opened = threading.Event()
+    yield opened
+    opened.set()
+
+
+def test_a_root_that_hangs_is_told_at_the_start(
+    nas: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", Patience(0.1))
+    monkeypatch.setattr(places, "check_there", lambda real, named: gate.wait(LONG_S))
+    with pytest.raises(Unreadable, match="does not answer") as told:
+        Root.at(nas)
+    assert told.value.name == HANGS
+
+
+def test_a_source_that_hangs_keeps_no_other_from_being_listed(
+    nas: Path, tmp_path: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at again, once its disk answers."""
+    monkeypatch.setattr(indexer, "LONGEST_S", 0.2)
+    near = tmp_path / "near"
+    toy(nas / "far.toy", "far")
+    toy(near / "near.toy", "near")
+    hung = threading.Event()
+
+    def opening(path: Path) -> Source:
+        if nas in path.parents:
+            hung.set()
+            gate.wait(LONG_S)
+        return open_source(path)
+
+    roots = [Root.at(nas), Root.at(near)]
+    with closing(Catalog(roots, recognise, opening, describe, replace(QUICK, persist=False))) as made:
+        made.start()
+        assert hung.wait(LONG_S)
+        within(LONG_S, lambda: statuses(made).get("near.toy") == "ready")
+        toy(near / "later.toy", "later")
+        made.look_at(near / "later.toy")
+        within(LONG_S, lambda: statuses(made).get("later.toy") == "ready")
+        assert statuses(made)["far.toy"] == "pending"
+        gate.set()
+        within(LONG_S, lambda: statuses(made).get("far.toy") == "ready")
+
+
+def test_what_a_library_was_told_of_a_disk_is_no_word_about_the_file(
+    nas: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HDF5 was given an error because its disk hung: the source waits, it is not damaged."""
+    monkeypatch.setattr(indexer, "LONGEST_S", 0.2)
+    toy(nas / "far.toy", "far")
+    tries = 0
+
+    def opening(path: Path) -> Source:
+        nonlocal tries
+        tries += 1
+        if not gate.is_set():
+            raise patience.hanging()
+        return open_source(path)
+
+    with closing(Catalog([Root.at(nas)], recognise, opening, describe, replace(QUICK, persist=False))) as made:
+        made.start()
+        within(LONG_S, lambda: tries > 1)
+        assert statuses(made)["far.toy"] == "pending"
+        gate.set()
+        within(LONG_S, lambda: statuses(made).get("far.toy") == "ready")

@@ -76,7 +76,7 @@ class Lane:
         self._workers: set[Worker] = set()
         self._running: Counter[Hashable] = Counter()
         self._busy = self._still = self._idle = 0
-        self._room = threading.Condition()
+        self._room = threading.Condition(threading.Lock())
         self._closed = False
         self._at_work = threading.Event()
 
@@ -159,14 +159,19 @@ class Lane:
 
     def _done(self, worker: Worker) -> None:
         self._busy -= 1
-        self._running[worker.client] -= 1
-        if not self._running[worker.client]:
+        left = self._running[worker.client] - 1
+        if left:
+            self._running[worker.client] = left
+        else:
             del self._running[worker.client]
         if worker.still:
             self._still -= 1
-        for place in worker.held:
-            self._storage.give_back(place)
-        worker.held.clear()
+        if worker.visits[0] is not None:
+            self._storage.leave(worker.visits)
+        if worker.held:
+            for place in worker.held:
+                self._storage.give_back(place)
+            worker.held.clear()
         worker.client, worker.busy, worker.still, worker.lost = None, False, False, None
 
     def _next(self, worker: Worker) -> Work | None:
@@ -186,20 +191,20 @@ class Lane:
     # --- threads ------------------------------------------------------------------------------------------------------
 
     def _work(self, worker: Worker) -> None:
+        worker.visits = self._storage.enter()
         while True:
             with self._room:
                 work = self._next(worker)
                 if work is None:
                     return
-                worker.visits = self._storage.enter()
                 worker.since_s, worker.cpu_s = time.monotonic(), time.thread_time()
-                self._staff()
+                if self._waiting:
+                    self._staff()
             try:
                 work()
             finally:
                 del work  # what it holds is not held until the next
                 with self._room:
-                    self._storage.leave(worker.visits)
                     self._done(worker)
 
     def _watch(self) -> None:

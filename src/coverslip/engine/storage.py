@@ -51,7 +51,7 @@ class Storage:
             raise hanging()
 
     def enter(self) -> list[Hashable]:
-        """This thread begins a piece of work; the list holds the place it reads at."""
+        """This thread is one whose work is watched; the list holds the place it reads at now."""
         visits: list[Hashable] = [None]
         self._here.visits = visits
         return visits
@@ -60,6 +60,7 @@ class Storage:
         """The work came back, and what it read at answered."""
         if visits[0] is not None:
             self._answered[visits[0]] = time.monotonic()
+            visits[0] = None
 
     def silent(self, place: Hashable, since_s: float) -> bool:
         """Whether nobody has come back from a place since then."""

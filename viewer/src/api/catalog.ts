@@ -37,6 +37,8 @@ export interface Source {
   error: { code: string; message: string; hint: string } | null;
   /** Null until the source was opened once. */
   tensors: Tensor[] | null;
+  /** How many cells and genes, or neurons and connections; servers of before do not tell. */
+  facts?: Readonly<Record<string, number>> | null;
 }
 
 /** The state of everything on offer, small enough to ask for again and again. */
@@ -87,9 +89,11 @@ export function getSource(id: string, signal?: AbortSignal): Promise<Source> {
 
 /**
  * The version is part of the address, so that a picture is asked for again when its file has changed. Of a file that
- * is being written the version would be gone before the answer: there it is only for us to tell pictures apart.
+ * is being written, or was not opened yet, the version would be gone before the answer: there it is only for us to tell
+ * pictures apart.
  */
 export function thumbnailUrl(id: string, { version, status }: Source, size: number): string {
   const own = encodeURIComponent(version);
-  return `api/thumbnail/${arrayPath(id)}?size=${size}${status === "live" ? "#" : "&v="}${own}`;
+  const settled = status === "ready" || status === "failed";
+  return `api/thumbnail/${arrayPath(id)}?size=${size}${settled ? "&v=" : "#"}${own}`;
 }

@@ -93,6 +93,10 @@ describe("figures", () => {
       channels: "1",
     });
     expect(factsOf(source({ tensors: null })).dimensions).toBe("–");
+    const cells = source({ kind: "cells", facts: { cells: 1, genes: 32_738 } });
+    expect(factsOf(cells)).toEqual({ dimensions: "1 cell × 32,738 genes", dtype: "–", channels: "–" });
+    const network = source({ kind: "network", tensors: [], facts: { neurons: 10, connections: 1 } });
+    expect(factsOf(network).dimensions).toBe("10 neurons, 1 connection");
   });
 
   it("tells the time of today and yesterday, and else the day", () => {
@@ -152,6 +156,7 @@ describe("pictures", () => {
   it("have the version in their address, save of a file being written", () => {
     expect(thumbnailUrl("s/a b", source(), 256)).toBe("api/thumbnail/s/a%20b?size=256&v=v%2F1");
     expect(thumbnailUrl("s", source({ status: "live" }), 256)).toBe("api/thumbnail/s?size=256#v%2F1");
+    expect(thumbnailUrl("s", source({ status: "pending" as never }), 256)).toBe("api/thumbnail/s?size=256#v%2F1");
   });
 });
 

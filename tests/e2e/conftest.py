@@ -10,23 +10,29 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
 from surroundings import CHROMIUM, CHROMIUM_FLAGS, fill
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60
+PATIENCE_S = 120
+"""How long anything is waited for. What a quiet machine does in a second has taken a minute on a busy one."""
+PATIENCE_MS = PATIENCE_S * 1000
+expect.set_options(timeout=PATIENCE_MS)
 EVIL = "evil.example"
 """The name of a hostile site. It leads to this machine, as that of one does which answers so at the second question."""
 LONGEST = (
-    "test_engines", "test_image_viewer", "test_deploy", "test_home", "test_viewer", "test_soak", "test_cells_on_tissue",
-    "test_daemon", "test_network_view", "test_notebook", "test_client", "test_h5web", "test_exports", "test_peer",
+    "test_engines", "test_image_viewer", "test_deploy", "test_home", "test_client", "test_viewer", "test_network_view",
+    "test_soak", "test_cells_on_tissue", "test_flight_clients", "test_daemon", "test_notebook", "test_cells_analysis",
+    "test_h5web", "test_vitessce", "test_h5pyd", "test_exports", "test_cells_filters", "test_peer",
 )  # fmt: skip
 """The files that take longest: begun first, so that no process is left with a long one when the others are done."""
 
@@ -88,7 +94,8 @@ def wheel(shared: Path) -> Path:
     folder = shared / "wheel"
     with making(folder) as missing:
         if missing:
-            run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
+            flags = ("--quiet", "--no-deps", "--no-build-isolation")  # what builds it is here
+            run(sys.executable, "-m", "pip", "wheel", *flags, "--wheel-dir", folder, ROOT)
     return next(folder.glob("coverslip-*.whl"))
 
 
@@ -196,6 +203,55 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@contextmanager
+def visitor(browser: Browser, **how: Any) -> Iterator[BrowserContext]:
+    """Somebody with a browser that knows nothing yet. ``COVERSLIP_SLOW=6`` makes its pages six times slower."""
+    context = browser.new_context(**how)
+    context.set_default_timeout(PATIENCE_MS)
+    if rate := int(os.environ.get("COVERSLIP_SLOW", "0")):
+        context.on("page", lambda page: _slow(page, rate))
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def _slow(page: Page, rate: int) -> None:
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": rate})
+
+
+FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+
+
+def repainted(page: Page) -> None:
+    """Wait until what the page holds now is on the screen."""
+    page.evaluate(FRAMES)
+
+
+def still(page: Page, take: Callable[[], bytes]) -> bytes:
+    """A picture of something that no longer moves: the same one twice."""
+    found = [b"", take()]
+
+    def same() -> bool:
+        repainted(page)
+        found[:] = [found[1], take()]
+        return found[0] == found[1]
+
+    wait_for(same, "a picture that stays")
+    return found[1]
+
+
+def href(page: Page) -> str:
+    """The address bar as it is now: Playwright's own copy is behind while nobody asks anything."""
+    address: str = page.evaluate("location.href")
+    return address
+
+
+def linked(page: Page) -> dict[str, str]:
+    """The query in the address bar as it is now."""
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(href(page)).query))
+
+
 @dataclass
 class Watched:
     """A page and everything that went wrong on it."""
@@ -204,6 +260,11 @@ class Watched:
     problems: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
+    def hear(self, message: ConsoleMessage) -> None:
+        """Note an error on the console, and where it is from."""
+        if message.type == "error":
+            self.problems.append(f"{message.text} ({urllib.parse.urlsplit(message.location['url']).path})")
+
     def attribute(self, name: str) -> str:
         """A ``data-`` attribute of the scatter view."""
         return self.page.get_by_test_id("scatter").get_attribute(f"data-{name}") or ""
@@ -211,10 +272,10 @@ class Watched:
     def ready(self, color: str | None = None) -> None:
         """Wait until all cells are drawn (in the colours asked for)."""
         try:
-            self.page.wait_for_function(READY, arg=color, timeout=PATIENCE_S * 1000)
+            self.page.wait_for_function(READY, arg=color)
         except TimeoutError as error:
             raise AssertionError(f"{color} was never drawn: {self.page.evaluate(STATE)}, {self.problems}") from error
-        self.page.wait_for_timeout(400)
+        repainted(self.page)
 
 
 Open = Callable[..., Watched]
@@ -223,21 +284,18 @@ Open = Callable[..., Watched]
 @pytest.fixture
 def look(browser: Browser) -> Iterator[Open]:
     """Opens pages that note console errors, failed scripts and every address asked for."""
-    contexts = []
+    with ExitStack() as contexts:
 
-    def opened(url: str, width: int = 1280, height: int = 800, theme: str = "light") -> Watched:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
-        contexts.append(context)
-        watched = Watched(context.new_page())
-        watched.page.on("console", lambda m: watched.problems.append(m.text) if m.type == "error" else None)
-        watched.page.on("pageerror", lambda e: watched.problems.append(str(e)))
-        watched.page.on("request", lambda r: watched.requests.append(r.url))
-        watched.page.goto(url)
-        return watched
+        def opened(url: str, width: int = 1280, height: int = 800, theme: str = "light") -> Watched:
+            size = {"width": width, "height": height}
+            watched = Watched(contexts.enter_context(visitor(browser, viewport=size, color_scheme=theme)).new_page())
+            watched.page.on("console", watched.hear)
+            watched.page.on("pageerror", lambda e: watched.problems.append(str(e)))
+            watched.page.on("request", lambda r: watched.requests.append(r.url))
+            watched.page.goto(url)
+            return watched
 
-    yield opened
-    for context in contexts:
-        context.close()
+        yield opened
 
 
 def fetch(url: str, **headers: str) -> bytes:
@@ -253,4 +311,19 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+Result = TypeVar("Result")
+
+
+def eventually(check: Callable[[], Result]) -> Result:
+    """Try until all that is asserted holds; what is told in the end is the last failure."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > end:
+                raise
         time.sleep(0.05)

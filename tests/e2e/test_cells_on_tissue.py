@@ -17,7 +17,20 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, Open, Running, Start, Watched, fetch, run, wait_for
+from conftest import (
+    ROOT,
+    Open,
+    Running,
+    Start,
+    Watched,
+    eventually,
+    fetch,
+    href,
+    linked,
+    repainted,
+    run,
+    wait_for,
+)
 from surroundings import environment
 
 WIDTH, HEIGHT, SCALE, SPOT = 400, 300, 0.5, 24
@@ -98,10 +111,9 @@ class Tissue:
                 const t = document.querySelector('[data-testid=tissue]')?.dataset;
                 return t?.state === 'ready' && t.painted !== '' && Number(t.cells) > 0 && t.drawn === t.cells
                     && t.color !== 'none' && document.querySelector('[data-testid=progress]').textContent === '';
-            }""",
-            timeout=60_000,
+            }"""
         )
-        self.watched.page.wait_for_timeout(500)
+        repainted(self.watched.page)
         return self
 
     def box(self, view: str = "tissue") -> tuple[float, float, float, float]:
@@ -130,7 +142,7 @@ class Tissue:
 
     def wait_selected(self, count: int) -> None:
         wait_for(lambda: self.selected() == (str(count), str(count)), f"{count} selected cells")
-        self.watched.page.wait_for_timeout(500)
+        repainted(self.watched.page)
 
     def drag(self, *places: Place, key: str | None = None) -> None:
         mouse, keyboard = self.watched.page.mouse, self.watched.page.keyboard
@@ -174,8 +186,12 @@ def test_cells_lie_where_the_matrix_says(tissue: Tissue) -> None:
     places = grid()
     legend = tissue.legend()
     want = [legend["left" if column < WIDTH / 2 else "right"] for column, _ in places]
-    got = tissue.colors_at([tissue.where(*place) for place in places])
-    assert all(near(g, w) for g, w in zip(got, want, strict=True)), list(zip(got, want, strict=True))
+
+    def as_told() -> None:
+        got = tissue.colors_at([tissue.where(*place) for place in places])
+        assert all(near(g, w) for g, w in zip(got, want, strict=True)), list(zip(got, want, strict=True))
+
+    eventually(as_told)
     # Between them the picture is seen, in its own colours: a quarter of its height and width from each corner.
     between = [(STEP * 1.5, STEP * 1.5), (WIDTH - 60, 60), (60, HEIGHT - 60), (WIDTH - 60, HEIGHT - 60)]
     got = tissue.colors_at([tissue.where(*place) for place in between])
@@ -194,26 +210,39 @@ def test_cells_lie_where_the_matrix_says(tissue: Tissue) -> None:
 
 def test_a_lasso_on_the_tissue_dims_the_others_in_both_views(tissue: Tissue) -> None:
     legend, places = tissue.legend(), grid()
-    before = {view: tissue.pixels(view) for view in ("scatter", "tissue")}
+
+    def shown() -> dict[str, Counter[Rgb]]:
+        return {view: tissue.pixels(view) for view in ("scatter", "tissue")}
+
+    def all_in_colour() -> dict[str, Counter[Rgb]]:
+        found = shown()
+        assert all(seen[legend["left"]] > 0 < seen[legend["right"]] for seen in found.values())
+        assert found == shown(), "it still moves"
+        return found
+
+    before = eventually(all_in_colour)
     tissue.watched.page.keyboard.press("l")
     corners = [(10, 10), (190, 12), (190, 290), (12, 288), (10, 20)]
     tissue.drag(*(tissue.where(*c) for c in corners))
     left = int((places[:, 0] < WIDTH / 2).sum())
     tissue.wait_selected(left)
-    after = {view: tissue.pixels(view) for view in ("scatter", "tissue")}
-    for view in ("scatter", "tissue"):
-        assert before[view][legend["left"]] > 0 < before[view][legend["right"]]
-        assert after[view][legend["right"]] == 0, "the others are dimmed"
-        assert after[view][legend["left"]] == before[view][legend["left"]], "the selected ones are as they were"
+
+    def dimmed() -> None:
+        after = shown()
+        for view in ("scatter", "tissue"):
+            assert after[view][legend["right"]] == 0, "the others are dimmed"
+            assert after[view][legend["left"]] == before[view][legend["left"]], "the selected ones are as they were"
+
+    eventually(dimmed)
     page = tissue.watched.page
     rows = page.get_by_test_id("selection-row")
-    assert [
-        (rows.nth(i).get_attribute("title"), rows.nth(i).get_attribute("data-count")) for i in range(rows.count())
-    ] == [("left", str(left))]
+    told = "(rows) => rows.map((row) => [row.title, row.dataset.count])"
+    wait_for(lambda: rows.evaluate_all(told) == [["left", str(left)]], "what is selected, group by group")
     page.get_by_test_id("color-select").select_option(label="column")
     tissue.watched.ready("field:column")
-    mean = float(page.get_by_test_id("selection-mean").inner_text())
-    assert mean == pytest.approx(places[places[:, 0] < WIDTH / 2, 0].mean(), rel=1e-3)
+    mean = places[places[:, 0] < WIDTH / 2, 0].mean()
+    told = page.get_by_test_id("selection-mean")
+    wait_for(lambda: float(told.inner_text() or "nan") == pytest.approx(mean, rel=1e-3), f"the mean, {mean}")
     page.keyboard.press("Escape")
     tissue.wait_selected(0)
     assert tissue.watched.problems == []
@@ -229,12 +258,16 @@ def test_a_rectangle_in_the_embedding_lights_up_on_the_tissue(tissue: Tissue) ->
     middle = int((places[:, 0] == WIDTH / 2).sum())
     wait_for(lambda: int(tissue.attribute("selected")) > 0, "a selection")
     assert right - middle <= int(tissue.attribute("selected")) <= right + middle
-    got = dict(zip(map(tuple, places), tissue.colors_at([tissue.where(*p) for p in places]), strict=True))
-    for (column, row), color in got.items():
-        if abs(column - WIDTH / 2) > STEP:
-            assert near(color, legend["right"]) == (column > WIDTH / 2), (column, row, color)
-    tissue.watched.page.wait_for_timeout(400)
-    assert "camera" not in tissue.watched.page.evaluate("location.search"), "a drag with a tool moves nothing"
+
+    def lit() -> None:
+        got = dict(zip(map(tuple, places), tissue.colors_at([tissue.where(*p) for p in places]), strict=True))
+        for (column, row), color in got.items():
+            if abs(column - WIDTH / 2) > STEP:
+                assert near(color, legend["right"]) == (column > WIDTH / 2), (column, row, color)
+
+    eventually(lit)
+    wait_for(lambda: "selected" in linked(tissue.watched.page), "the selection in the link")
+    assert "camera" not in linked(tissue.watched.page), "a drag with a tool moves nothing"
 
 
 def test_single_cells_shift_alt_and_escape(tissue: Tissue) -> None:
@@ -276,8 +309,9 @@ def test_single_cells_shift_alt_and_escape(tissue: Tissue) -> None:
     mouse.move(*tissue.where(300, 250), steps=5)
     tissue.watched.page.get_by_test_id("outline").wait_for()
     keyboard.press("Escape")
+    tissue.watched.page.get_by_test_id("outline").wait_for(state="detached")
     mouse.up()
-    tissue.watched.page.wait_for_timeout(300)
+    repainted(tissue.watched.page)
     tissue.wait_selected(1)
     assert tissue.watched.problems == []
 
@@ -286,8 +320,12 @@ def test_hidden_groups_are_hidden_on_the_tissue_and_cannot_be_selected(tissue: T
     legend = tissue.legend()
     page = tissue.watched.page
     page.get_by_test_id("legend-item").first.locator("input").uncheck()
-    page.wait_for_timeout(600)
-    assert tissue.pixels("tissue")[legend["left"]] == 0 < tissue.pixels("tissue")[legend["right"]]
+
+    def hidden() -> bool:
+        seen = tissue.pixels("tissue")
+        return seen[legend["left"]] == 0 < seen[legend["right"]]
+
+    wait_for(hidden, "the left ones hidden")
     page.get_by_test_id("tool-rectangle").click()
     tissue.drag(tissue.where(2, 2), tissue.where(WIDTH - 2, HEIGHT - 2))
     tissue.wait_selected(int((grid()[:, 0] >= WIDTH / 2).sum()))
@@ -298,20 +336,24 @@ def test_the_cell_under_the_pointer_is_marked_in_the_other_view(tissue: Tissue) 
     page.mouse.move(*tissue.where(*places[11]))
     card = page.get_by_test_id("hover-card")
     card.get_by_text("SPOT-11").wait_for()
-    assert card.get_attribute("data-cell") == "11"
+    wait_for(lambda: card.get_attribute("data-cell") == "11", "the cell under the pointer")
     ring = page.get_by_test_id("ring-embedding")
-    assert ring.get_attribute("data-cell") == "11"
+    wait_for(lambda: ring.get_attribute("data-cell") == "11", "its ring")
     found = ring.bounding_box()
     assert found
     # Where the ring is, the embedding has this very cell.
     page.mouse.move(found["x"] + found["width"] / 2, found["y"] + found["height"] / 2)
     page.get_by_test_id("ring-tissue").wait_for()
-    assert card.get_attribute("data-cell") == "11"
-    back = page.get_by_test_id("ring-tissue").bounding_box()
-    assert back
+    wait_for(lambda: card.get_attribute("data-cell") == "11", "the cell under the pointer")
     x, y = tissue.where(*places[11])
-    assert back["x"] + back["width"] / 2 == pytest.approx(x, abs=1.5)
-    assert back["y"] + back["height"] / 2 == pytest.approx(y, abs=1.5)
+
+    def around_it() -> None:
+        back = page.get_by_test_id("ring-tissue").bounding_box()
+        assert back
+        assert back["x"] + back["width"] / 2 == pytest.approx(x, abs=1.5)
+        assert back["y"] + back["height"] / 2 == pytest.approx(y, abs=1.5)
+
+    eventually(around_it)
 
 
 def test_how_the_tissue_looks_is_kept_in_the_link(server: Running, look: Open, tissue: Tissue) -> None:
@@ -320,19 +362,25 @@ def test_how_the_tissue_looks_is_kept_in_the_link(server: Running, look: Open, t
     tissue.wait_selected(1)
     page.get_by_test_id("view-tissue").click()
     page.get_by_test_id("tissue-select").select_option(label="brain, lowres")
+    wait_for(lambda: tissue.attribute("array").endswith("images/lowres"), "the other picture")
     tissue.ready()
-    assert tissue.attribute("array").endswith("images/lowres")
     page.get_by_test_id("picture-opacity").fill("0.5")
     page.get_by_test_id("spot-size").fill("9")
     page.get_by_role("application", name=re.compile("Tissue brain")).press("+")
     page.wait_for_function("() => ['tissuecamera=', 'spot=', 'picture='].every((p) => location.search.includes(p))")
-    second = Tissue(look(page.evaluate("location.href"))).ready()
-    for name in ("array", "camera", "spot", "selected", "color"):
-        assert second.attribute(name) == tissue.attribute(name) != "", name
+    wait_for(lambda: (linked(page).get("spot"), linked(page).get("picture")) == ("9", "0.5"), "the last of it")
+    second = Tissue(look(href(page))).ready()
+
+    def equal() -> None:
+        for name in ("array", "camera", "spot", "selected", "color"):
+            assert second.attribute(name) == tissue.attribute(name) != "", name
+
+    eventually(equal)
     assert second.watched.page.get_by_test_id("scatter").count() == 0
     # Half of the picture, half of the page behind it, which is white.
     _, _, wide, high = second.box()
-    assert any(near(c, tuple(int(v / 2 + 127.5) for v in QUADRANTS[0, 0]), 3) for c in second.pixels("tissue"))
+    half = tuple(int(v / 2 + 127.5) for v in QUADRANTS[0, 0])
+    wait_for(lambda: any(near(c, half, 3) for c in second.pixels("tissue")), "the picture behind glass")
     assert wide > 500 < high
 
 
@@ -351,8 +399,10 @@ def test_a_large_selection_is_left_out_of_the_link(start: Start, look: Open, pbm
     page.mouse.up()
     wait_for(lambda: int(watched.attribute("selected")) > 600, "a large selection")
     page.get_by_test_id("not-linked").wait_for()
-    page.wait_for_timeout(600)
-    assert "selected=" not in page.evaluate("location.search")
+    # The link is written a little later; that it was is told by something else that it holds.
+    page.get_by_test_id("color-select").select_option(label="n_counts")
+    wait_for(lambda: linked(page).get("color") == "field:n_counts", "the link")
+    assert "selected" not in linked(page)
     assert not any("/api/tile" in asked for asked in watched.requests)
     assert watched.problems == []
 
@@ -364,7 +414,7 @@ def test_names_are_copied(tissue: Tissue) -> None:
     tissue.drag(tissue.where(2, 2), tissue.where(STEP * 3 + 10, STEP + 10))
     tissue.wait_selected(3)
     page.get_by_test_id("copy-names").click()
-    page.get_by_text("Copied").wait_for()
+    page.get_by_text("Copied").wait_for()  # it is said for 2.5 s
     assert page.evaluate("navigator.clipboard.readText()").split("\n") == ["SPOT-0", "SPOT-1", "SPOT-2"]
 
 
@@ -452,9 +502,17 @@ def test_a_store_written_by_spatialdata(start: Start, look: Open, tmp_path: Path
     tissue = Tissue(look(f"{server.url}?view=tissue")).ready()
     legend = tissue.legend()
     xy = np.load(f"{path}.npy")
-    got = tissue.colors_at([tissue.where(x / 2, y / 2, 300, 200) for x, y in xy])
-    assert all(near(g, legend["left" if x < 300 else "right"]) for g, (x, _) in zip(got, xy, strict=True)), got
-    left, right = tissue.colors_at([tissue.where(65, 20, 300, 200), tissue.where(240, 20, 300, 200)])
-    assert near(left, (120, 240, 240)), left
-    assert near(right, (240, 240, 240)), right
+
+    def its_cells() -> None:
+        got = tissue.colors_at([tissue.where(x / 2, y / 2, 300, 200) for x, y in xy])
+        assert all(near(g, legend["left" if x < 300 else "right"]) for g, (x, _) in zip(got, xy, strict=True)), got
+
+    eventually(its_cells)
+
+    def its_picture() -> None:
+        left, right = tissue.colors_at([tissue.where(65, 20, 300, 200), tissue.where(240, 20, 300, 200)])
+        assert near(left, (120, 240, 240)), left
+        assert near(right, (240, 240, 240)), right
+
+    eventually(its_picture)
     assert tissue.watched.problems == []

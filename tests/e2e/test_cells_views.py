@@ -13,7 +13,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Open, Running, Start, Watched, fetch
+from conftest import Open, Running, Start, Watched, eventually, fetch, href, linked, repainted, wait_for
 from matplotlib.image import imread
 from scipy import sparse
 
@@ -72,7 +72,6 @@ def painted(watched: Watched, *expected: str) -> None:
                 s.dataset.color === colors[i] && s.dataset.painted === s.dataset.cells && s.dataset.cells !== '0');
         }""",
         arg=list(expected),
-        timeout=30_000,
     )
 
 
@@ -85,7 +84,7 @@ def drag(watched: Watched, view: int, by: int) -> None:
     watched.page.mouse.move(x + by / 2, y)
     watched.page.mouse.move(x + by, y)
     watched.page.mouse.up()
-    watched.page.wait_for_timeout(400)
+    repainted(watched.page)
 
 
 def test_views_share_cells_and_keep_colours(server: Running, look: Open) -> None:
@@ -98,30 +97,39 @@ def test_views_share_cells_and_keep_colours(server: Running, look: Open) -> None
     page.wait_for_function("() => document.querySelectorAll('[data-selected=\"600\"]').length >= 2")
     page.keyboard.press("Escape")
     drag(watched, 0, 60)
-    one, other = views(watched)
-    assert one["camera"] == other["camera"] != ""
-    assert page.get_by_test_id("color-select").input_value() == "0", "the view that was touched has the focus"
+
+    def cameras() -> list[str]:
+        return [view["camera"] for view in views(watched)]
+
+    wait_for(lambda: cameras()[0] == cameras()[1] != "", "both cameras moved")
+    focus = page.get_by_test_id("color-select")
+    wait_for(lambda: focus.input_value() == "0", "the view that was touched has the focus")
     page.get_by_test_id("move-together").click()
+    wait_for(lambda: page.get_by_test_id("move-together").get_attribute("aria-pressed") == "false", "one by one")
     drag(watched, 1, -40)
-    one, other = views(watched)
-    assert one["camera"] != other["camera"]
+    wait_for(lambda: cameras()[0] != cameras()[1], "one camera moved")
     page.get_by_test_id("embedding-select").select_option("X_pca")
     page.wait_for_function("() => document.querySelectorAll('[data-embedding=X_pca]').length === 1")
     page.get_by_test_id("color-select").select_option("2")
     painted(watched, "field:part", "field:angle")
-    page.wait_for_timeout(600)
-    again = look(page.url)
+    told = {"embedding": "X_pca", "color": "field:angle"}
+    wait_for(lambda: told.items() <= linked(page).items(), f"the link, not {href(page)}")
+    again = look(href(page))
     painted(again, "field:part", "field:angle")
-    assert [v["embedding"] for v in views(again)] == ["X_umap", "X_pca"]
-    assert [v["focused"] for v in views(again)] == ["false", "true"]
-    cameras = [[float(number) for number in views(one)[0]["camera"].split(",")] for one in (again, watched)]
-    assert cameras[0] == pytest.approx(cameras[1], abs=1e-4)
+
+    def equal() -> None:
+        assert [v["embedding"] for v in views(again)] == ["X_umap", "X_pca"]
+        assert [v["focused"] for v in views(again)] == ["false", "true"]
+        told = [[float(n) for n in views(one)[0]["camera"].split(",") if n] for one in (again, watched)]
+        assert told[0] == pytest.approx(told[1], abs=1e-4)
+
+    eventually(equal)
     again.page.keyboard.press("x")
     painted(again, "field:part")
-    for _ in range(7):
+    for count in (2, 3, 4, 5, 6, 6, 6):
         again.page.keyboard.press("d")
-    painted(again, *["field:part"] * 6)
-    assert again.page.get_by_test_id("add-view").is_disabled()
+        painted(again, *["field:part"] * count)
+    wait_for(again.page.get_by_test_id("add-view").is_disabled, "no room for more")
     assert watched.problems == again.problems == []
 
 
@@ -133,7 +141,7 @@ def test_edges_and_velocity(server: Running, look: Open) -> None:
     page.wait_for_function(f"() => document.querySelector('[data-testid=edges-told]').dataset.drawn === '{N - 1}'")
     page.locator("[data-testid=legend-item] .only").first.click()  # cells 0 to 199 pass
     page.wait_for_function("() => document.querySelector('[data-testid=edges-told]').dataset.drawn === '199'")
-    assert "199 edges" in told.inner_text()
+    wait_for(lambda: "199 edges" in told.inner_text(), f"199 edges, not {told.inner_text()}")
     page.wait_for_function("() => Number(document.querySelector('[data-testid=vectors-told]').dataset.nodes) > 10")
     page.keyboard.press("e")
     page.get_by_test_id("figure-format").select_option("svg")
@@ -145,8 +153,8 @@ def test_edges_and_velocity(server: Running, look: Open) -> None:
     before = page.locator(".canvas-host").screenshot()
     page.get_by_test_id("vectors-flow").click()
     page.wait_for_function("() => Number(document.querySelector('[data-testid=flow]')?.dataset.frames) > 3")
-    assert page.locator(".canvas-host").screenshot() != before, "the arrows are gone"
-    assert "vectors=flow" in page.url or page.wait_for_url(re.compile("vectors=flow")) is None
+    wait_for(lambda: page.locator(".canvas-host").screenshot() != before, "the arrows gone")
+    wait_for(lambda: linked(page).get("vectors", "").startswith("flow"), f"the link, not {href(page)}")
     page.emulate_media(reduced_motion="reduce")
     page.get_by_test_id("flow").wait_for(state="detached")
     assert watched.problems == []

@@ -18,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Start, fetch, wait_for
+from conftest import PATIENCE_S, Start, fetch, wait_for
+from surroundings import free_port
 
 
 def serve(command: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **(env or {})}
     port = [] if "--port" in arguments else ["--port", "0"]
     full = [str(command), "serve", *map(str, arguments), *port, "--no-browser"]
-    return subprocess.run(full, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return subprocess.run(full, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment)
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *words: str, code: int = 1) -> None:
@@ -48,7 +49,7 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 def raw(url: str, request: bytes) -> bytes:
     """Whatever comes back for these very bytes."""
-    with socket.create_connection(host_and_port(url), timeout=20) as sock:
+    with socket.create_connection(host_and_port(url), timeout=PATIENCE_S) as sock:
         sock.sendall(request)
         answer = b""
         while part := sock.recv(65536):
@@ -136,7 +137,7 @@ def test_a_busy_port_is_named_with_the_fix(command: Path, pbmc: Path, start: Sta
 
 
 def test_the_port_is_free_again_at_once(pbmc: Path, start: Start) -> None:
-    first = start(pbmc)
+    first = start(pbmc, port=free_port())
     host, port = host_and_port(first.url)
     client = http.client.HTTPConnection(host, port)
     client.request("GET", "/_cellucid/health")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EVIL, Running, Start, fetch
+from conftest import EVIL, Running, Start, fetch, visitor
 from playwright.sync_api import Browser, Page
 
 READS = ["dataset_identity.json", "api/sources", "genes/0.values.f32", "_cellucid/datasets", "api/config", "hsds/"]
@@ -104,9 +104,8 @@ def server(start: Start, pbmc: Path) -> Running:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context()
-    yield context.new_page()
-    context.close()
+    with visitor(browser) as context:
+        yield context.new_page()
 
 
 def test_another_site_reads_nothing(page: Page, server: Running, site: int) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import io
 import json
-import urllib.parse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Open, Running, Start, Watched, fetch, wait_for
+from conftest import (
+    ROOT,
+    Open,
+    Running,
+    Start,
+    Watched,
+    fetch,
+    href,
+    repainted,
+    still,
+    wait_for,
+)
+from conftest import linked as query
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from coverslip.testing.networks import culture, hippocampus, write_system
 
-PATIENCE_MS = 60_000
 BLUE, ORANGE = (0, 114, 178), (230, 159, 0)
 """The first two colours of categories."""
 DRAWN = """([color, edges]) => {
@@ -64,8 +74,8 @@ def opened(server: Running, look: Open, name: str, query: str = "", color: str =
 
 
 def drawn(watched: Watched, color: str = "population", edges: int | None = None) -> None:
-    watched.page.wait_for_function(DRAWN, arg=[color, edges], timeout=PATIENCE_MS)
-    watched.page.wait_for_timeout(500)
+    watched.page.wait_for_function(DRAWN, arg=[color, edges])
+    repainted(watched.page)
 
 
 def told(page: Page, name: str) -> str:
@@ -76,14 +86,15 @@ def tells(page: Page, name: str, value: str) -> None:
     wait_for(lambda: told(page, name) == value, f"{name}={value}, not {told(page, name)}")
 
 
-def query(page: Page) -> dict[str, str]:
-    # Asked of the page: Playwright's own copy is behind while nobody asks anything.
-    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(page.evaluate("location.href")).query))
-
-
 def pixels(page: Page) -> np.ndarray[Any, Any]:
-    shot = page.locator("[data-testid=network] canvas").screenshot()
+    """What is on the screen, once nothing on it moves."""
+    shot = still(page, page.locator("[data-testid=network] canvas").screenshot)
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+
+
+def changes(page: Page, before: np.ndarray[Any, Any], most: int, by: int) -> None:
+    """Wait until more pixels than ``most`` are others than before."""
+    wait_for(lambda: int((np.abs(pixels(page) - before).max(axis=-1) > by).sum()) > most, f"{most} other pixels")
 
 
 def like(found: np.ndarray[Any, Any], color: tuple[int, int, int]) -> int:
@@ -98,37 +109,40 @@ def colourful(found: np.ndarray[Any, Any]) -> int:
 def test_a_network_opens_from_the_home_page_by_population(server: Running, look: Open) -> None:
     watched = look(f"{server.url}?page=home")
     page = watched.page
-    page.locator("[data-testid=source][data-id^=dish] .open").click(timeout=PATIENCE_MS)
+    page.locator("[data-testid=source][data-id^=dish] .open").click()
     drawn(watched, edges=2000)
     found = about(server, "dish")
     assert told(page, "neurons") == str(found["neurons"])
-    legend = page.get_by_test_id("legend-item").all_inner_texts()
-    assert [row.split()[:2] for row in legend] == [["EXC", "480"], ["INH", "120"]]
-    picture = pixels(page)
-    assert like(picture, BLUE) > 1000
-    assert like(picture, ORANGE) > 200
-    assert "600 neurons" in page.locator(".cell-count").inner_text()
-    told_edges = page.get_by_test_id("edges-told").inner_text()
-    assert f"of {found['edges']:,} drawn" in told_edges
+    rows = page.get_by_test_id("legend-item")
+    wanted = [["EXC", "480"], ["INH", "120"]]
+    wait_for(lambda: [row.split()[:2] for row in rows.all_inner_texts()] == wanted, f"{wanted} in the legend")
+
+    def coloured() -> bool:
+        picture = pixels(page)
+        return like(picture, BLUE) > 1000 and like(picture, ORANGE) > 200
+
+    wait_for(coloured, "both populations")
+    wait_for(lambda: "600 neurons" in page.locator(".cell-count").inner_text(), "their number")
+    told_edges = page.get_by_test_id("edges-told")
+    wait_for(lambda: f"of {found['edges']:,} drawn" in told_edges.inner_text(), f"edges, not {told_edges.inner_text()}")
     assert watched.problems == []
 
 
 def test_a_hidden_population_is_not_drawn(server: Running, look: Open) -> None:
     watched = opened(server, look, "dish", "&edges=0")
     page = watched.page
-    before = pixels(page)
+    wait_for(lambda: like(pixels(page), ORANGE) > 100, "both populations")
     page.get_by_test_id("legend-item").nth(1).locator("input").uncheck()
     wait_for(lambda: like(pixels(page), ORANGE) == 0, "no orange")
-    assert like(before, ORANGE) > 100
     assert like(pixels(page), BLUE) > 500
-    wait_for(lambda: "hidden=1" in page.url, "the link")
+    wait_for(lambda: query(page).get("hidden") == "1", "the link")
     page.reload()
-    page.locator("[data-testid=network][data-state=ready]").wait_for(timeout=PATIENCE_MS)
+    page.locator("[data-testid=network][data-state=ready]").wait_for()
     row = page.get_by_test_id("legend-item").nth(1).locator("input")
     row.wait_for()
-    assert not row.is_checked()
+    wait_for(lambda: not row.is_checked(), "the hidden one in the legend")
     wait_for(lambda: like(pixels(page), BLUE) > 500, "the others")
-    assert like(pixels(page), ORANGE) == 0
+    wait_for(lambda: like(pixels(page), ORANGE) == 0, "no orange")
 
 
 def test_numbers_colour_the_neurons(server: Running, look: Open) -> None:
@@ -137,12 +151,12 @@ def test_numbers_colour_the_neurons(server: Running, look: Open) -> None:
     before = pixels(page)
     page.get_by_test_id("color-select").select_option("in-degree")
     drawn(watched, "in-degree")
-    assert page.get_by_test_id("legend").get_attribute("data-kind") == "continuous"
-    assert page.get_by_test_id("histogram").is_visible()
-    after = pixels(page)
-    assert int((np.abs(after - before).max(axis=-1) > 30).sum()) > 1000
+    kind = page.get_by_test_id("legend")
+    wait_for(lambda: kind.get_attribute("data-kind") == "continuous", "a legend of numbers")
+    page.get_by_test_id("histogram").wait_for()
+    changes(page, before, 1000, 30)
     wait_for(lambda: query(page).get("color") == "in-degree", "the colour in the link")
-    again = look(page.url)
+    again = look(href(page))
     drawn(again, "in-degree")
     assert watched.problems + again.problems == []
 
@@ -150,17 +164,15 @@ def test_numbers_colour_the_neurons(server: Running, look: Open) -> None:
 def test_connections_are_drawn_as_many_as_asked(server: Running, look: Open) -> None:
     watched = opened(server, look, "dish")
     page = watched.page
+    drawn(watched, edges=2000)
     some = colourful(pixels(page))
     page.get_by_test_id("edges-select").select_option("0")
     wait_for(lambda: told(page, "edges") == "0", "none")
-    page.wait_for_timeout(400)
-    none = colourful(pixels(page))
+    wait_for(lambda: colourful(pixels(page)) < some, "fewer lines")
     page.get_by_test_id("edges-select").select_option("20000")
     wait_for(lambda: int(told(page, "edges")) > 15_000, "about 20,000")  # near to all there are, the share is coarse
-    page.wait_for_timeout(400)
-    many = colourful(pixels(page))
-    assert none < some < many
-    assert query(page)["edges"] == "20000"
+    wait_for(lambda: colourful(pixels(page)) > some, "more lines")
+    wait_for(lambda: query(page).get("edges") == "20000", "the link")
 
 
 def test_a_neuron_tells_its_inputs_and_outputs(server: Running, look: Open) -> None:
@@ -169,26 +181,28 @@ def test_a_neuron_tells_its_inputs_and_outputs(server: Running, look: Open) -> N
     page.get_by_test_id("gid-input").fill("500")
     page.keyboard.press("Enter")
     card = page.get_by_test_id("neuron")
-    card.get_by_test_id("inputs").wait_for(timeout=PATIENCE_MS)
+    card.get_by_test_id("inputs").wait_for()
     degrees = table(fetch(f"{server.url}api/networks/{networks(server)['dish']}/degrees"))
-    assert told(page, "inputs") == str(degrees["in"][500])
-    assert told(page, "outputs") == str(degrees["out"][500])
-    page.wait_for_timeout(400)
+    tells(page, "inputs", str(degrees["in"][500]))
+    tells(page, "outputs", str(degrees["out"][500]))
+
+    def lines() -> int:
+        seen = pixels(page)
+        return like(seen, (213, 94, 0)) if like(seen, (0, 114, 178)) > 50 else 0
+
+    wait_for(lambda: lines() > 50, "lines of inputs and of outputs")
     plain = pixels(page)
-    assert like(plain, (0, 114, 178)) > 50  # inputs
-    assert like(plain, (213, 94, 0)) > 50  # outputs
     page.get_by_test_id("weight-select").select_option("Connections/distance")
     wait_for(lambda: query(page).get("weight") == "Connections/distance", "the attribute in the link")
-    page.wait_for_timeout(600)
-    assert like(pixels(page), (213, 94, 0)) < like(plain, (213, 94, 0))
+    wait_for(lambda: like(pixels(page), (213, 94, 0)) < like(plain, (213, 94, 0)), "lines by distance")
     card.get_by_test_id("inputs").locator("summary").click()
     rows = card.get_by_test_id("inputs").locator("tbody tr")
-    assert rows.count() == min(100, int(degrees["in"][500]))
+    wait_for(lambda: rows.count() == min(100, int(degrees["in"][500])), "a row for each")
     other = rows.first.locator("button").inner_text()
     rows.first.locator("button").click()
     tells(page, "picked", other)
     wait_for(lambda: query(page).get("gid") == other, "the neuron in the link")
-    again = look(page.url)
+    again = look(href(page))
     drawn(again)
     tells(again.page, "picked", other)
     page.keyboard.press("Escape")
@@ -218,8 +232,8 @@ def test_a_click_picks_the_neuron_under_the_pointer(server: Running, look: Open)
     page.mouse.move(x, y)
     card = page.get_by_test_id("hover-card")
     card.wait_for()
+    wait_for(lambda: card.inner_text() == f"EXC {card.get_attribute('data-gid')}", "the neuron's name")
     gid = card.get_attribute("data-gid")
-    assert card.inner_text() == f"EXC {gid}"
     page.mouse.click(x, y)
     tells(page, "picked", str(gid))
     page.mouse.click(box["x"] + 5, box["y"] + 5)
@@ -229,6 +243,7 @@ def test_a_click_picks_the_neuron_under_the_pointer(server: Running, look: Open)
 def test_it_turns_and_zooms_by_keyboard_and_mouse(server: Running, look: Open) -> None:
     watched = opened(server, look, "dish")
     page = watched.page
+    drawn(watched, edges=2000)
     before = pixels(page)
     bar = page.get_by_test_id("scale-bar").get_attribute("data-um")
     page.locator("[data-testid=network] .canvas-host").focus()
@@ -236,15 +251,18 @@ def test_it_turns_and_zooms_by_keyboard_and_mouse(server: Running, look: Open) -
     for _ in range(4):
         page.keyboard.press("+")
     wait_for(lambda: "camera" in query(page), "the camera in the link")
-    page.wait_for_timeout(400)
-    assert int((np.abs(pixels(page) - before).max(axis=-1) > 30).sum()) > 5000
-    assert float(page.get_by_test_id("scale-bar").get_attribute("data-um") or 0) < float(bar or 0)
+    changes(page, before, 5000, 30)
+    scale = page.get_by_test_id("scale-bar")
+    wait_for(lambda: float(scale.get_attribute("data-um") or bar or 0) < float(bar or 0), "a smaller scale bar")
+
+    def numbers(text: str) -> list[float]:
+        return [round(float(v), 2) for v in text.split(",") if v]
+
     zoomed = told(page, "camera")
-    again = look(page.url)
+    wait_for(lambda: numbers(query(page)["camera"]) == numbers(zoomed), f"{zoomed} in the link, not {href(page)}")
+    again = look(href(page))
     drawn(again)
-    assert [round(float(v), 2) for v in told(again.page, "camera").split(",")] == [
-        round(float(v), 2) for v in zoomed.split(",")
-    ]
+    wait_for(lambda: numbers(told(again.page, "camera")) == numbers(zoomed), "the same camera")
     page.keyboard.press("r")
     tells(page, "camera", "")
     page.mouse.move(600, 400)
@@ -264,20 +282,20 @@ def test_figures_tell_what_the_server_counted(server: Running, look: Open) -> No
             "(id) => document.querySelector(`[data-testid=${id}]`).dataset.state === 'ready'", arg=f"chart-{name}"
         )
     matrix = about(server, "hippo", "/matrix")
-    cells = page.locator("[data-testid=chart-matrix] tbody td").all_inner_texts()
-    assert [c.split()[0] for c in cells] == [f"{n:,}" for row in matrix["connections"] for n in row]
+    cells = page.locator("[data-testid=chart-matrix] tbody td")
+    counts = [f"{n:,}" for row in matrix["connections"] for n in row]
+    wait_for(lambda: [c.split()[0] for c in cells.all_inner_texts()] == counts, f"{counts} in the matrix")
     distances = about(server, "hippo", "/distances?bins=30")
-    assert page.locator("[data-testid=chart-distances] polyline").count() == len(distances["projections"])
+    curves = page.locator("[data-testid=chart-distances] polyline")
+    wait_for(lambda: curves.count() == len(distances["projections"]), "a curve for each")
     degrees = page.get_by_test_id("chart-degrees")
     degrees.locator(".as-table summary").first.click()
     rows = degrees.locator(".as-table").first.locator("tbody tr").all_inner_texts()
     counted = sum(int(n.replace(",", "")) for row in rows for n in row.split()[1:])
     histogram = about(server, "hippo", "/degrees/histogram?bins=40")
     assert counted == sum(sum(c) for c in histogram["in"]["counts"].values())
-    binned = page.locator("canvas.binned").evaluate(
-        "(c) => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
-    )
-    assert binned > 8
+    binned = "(c) => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
+    wait_for(lambda: page.locator("canvas.binned").evaluate(binned) > 8, "the binned matrix")
     assert watched.problems == []
 
 
@@ -287,8 +305,7 @@ def test_electrodes_box_and_layers_can_be_left_out(server: Running, look: Open) 
     for name in ("electrodes", "box", "layers"):
         before = pixels(page)
         page.get_by_test_id(f"show-{name}").uncheck()
-        page.wait_for_timeout(500)
-        assert int((np.abs(pixels(page) - before).max(axis=-1) > 20).sum()) > 100, name
+        changes(page, before, 100, 20)
     wait_for(lambda: query(page).get("without") == "electrodes,box,layers", "the link")
     bare = opened(server, look, "bare")
     assert bare.page.get_by_test_id("show-electrodes").count() == 0
@@ -303,21 +320,21 @@ def test_names_outside_of_alphabetical_order_keep_their_neurons(server: Running,
         page.get_by_test_id("gid-input").fill(str(population["start"]))
         page.get_by_test_id("gid-find").click()
         tells(page, "picked", str(population["start"]))
-        heading = page.get_by_test_id("neuron").locator("h2").inner_text()
-        assert heading == f"{population['name']} {population['start']}"
+        heading = page.get_by_test_id("neuron").locator("h2")
+        expect(heading).to_have_text(f"{population['name']} {population['start']}")
 
 
 def test_a_gid_that_is_not_there_says_so(server: Running, look: Open) -> None:
     watched = opened(server, look, "dish")
     watched.page.get_by_test_id("gid-input").fill("99999")
     watched.page.get_by_test_id("gid-find").click()
-    assert "no neuron 99999" in watched.page.get_by_test_id("notice").inner_text()
+    expect(watched.page.get_by_test_id("notice")).to_contain_text("no neuron 99999")
 
 
 def test_what_is_no_network_says_so(server: Running, look: Open) -> None:
     watched = look(f"{server.url}?network=nothing")
     error = watched.page.get_by_test_id("error")
-    error.wait_for(timeout=PATIENCE_MS)
+    error.wait_for()
     assert error.get_attribute("data-code") in ("source_not_found", "not_found")
 
 
@@ -340,9 +357,8 @@ def test_it_fits_a_phone(server: Running, look: Open, theme: str) -> None:
     watched = opened(server, look, "dish", width=390, height=844, theme=theme)
     page = watched.page
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    found = pixels(page)
-    assert colourful(found) > 1000
-    corner = found[4, 4]
+    wait_for(lambda: colourful(pixels(page)) > 1000, "the neurons")
+    corner = pixels(page)[4, 4]
     assert (corner.max() < 60) if theme == "dark" else (corner.min() > 230)
     page.get_by_test_id("legend-open").click()
     page.get_by_test_id("legend-item").first.wait_for()
@@ -368,10 +384,10 @@ def test_leaving_it_for_cells_leaves_nothing_behind(server: Running, look: Open)
     watched = opened(server, look, "dish", "&color=in-degree", color="in-degree")
     page = watched.page
     page.get_by_test_id("home-link").click()
-    page.locator("[data-testid=source][data-id^=hippo] .open").click(timeout=PATIENCE_MS)
+    page.locator("[data-testid=source][data-id^=hippo] .open").click()
     drawn(watched)
     assert told(page, "neurons") == str(about(server, "hippo")["neurons"])
-    assert "color" not in query(page)
+    wait_for(lambda: "network" in query(page) and "color" not in query(page), "a link of its own")
     page.go_back()
     page.get_by_test_id("listing").wait_for()
     assert watched.problems == []

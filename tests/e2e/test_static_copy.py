@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import Open, run
+from conftest import Open, href, linked, run, wait_for
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -48,7 +48,8 @@ def test_a_plain_web_host_shows_it(tmp_path: Path, host: str, command: Path, pbm
         assert not page.get_by_test_id(hidden).is_visible()
     page.get_by_role("button", name="Select all shown").click()
     page.wait_for_function("() => document.querySelector('[data-testid=scatter]').dataset.selected === '700'")
-    link = page.url
+    wait_for(lambda: linked(page).get("color") == "gene:CST3", f"the link, not {href(page)}")
+    link = href(page)
     assert "/lab/blood%20cells/?" in link
     again = look(link)
     again.ready("gene:CST3")

@@ -16,7 +16,22 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT, Open, Running, Start, Watched, fetch, wait_for
+from conftest import (
+    PATIENCE_S,
+    ROOT,
+    Open,
+    Running,
+    Start,
+    Watched,
+    eventually,
+    fetch,
+    href,
+    linked,
+    repainted,
+    still,
+    wait_for,
+)
+from surroundings import free_port
 
 BULK_LABELS = {
     "CD4+/CD25 T Reg": 68, "CD4+/CD45RA+/CD25- Naive T": 8, "CD4+/CD45RO+ Memory": 19, "CD8+ Cytotoxic T": 54,
@@ -33,9 +48,8 @@ def server(start: Start, pbmc: Path) -> Running:
 
 
 def pixels(watched: Watched) -> Counter[tuple[int, int, int]]:
-    """The colours of the plot as it is on the screen."""
-    shot = watched.page.locator(".canvas-host").screenshot()
-    image = decode_png(shot)
+    """The colours of the plot as it is on the screen, once nothing on it moves."""
+    image = decode_png(still(watched.page, watched.page.locator(".canvas-host").screenshot))
     colors, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
     return Counter({tuple(map(int, c)): int(n) for c, n in zip(colors, counts, strict=True)})
 
@@ -48,12 +62,8 @@ def decode_png(data: bytes) -> np.ndarray:
 
 def legend_colors(watched: Watched) -> dict[str, tuple[int, ...]]:
     rows = watched.page.get_by_test_id("legend-item")
-    found = {}
-    for i in range(rows.count()):
-        row = rows.nth(i)
-        name = row.locator("label").get_attribute("title") or ""
-        found[name] = tuple(int(v) for v in re.findall(r"\d+", row.get_attribute("data-color") or ""))
-    return found
+    told = rows.evaluate_all("(all) => all.map((row) => [row.querySelector('label').title, row.dataset.color])")
+    return {name: tuple(int(v) for v in re.findall(r"\d+", color)) for name, color in told}
 
 
 def test_the_demo_shows_bulk_labels(server: Running, look: Open) -> None:
@@ -63,16 +73,23 @@ def test_the_demo_shows_bulk_labels(server: Running, look: Open) -> None:
     assert watched.attribute("embedding") == "X_umap"
     assert watched.page.get_by_test_id("cell-count").inner_text() == "700 cells"
     rows = watched.page.get_by_test_id("legend-item")
-    counts = {
-        rows.nth(i).locator("label").get_attribute("title"): int(rows.nth(i).locator(".count").inner_text())
-        for i in range(rows.count())
-    }
-    assert counts == BULK_LABELS
-    seen, colors = pixels(watched), legend_colors(watched)
-    area = {name: seen[color] for name, color in colors.items()}
-    assert all(area[name] > 0 for name in BULK_LABELS), area
-    # Large groups cover more of the picture than small ones.
-    assert area["Dendritic"] > 3 * area["CD56+ NK"] > 0
+
+    def counts() -> dict[str, int]:
+        told = (
+            "(all) => all.map((r) => [r.querySelector('label').title, Number(r.querySelector('.count').textContent)])"
+        )
+        return dict(rows.evaluate_all(told))
+
+    wait_for(lambda: counts() == BULK_LABELS, f"{BULK_LABELS}, not {counts()}")
+
+    def covered() -> None:
+        seen, colors = pixels(watched), legend_colors(watched)
+        area = {name: seen[color] for name, color in colors.items()}
+        assert all(area[name] > 0 for name in BULK_LABELS), area
+        # Large groups cover more of the picture than small ones.
+        assert area["Dendritic"] > 3 * area["CD56+ NK"] > 0
+
+    eventually(covered)
     assert watched.problems == []
 
 
@@ -83,17 +100,18 @@ def test_make_demo_serves_and_opens_the_tab(look: Open, tmp_path: Path) -> None:
     program.chmod(0o755)
     environment = {**os.environ, "BROWSER": f"{program} %s", "DEMO_FLAGS": "--port 0"}
     command = ["make", "--silent", "-C", str(ROOT), "demo"]
-    demo = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    told = tmp_path / "told"
+    with told.open("w") as said:
+        demo = subprocess.Popen(command, env=environment, stdout=said, stderr=said, start_new_session=True)
     try:
-        wait_for(noted.exists, "the tab")
+        wait_for(lambda: noted.exists() or demo.poll() is not None, f"the tab: {told.read_text()}")
+        assert demo.poll() is None, told.read_text()
         watched = look(noted.read_text().strip())
         watched.ready("field:bulk_labels")
         assert watched.page.get_by_test_id("cell-count").inner_text() == "700 cells"
     finally:
         os.killpg(demo.pid, signal.SIGINT)
-        demo.wait(20)
+        demo.wait(PATIENCE_S)
 
 
 def test_nothing_is_asked_of_another_origin(server: Running, look: Open) -> None:
@@ -118,20 +136,26 @@ def test_a_gene_is_found_and_shown_with_the_keyboard_only(server: Running, look:
     page = watched.page
     page.keyboard.press("/")
     page.keyboard.type("cst3")
-    page.get_by_test_id("gene-option").filter(has_text="CST3").first.wait_for()
+    page.get_by_test_id("gene-option").first.filter(has_text="CST3").wait_for()
     page.keyboard.press("Enter")
     watched.ready("gene:CST3")
     with h5py.File(pbmc) as file:
         names = [n.decode() for n in file["var"]["index"]]
         values = file["X"][:, names.index("CST3")]
-    low, high = (float(page.get_by_test_id(f"range-{end}").input_value()) for end in ("min", "max"))
-    assert low == pytest.approx(values.min(), rel=1e-3)
-    assert high == pytest.approx(values.max(), rel=1e-3)
-    assert page.get_by_test_id("histogram").is_visible()
-    after = pixels(watched)
-    purple = sum(n for (r, g, b), n in after.items() if b > g + 40 and r < 110)
-    assert purple > 500, "cells without the gene are viridis' purple"
-    assert len(after.keys() - before.keys()) > 20
+
+    def span() -> tuple[float, ...]:
+        return tuple(float(page.get_by_test_id(f"range-{end}").input_value()) for end in ("min", "max"))
+
+    wait_for(lambda: span() == pytest.approx((values.min(), values.max()), rel=1e-3), "its range")
+    page.get_by_test_id("histogram").wait_for()
+
+    def in_colours_of_its_own() -> None:
+        after = pixels(watched)
+        purple = sum(n for (r, g, b), n in after.items() if b > g + 40 and r < 110)
+        assert purple > 500, "cells without the gene are viridis' purple"
+        assert len(after.keys() - before.keys()) > 20
+
+    eventually(in_colours_of_its_own)
     assert watched.problems == []
 
 
@@ -153,14 +177,23 @@ def test_a_copied_link_shows_the_same_view(server: Running, look: Open) -> None:
     first.page.mouse.move(box["x"] + 380, box["y"] + 330, steps=4)
     first.page.mouse.up()
     first.page.mouse.move(5, 5)
-    first.page.wait_for_timeout(1200)
-    second = look(first.page.url)
+    wait_for(lambda: first.attribute("camera") != "", "the turn")
+    shown = pixels(first)
+    told = {"embedding": "X_pca", "dim": "3", "color": "field:n_counts", "cmap": "magma"}
+    wait_for(
+        lambda: told.items() <= linked(first.page).items() and {"camera", "range"} <= linked(first.page).keys(),
+        f"the link, not {href(first.page)}",
+    )
+    second = look(href(first.page))
     second.ready("field:n_counts")
-    for name in ("embedding", "dim", "color", "cells"):
-        assert second.attribute(name) == first.attribute(name)
-    assert second.page.get_by_test_id("range-max").input_value() == "5000"
-    a, b = pixels(first), pixels(second)
-    assert sum((a & b).values()) > 0.995 * sum(a.values())
+
+    def the_same() -> None:
+        for name in ("embedding", "dim", "color", "cells"):
+            assert second.attribute(name) == first.attribute(name)
+        assert second.page.get_by_test_id("range-max").input_value() == "5000"
+        assert sum((shown & pixels(second)).values()) > 0.995 * sum(shown.values())
+
+    eventually(the_same)
 
 
 def test_hiding_and_isolating_groups(server: Running, look: Open) -> None:
@@ -169,17 +202,19 @@ def test_hiding_and_isolating_groups(server: Running, look: Open) -> None:
     dendritic = legend_colors(watched)["Dendritic"]
     assert pixels(watched)[dendritic] > 0
     watched.page.locator('[data-testid=legend-item][data-code="9"] input').uncheck()
-    watched.page.wait_for_timeout(400)
-    assert pixels(watched)[dendritic] == 0
-    assert watched.page.get_by_test_id("cell-count").inner_text() == "700 cells · 460 shown"
+    wait_for(lambda: pixels(watched)[dendritic] == 0, "a hidden group")
+    count = watched.page.get_by_test_id("cell-count")
+    wait_for(lambda: count.inner_text() == "700 cells · 460 shown", f"460 cells, not {count.inner_text()}")
     watched.page.get_by_role("button", name="Only CD19+ B").click()
-    watched.page.wait_for_timeout(400)
-    seen, colors = pixels(watched), legend_colors(watched)
-    assert seen[colors["CD19+ B"]] > 0
-    assert all(seen[color] == 0 for name, color in colors.items() if name != "CD19+ B")
+
+    def alone() -> None:
+        seen, colors = pixels(watched), legend_colors(watched)
+        assert seen[colors["CD19+ B"]] > 0
+        assert all(seen[color] == 0 for name, color in colors.items() if name != "CD19+ B")
+
+    eventually(alone)
     watched.page.get_by_role("button", name="Show all").click()
-    watched.page.wait_for_timeout(400)
-    assert pixels(watched)[dendritic] > 0
+    wait_for(lambda: pixels(watched)[dendritic] > 0, "all groups")
 
 
 def test_hover_names_the_cell_under_the_pointer(server: Running, look: Open) -> None:
@@ -197,7 +232,7 @@ def test_hover_names_the_cell_under_the_pointer(server: Running, look: Open) -> 
     watched.page.mouse.move(x, y)
     card = watched.page.get_by_test_id("hover-card")
     card.wait_for()
-    assert card.get_attribute("data-cell") == str(alone)
+    wait_for(lambda: card.get_attribute("data-cell") == str(alone), f"cell {alone}")
     cell = json.loads(fetch(f"{server.url}cells/{alone}.json"))
     card.get_by_text(cell["name"]).wait_for()
     card.get_by_text(cell["fields"]["bulk_labels"]).wait_for()
@@ -213,13 +248,11 @@ def test_orbit_turns_and_reset_comes_back(server: Running, look: Open) -> None:
     watched.page.mouse.move(760, 440, steps=4)
     watched.page.mouse.up()
     watched.page.mouse.move(5, 5)
-    watched.page.wait_for_timeout(600)
-    assert watched.attribute("camera") != ""
-    assert sum((home & pixels(watched)).values()) < sum(home.values())
+    wait_for(lambda: watched.attribute("camera") != "", "a turned camera")
+    wait_for(lambda: sum((home & pixels(watched)).values()) < sum(home.values()), "another picture")
     watched.page.keyboard.press("r")
-    watched.page.wait_for_timeout(600)
-    assert watched.attribute("camera") == ""
-    assert sum((home & pixels(watched)).values()) > 0.999 * sum(home.values())
+    wait_for(lambda: watched.attribute("camera") == "", "the first camera")
+    wait_for(lambda: sum((home & pixels(watched)).values()) > 0.999 * sum(home.values()), "the first picture")
 
 
 def test_the_plot_moves_by_keys(server: Running, look: Open) -> None:
@@ -227,50 +260,51 @@ def test_the_plot_moves_by_keys(server: Running, look: Open) -> None:
     watched.ready()
     home = pixels(watched)
     plot = watched.page.get_by_role("application")
-    assert plot.get_attribute("aria-label") == (
-        "Scatter plot of 700 cells, UMAP 1 against UMAP 2, coloured by bulk_labels"
-    )
+    words = "Scatter plot of 700 cells, UMAP 1 against UMAP 2, coloured by bulk_labels"
+    wait_for(lambda: plot.get_attribute("aria-label") == words, f"{words!r}, not {plot.get_attribute('aria-label')!r}")
     plot.focus()
     watched.page.keyboard.press("ArrowRight")
     watched.page.keyboard.press("+")
-    watched.page.wait_for_timeout(600)
-    x, y, zoom = (float(v) for v in watched.attribute("camera").split(","))
-    assert x > 0
-    assert (round(y, 9), zoom) == (0, 0.5)
+
+    def moved() -> None:
+        assert watched.attribute("camera")
+        x, y, zoom = (float(v) for v in watched.attribute("camera").split(","))
+        assert x > 0
+        assert (round(y, 9), zoom) == (0, 0.5)
+
+    eventually(moved)
     watched.page.keyboard.press("ArrowLeft")
     watched.page.keyboard.press("r")
     plot.blur()
-    watched.page.wait_for_timeout(600)
-    assert sum((home & pixels(watched)).values()) > 0.999 * sum(home.values())
+    wait_for(lambda: sum((home & pixels(watched)).values()) > 0.999 * sum(home.values()), "the first picture")
 
 
 def test_themes_and_phone(server: Running, look: Open) -> None:
     watched = look(server.url)
     watched.ready()
-    assert pixels(watched).most_common(1)[0][0] == (255, 255, 255)
+    wait_for(lambda: pixels(watched).most_common(1)[0][0] == (255, 255, 255), "the light theme")
     watched.page.keyboard.press("t")
     watched.page.keyboard.press("t")
-    watched.page.wait_for_timeout(300)
-    assert max(pixels(watched).most_common(1)[0][0]) < 40
+    wait_for(lambda: max(pixels(watched).most_common(1)[0][0]) < 40, "the dark theme")
     phone = look(server.url, **PHONE)
     phone.ready()
     assert phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     phone.page.get_by_test_id("legend-open").click()
-    assert phone.page.get_by_test_id("legend-item").first.is_visible()
+    phone.page.get_by_test_id("legend-item").first.wait_for()
     phone.page.get_by_role("button", name="Done").locator("visible=true").click()
     phone.page.get_by_test_id("panel-open").click()
-    assert phone.page.get_by_test_id("gene-search").is_visible()
+    phone.page.get_by_test_id("gene-search").wait_for()
 
 
 def test_a_wrong_link_says_so(server: Running, look: Open) -> None:
     watched = look(f"{server.url}?color=gene:NOPE&embedding=X_none")
     watched.ready("field:bulk_labels")
-    assert "NOPE" in watched.page.get_by_test_id("notice").inner_text()
+    wait_for(lambda: "NOPE" in watched.page.get_by_test_id("notice").inner_text(), "the notice")
 
 
 def test_the_page_outlives_its_server(start: Start, pbmc: Path, look: Open) -> None:
-    server = start(pbmc)
-    port = urllib.parse.urlsplit(server.url).port
+    port = free_port()
+    server = start(pbmc, port=port)
     watched = look(server.url)
     watched.ready()
     assert server.stop() == 130
@@ -280,7 +314,7 @@ def test_the_page_outlives_its_server(start: Start, pbmc: Path, look: Open) -> N
     assert watched.attribute("painted") == "700", "what was drawn stays"
     start(pbmc, port=port)
     watched.ready("field:louvain")
-    assert error.count() == 0
+    error.wait_for(state="detached")
 
 
 def test_an_unreadable_gene_is_an_error_with_a_code(start: Start, look: Open, tmp_path: Path) -> None:
@@ -316,7 +350,7 @@ def test_no_embedding_is_said_with_what_to_do(start: Start, look: Open, tmp_path
         file["obs/_index"] = ["a", "b"]
     watched = look(start(path).url)
     watched.page.get_by_test_id("empty").wait_for()
-    assert "scanpy.tl.umap" in watched.page.get_by_test_id("empty").inner_text()
+    wait_for(lambda: "scanpy.tl.umap" in watched.page.get_by_test_id("empty").inner_text(), "what to do")
 
 
 @pytest.mark.parametrize(("theme", "size"), [("dark", {"width": 1280, "height": 800}), ("light", PHONE)])
@@ -327,6 +361,8 @@ def test_accessibility(server: Running, look: Open, theme: str, size: dict[str, 
         watched.ready()
         if size is PHONE:
             watched.page.get_by_test_id("legend-open").click()
+            watched.page.get_by_test_id("legend").first.wait_for()
+        repainted(watched.page)
         watched.page.evaluate(axe)
         found = watched.page.evaluate("axe.run()")["violations"]
         serious = [(v["id"], [n["html"] for n in v["nodes"]]) for v in found if v["impact"] in ("serious", "critical")]
@@ -340,6 +376,6 @@ def test_the_viewer_survives_fast_choices(server: Running, look: Open) -> None:
     for name in ("n_genes", "n_counts", "S_score", "percent_mito"):
         choose.select_option(label=name)
     watched.ready("field:percent_mito")
-    wait_for(lambda: "percent_mito" in watched.page.url, "the address bar")
-    assert watched.page.get_by_test_id("legend").locator("h2").inner_text() == "percent_mito"
+    wait_for(lambda: "percent_mito" in href(watched.page), "the address bar")
+    wait_for(lambda: watched.page.get_by_test_id("legend").locator("h2").inner_text() == "percent_mito", "the legend")
     assert watched.problems == []

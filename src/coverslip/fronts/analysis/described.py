@@ -127,7 +127,7 @@ def paths() -> Paths:
         )  # fmt: skip
         found |= with_and_without(f"/analysis/{kind}", asking, "post")
     one = operation(ANALYSIS, "How far a job is", told("Its state", job), parameters=[JOB_ID], refuses=(404,))
-    end = {**one, "summary": "Cancel a job"}
+    end = operation(ANALYSIS, "Cancel a job", told("Its state", job), parameters=[JOB_ID], refuses=(404, 405))
     for path, both in with_and_without("/analysis/jobs/{job}", one).items():
         own = {**end, **{key: both["get"][key] for key in ("parameters", "x-same-as") if key in both["get"]}}
         found[path] = {**both, "delete": own}

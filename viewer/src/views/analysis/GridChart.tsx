@@ -232,14 +232,13 @@ function SizeKey({ x, y }: { x: number; y: number }) {
   return (
     <>
       <text x={x} y={y}>
-        Cells expressing
+        Cells expressing (%)
       </text>
       {[0.2, 0.4, 0.6, 0.8, 1].map((share, i) => (
         <g key={share}>
           <circle className="sample" cx={x + 8 + i * 20} cy={y + 18} r={radius(share)} />
           <text x={x + 8 + i * 20} y={y + 42} textAnchor="middle">
             {share * 100}
-            {i === 4 ? "%" : ""}
           </text>
         </g>
       ))}

@@ -129,7 +129,7 @@ function SecondLine({ source, isOpen }: { source: Source; isOpen: boolean }) {
     );
   }
   const { dimensions: size, dtype } = factsOf(source);
-  const words = size === "–" ? source.source_type : `${size} · ${dtype}`;
+  const words = size === "–" ? source.source_type : dtype === "–" ? size : `${size} · ${dtype}`;
   return (
     <span className="facts" title={`${words} · ${source.source_type}`}>
       {words}

@@ -176,7 +176,16 @@ function common(values: string[]): string {
   return new Set(values).size === 1 ? (values[0] ?? "–") : "various";
 }
 
+/** `700 cells × 765 genes`, `10 neurons, 39 connections`; null where nothing is counted. */
+function counts({ facts }: Source): string | null {
+  if (!facts) return null;
+  const words = Object.entries(facts).map(([what, n]) => counted(n, what.replace(/s$/, "")));
+  return words.join("cells" in facts ? " × " : ", ");
+}
+
 export function factsOf(source: Source): Facts {
+  const known = counts(source);
+  if (known !== null) return { dimensions: known, dtype: "–", channels: "–" };
   const tensors = source.tensors ?? [];
   if (tensors.length === 0) return { dimensions: "–", dtype: "–", channels: "–" };
   const sizes = common(tensors.map(dimensions));

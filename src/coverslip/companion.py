@@ -5,7 +5,6 @@ Both are one process and one application, which tells by the port that a request
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,13 +21,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from coverslip.core.errors import CannotListen, NotFound, Unreadable
 from coverslip.core.idle import ASKED
+from coverslip.ending import ended
 from coverslip.engine.access import Access, choose_token
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.failures import Failures
 from coverslip.engine.files import Files
 from coverslip.engine.keys import Keys
 from coverslip.engine.places import Root
-from coverslip.engine.read import Reader
+from coverslip.engine.read import CLIENT, Reader
 from coverslip.engine.rest import Rest
 from coverslip.engine.systems import Systems
 from coverslip.formats.hdf5_arrays import has_signature, open_typed
@@ -36,6 +36,7 @@ from coverslip.fronts.guard import Guard
 from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.systems.front import SystemsFront
 from coverslip.fronts.tokens import problem
+from coverslip.fronts.turns import asker
 from coverslip.settings import SLICE_BYTES
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def create_pair(launch: Launch, ports: tuple[int, int]) -> Starlette:
 
     async def close() -> None:
         reader.close()
-        await asyncio.to_thread(files.close)
+        await ended(files.close)
 
     return behind_ports(launch, ports, (only(hsds), hsds.has), only(systems), close)
 
@@ -206,6 +207,7 @@ def behind_ports(
             await send({"type": "websocket.close", "code": NO_SOCKETS})
             return
         ASKED.now()
+        CLIENT.set(asker(scope))
         server = scope.get("server") or ("", ports[0])
         await gates.get(server[1], gates[ports[0]])(scope, receive, send)
 
@@ -276,12 +278,14 @@ def run_pair(
     """
     import uvicorn
 
+    from coverslip.http_protocol import Bounded
     from coverslip.server import _announcing, without_token
 
     try:
         logging.getLogger("uvicorn.access").addFilter(without_token)
         config = uvicorn.Config(
             app,
+            http=Bounded,
             log_level="info" if verbose else "critical",
             access_log=verbose,
             proxy_headers=False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -86,7 +85,8 @@ def test_two_groups_are_compared_as_scanpy_does(server: Running, look: Open, cel
     page.keyboard.press("a")
     page.get_by_test_id("analysis").wait_for()
     compare(page)
-    assert page.get_by_test_id("matrix-warning").get_attribute("data-kind") == "scaled"
+    kind = page.get_by_test_id("matrix-warning")
+    wait_for(lambda: kind.get_attribute("data-kind") == "scaled", "the warning")
     page.get_by_test_id("analysis-matrix").select_option("raw")
     page.get_by_test_id("matrix-warning").wait_for(state="detached")
     page.get_by_test_id("compare").click()
@@ -104,15 +104,16 @@ def test_two_groups_are_compared_as_scanpy_does(server: Running, look: Open, cel
         np.testing.assert_allclose(got[column].astype(float), expected.loc[got.index, column], rtol=1e-4, atol=1e-12)
     strong = expected[expected.pvals_adj <= 0.05]
     told = page.get_by_test_id("significant")
-    assert int(told.get_attribute("data-up") or 0) == int((strong.logfoldchanges >= 1).sum())
-    assert int(told.get_attribute("data-down") or 0) == int((strong.logfoldchanges <= -1).sum())
+    for name, count in (("up", (strong.logfoldchanges >= 1).sum()), ("down", (strong.logfoldchanges <= -1).sum())):
+        wait_for(lambda name=name, count=count: told.get_attribute(f"data-{name}") == str(count), name)  # type: ignore[misc]
 
     best = page.get_by_test_id("gene-row").first
     assert best.get_attribute("data-gene") == got.index[0] == expected.index[0]
     best.get_by_role("button").click()
     watched.ready(f"gene:{expected.index[0]}")
     page.get_by_test_id("gene-table-search").fill("CD79")
-    assert page.get_by_test_id("gene-row").count() == sum("CD79" in name for name in expected.index)
+    matches = sum("CD79" in name for name in expected.index)
+    wait_for(lambda: page.get_by_test_id("gene-row").count() == matches, "the genes that were searched")
     drawing = ElementTree.fromstring(saved(page, "volcano-svg"))
     assert drawing.tag.endswith("svg")
     assert any(element.text == expected.index[0] for element in drawing.iter())
@@ -135,7 +136,9 @@ def by_group(page: Page, watched: Watched, cells: anndata.AnnData) -> None:
         }""",
         "CD79A, LYZ\nNOT-A-GENE",
     )
-    assert "NOT-A-GENE" in page.get_by_test_id("gene-add-said").inner_text()
+    said = page.get_by_test_id("gene-add-said")
+    wait_for(lambda: "NOT-A-GENE" in said.inner_text(), f"what is not known, not {said.inner_text()!r}")
+    wait_for(lambda: page.locator("[data-testid=chosen-gene][data-gene=LYZ]").count() == 1, "what is known")
     names = page.get_by_test_id("chosen-gene").evaluate_all("all => all.map(one => one.dataset.gene)")
     page.wait_for_function("n => document.querySelectorAll('[data-testid=grid-gene]').length === n", arg=len(names))
     rows = table(saved(page, "dots-csv"))
@@ -168,13 +171,17 @@ def a_score(page: Page, watched: Watched, cells: anndata.AnnData) -> None:
     text = "B genes\tmade here\tCD79A\tCD79B\tMS4A1\nbroken line\n"
     page.get_by_test_id("gmt").set_input_files({"name": "my.gmt", "mimeType": "text/plain", "buffer": text.encode()})
     page.get_by_test_id("gmt-set").get_by_role("button").click()
-    assert page.get_by_test_id("score-found").inner_text().startswith("3 genes found")
+    found = page.get_by_test_id("score-found")
+    wait_for(lambda: found.inner_text().startswith("3 genes found"), f"3 genes, not {found.inner_text()}")
     page.get_by_test_id("score-method").select_option("mean")
     page.get_by_test_id("score").click()
     watched.ready("score:B genes")
     values = cells.raw[:, ["CD79A", "CD79B", "MS4A1"]].X.toarray().mean(1)
-    low, high = (float(page.get_by_test_id(f"range-{end}").input_value()) for end in ("min", "max"))
-    assert (low, high) == pytest.approx((values.min(), values.max()), rel=1e-3)
+
+    def span() -> tuple[float, ...]:
+        return tuple(float(page.get_by_test_id(f"range-{end}").input_value()) for end in ("min", "max"))
+
+    wait_for(lambda: span() == pytest.approx((values.min(), values.max()), rel=1e-3), "its range")
     page.get_by_test_id("range-min").fill("1")
     page.get_by_test_id("range-min").press("Enter")
     page.get_by_test_id("filter-by-color").click()
@@ -183,8 +190,11 @@ def a_score(page: Page, watched: Watched, cells: anndata.AnnData) -> None:
     # What passes is what counts.
     page.get_by_test_id("tab-makeup").click()
     page.get_by_test_id("bar").first.wait_for()
-    counted = [int(row["count"]) for row in table(saved(page, "makeup-csv"))]
-    assert sum(counted) == int((values >= 1).sum())
+
+    def counted() -> int:
+        return sum(int(row["count"]) for row in table(saved(page, "makeup-csv")))
+
+    wait_for(lambda: counted() == int((values >= 1).sum()), "what passes")
     page.get_by_test_id("color-select").select_option("none")
     watched.ready("none")
     page.get_by_test_id("color-select").select_option(label="B genes")
@@ -201,11 +211,13 @@ def test_what_takes_long_is_called_off(server: Running, look: Open) -> None:
     page.get_by_test_id("operand-a-category").wait_for()
     # Whole numbers: it is said what they look like.
     page.get_by_test_id("matrix-warning").wait_for()
-    assert page.get_by_test_id("matrix-warning").get_attribute("data-kind") == "counts"
+    kind = page.get_by_test_id("matrix-warning")
+    wait_for(lambda: kind.get_attribute("data-kind") == "counts", "the warning")
     with page.expect_request(lambda asked: asked.method == "DELETE") as waited:
         page.get_by_test_id("compare").click()
         page.get_by_test_id("cancel-compare").click()
-    assert page.get_by_test_id("work-compare").get_attribute("data-state") == "cancelled"
+    work = page.get_by_test_id("work-compare")
+    wait_for(lambda: work.get_attribute("data-state") == "cancelled", "its end on the page")
     wait_for(lambda: json.loads(fetch(waited.value.url))["state"] == "cancelled", "the job's end")
     page.get_by_role("button", name="Do it after all").click()
     page.get_by_test_id("volcano").wait_for()
@@ -236,7 +248,7 @@ def test_the_dock_is_accessible(server: Running, look: Open, tmp_path: Path, the
     check("compare")
     page.get_by_test_id("tab-makeup").click()
     page.get_by_test_id("bar").first.wait_for()
-    assert re.search(r"G1", page.get_by_test_id("chart-makeup").inner_text())
+    wait_for(lambda: "G1" in page.get_by_test_id("chart-makeup").inner_text(), "the phases")
     check("makeup")
     # The plot stays beside it on a wide screen.
     plot = page.get_by_test_id("scatter").bounding_box()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import re
-import urllib.parse
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anndata
 import numpy as np
 import pytest
-from conftest import ROOT, Open, Running, Start, Watched, fetch, wait_for
+from conftest import ROOT, Open, Running, Start, Watched, eventually, fetch, linked, wait_for
 
 import coverslip
 
@@ -69,9 +69,8 @@ def selected(watched: Watched) -> int:
 
 def linked_cells(watched: Watched) -> list[int]:
     """The selection in the address bar."""
-    watched.page.wait_for_function("() => location.search.includes('selected=')")
-    runs = urllib.parse.parse_qs(urllib.parse.urlsplit(watched.page.url).query)["selected"][0].split(",")
-    ends = [[int(end) for end in run.split("-")] for run in runs]
+    runs = linked(watched.page).get("selected", "")
+    ends = [[int(end) for end in run.split("-")] for run in runs.split(",") if run]
     return [cell for run in ends for cell in range(run[0], run[-1] + 1)]
 
 
@@ -85,14 +84,18 @@ def unpacked(saved: dict[str, Any], n: int) -> list[int]:
     return bits
 
 
-def made(watched: Watched) -> dict[str, object]:
+def made(watched: Watched) -> dict[str, Any]:
     """What a person made, as the page tells it."""
-    page = watched.page
-    filters = page.get_by_test_id("filter").all()
-    groups = page.get_by_test_id("group").all()
+
+    def told(id: str, *names: str) -> list[list[str | None]]:
+        # At one go: what comes or goes meanwhile would be waited for.
+        each = "(all, names) => all.map((one) => names.map((name) => one.dataset[name] ?? null))"
+        rows: list[list[str | None]] = watched.page.get_by_test_id(id).evaluate_all(each, list(names))
+        return rows
+
     return {
-        "filters": [[f.get_attribute(f"data-{name}") for name in ("kind", "key", "on", "kept")] for f in filters],
-        "groups": [[g.get_attribute(f"data-{name}") for name in ("name", "count", "shown")] for g in groups],
+        "filters": told("filter", "kind", "key", "on", "kept"),
+        "groups": told("group", "name", "count", "shown"),
         "shown": shown(watched),
         "selected": selected(watched),
     }
@@ -112,20 +115,27 @@ def test_filters_groups_undo_session_and_link(
     page.keyboard.press("l")
     drag(watched, (0.7, 0.45), (0.98, 0.45), (0.98, 0.97), (0.7, 0.97), (0.7, 0.5))
     wait_for(lambda: selected(watched) > 20, "a selection")
+    wait_for(lambda: len(linked_cells(watched)) == selected(watched), "the selection in the link")
     lassoed = linked_cells(watched)
-    assert len(lassoed) == selected(watched)
     assert passing[lassoed].all()
     page.keyboard.press("g")
     group = page.get_by_test_id("group")
     group.wait_for()
-    assert group.get_attribute("data-count") == str(len(lassoed))
+    wait_for(lambda: group.get_attribute("data-count") == str(len(lassoed)), "its cells")
     group.get_by_test_id("group-name").fill("Lassoed")
     page.keyboard.press("Enter")
 
     undo_and_redo(watched)
     sets_of_cells(watched, passing, lassoed)
-    before = made(watched)
-    assert [row[1] for row in before["groups"]] == [str(len(lassoed)), str(passing.sum() - len(lassoed))]  # type: ignore[attr-defined]
+    counts = [str(len(lassoed)), str(passing.sum() - len(lassoed))]
+
+    def whole() -> dict[str, Any]:
+        found = made(watched)
+        assert [row[1] for row in found["groups"]] == counts
+        assert found == made(watched), "it still changes"
+        return found
+
+    before = eventually(whole)
     assert page.evaluate("[document.documentElement.scrollHeight - innerHeight, document.body.scrollTop]") == [0, 0]
     page.screenshot(path=tmp_path / "filters.png")
 
@@ -154,7 +164,8 @@ def test_filters_groups_undo_session_and_link(
 
     # The link shows the same, and says what it cannot hold.
     page.get_by_test_id("share").click()
-    assert "2 groups are only in the session file" in page.get_by_test_id("share-note").inner_text()
+    note = page.get_by_test_id("share-note")
+    wait_for(lambda: "2 groups are only in the session file" in note.inner_text(), f"a note, not {note.inner_text()}")
     third = look(page.evaluate("navigator.clipboard.readText()"))
     third.ready()
     third.page.get_by_test_id("filter").nth(1).wait_for()
@@ -176,18 +187,24 @@ def filters_by_category_and_gene(watched: Watched, cells: anndata.AnnData) -> No
     page.keyboard.press("Enter")
     high = expressed(cells)
     wait_shown(watched, int((others & high).sum()))
-    kept = [line.get_attribute("data-kept") for line in page.get_by_test_id("filter").all()]
-    assert kept == [str(others.sum()), str(high.sum())]
+
+    def kept() -> list[str | None]:
+        lines: list[str | None] = page.get_by_test_id("filter").evaluate_all("(all) => all.map((f) => f.dataset.kept)")
+        return lines
+
+    wait_for(lambda: kept() == [str(others.sum()), str(high.sum())], f"what each lets through, not {kept()}")
     # The legend counts what passes the other filters: those it hides itself, too.
     labels = cells.obs["bulk_labels"]
     row = page.get_by_test_id("legend-item").filter(has_text="Dendritic").locator(".count")
-    assert row.inner_text() == f"{(high & (labels == 'Dendritic')).sum()} of {(labels == 'Dendritic').sum()}"
+    passing = f"{(high & (labels == 'Dendritic')).sum()} of {(labels == 'Dendritic').sum()}"
+    wait_for(lambda: row.inner_text() == passing, f"{passing}, not {row.inner_text()}")
     hidden = page.get_by_test_id("legend-item").filter(has_text="Monocyte").locator(".count")
-    assert hidden.inner_text() == f"{(high & ~others).sum()} of {(~others).sum()}"
+    theirs = f"{(high & ~others).sum()} of {(~others).sum()}"
+    wait_for(lambda: hidden.inner_text() == theirs, f"{theirs}, not {hidden.inner_text()}")
     # Another colour, the same cells.
     page.get_by_test_id("color-select").select_option(label="n_counts")
     watched.ready("field:n_counts")
-    assert shown(watched) == (others & high).sum()
+    wait_shown(watched, int((others & high).sum()))
     page.get_by_test_id("filter").nth(1).get_by_role("checkbox").first.uncheck()
     wait_shown(watched, int(others.sum()))
     page.get_by_test_id("filter").nth(1).get_by_role("checkbox").first.check()
@@ -199,19 +216,19 @@ def undo_and_redo(watched: Watched) -> None:
     page = watched.page
     page.locator("body").click(position={"x": 640, "y": 22})
     after = made(watched)
-    seen = []
-    for _ in range(4):
+    chosen = after["selected"]
+    steps: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
+        ("the name", lambda seen: [row[0] for row in seen["groups"]] == ["Group 1"]),
+        ("the group", lambda seen: (seen["groups"], seen["selected"]) == ([], chosen)),
+        ("the selection", lambda seen: seen["selected"] == 0),
+        ("the filter", lambda seen: seen["shown"] == 571),
+    ]
+    for name, undone in steps:
         page.keyboard.press("Control+z")
-        page.wait_for_timeout(150)
-        seen.append(made(watched))
-    assert [row[0] for row in seen[0]["groups"]] == ["Group 1"]  # type: ignore[attr-defined]
-    assert seen[1]["groups"] == []
-    assert seen[1]["selected"] == after["selected"]
-    assert seen[2]["selected"] == 0
-    assert seen[3]["shown"] == 571
-    for _ in range(4):
+        wait_for(lambda undone=undone: undone(made(watched)), f"{name} undone, not {made(watched)}")  # type: ignore[misc]
+    for name, undone in reversed(steps):
         page.keyboard.press("Control+Shift+z")
-        page.wait_for_timeout(150)
+        wait_for(lambda undone=undone: not undone(made(watched)), f"{name} again, not {made(watched)}")  # type: ignore[misc]
     wait_for(lambda: made(watched) == after, f"{after}, not {made(watched)}")
 
 
@@ -227,7 +244,8 @@ def sets_of_cells(watched: Watched, passing: np.ndarray, lassoed: list[int]) -> 
     page.get_by_text("Dismiss").click()
     page.get_by_test_id("group-union").click()
     page.get_by_test_id("group").nth(2).wait_for()
-    assert page.get_by_test_id("group").nth(2).get_attribute("data-count") == str(passing.sum())
+    union = page.get_by_test_id("group").nth(2)
+    wait_for(lambda: union.get_attribute("data-count") == str(passing.sum()), "both together")
     page.locator("body").click(position={"x": 640, "y": 22})
     page.keyboard.press("Control+z")
     wait_for(lambda: page.get_by_test_id("group").count() == 2, "two groups")

@@ -55,6 +55,7 @@ def urls(python: Path, folder: Path, ports: tuple[int, int]) -> Iterator[tuple[s
 
     def ready() -> bool:
         try:
+            fetch(f"{running.url}/readyz")  # Arrow Flight listens too
             found = json.loads(fetch(f"{running.url}/api/sources", Authorization=f"Bearer {TOKEN}"))
         except OSError:
             return False

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Open, Running, Start, fetch, run
-from surroundings import environment
+from conftest import Open, Running, Start, fetch, run, wait_for
+from surroundings import environment, free_pair
 
-from coverslip.companion import two_ports
-from coverslip.server import listen
 from coverslip.systems import System, predefined
 from coverslip.testing.networks import culture, hippocampus, write_system
 
@@ -60,10 +58,7 @@ def server(command: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) 
     copy = tmp_path_factory.mktemp("served")
     for name in ("EI1", "CULTURE", "WHOLE", "CA1"):
         run("cp", "-rL", root / name, copy / name)
-    pair = two_ports(listen, "127.0.0.1", 0)
-    port = pair[0].getsockname()[1]
-    for sock in pair:
-        sock.close()
+    port = free_pair()
     process = subprocess.Popen(
         [command, "ui", "server", f"port={port}", f"root_dir={copy}", "--launch"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -142,12 +137,11 @@ def test_the_home_page_lists_networks(start: Start, look: Open, tmp_path: Path) 
         write_system(tmp_path / name, culture(30))
     page = look(start(tmp_path).url)
     cards = page.page.get_by_test_id("source")
-    cards.nth(1).wait_for()
-    assert [cards.nth(i).get_attribute("data-kind") for i in range(cards.count())] == ["network", "network"]
-    assert "Networks" in cards.first.inner_text()
+    kinds = "(all) => all.map((one) => `${one.dataset.kind} ${one.dataset.status}`)"
+    wait_for(lambda: cards.evaluate_all(kinds) == ["network ready"] * 2, "two networks")
+    wait_for(lambda: "Networks" in cards.first.inner_text(), "their kind")
     cards.first.click()
     page.page.wait_for_url("**/?network=*")
     page.page.go_back()
-    cards.nth(1).wait_for()
-    assert cards.count() == 2
+    wait_for(lambda: cards.count() == 2, "both again")
     assert page.problems == []

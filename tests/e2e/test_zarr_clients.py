@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from conftest import ROOT, Open, Running, Start, fetch, run, wait_for
+from conftest import PATIENCE_S, ROOT, Open, Running, Start, fetch, run, wait_for
 from PIL import Image
 from pylibCZIrw import czi
 from surroundings import environment, free_port
@@ -133,7 +133,7 @@ def test_neuroglancer_shows_it(
     seen = look(neuroglancer.stdout.readline().strip())
     neuroglancer.stdin.write(f"{tmp_path / 'shot.png'}\n")
     neuroglancer.stdin.flush()
-    for _ in range(120):  # the page must go on working while its picture is waited for
+    for _ in range(PATIENCE_S * 2):  # the page must go on working while its picture is waited for
         seen.page.wait_for_timeout(500)
         if (tmp_path / "shot.png").exists():
             break

@@ -22,5 +22,8 @@ with viewer.txn() as state:
 print(viewer.get_viewer_url(), flush=True)
 for line in sys.stdin:
     shot = viewer.screenshot(size=[400, 300], include_depth=False)
-    Path(line.strip()).write_bytes(shot.screenshot.image)
+    target = Path(line.strip())
+    part = target.with_suffix(".part")
+    part.write_bytes(shot.screenshot.image)
+    part.rename(target)  # whoever sees it sees all of it
     print("done", flush=True)

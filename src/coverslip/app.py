@@ -328,7 +328,9 @@ def create_app(
     if dialogue is not None:
         named = {"dialogue": DialogueFront(dialogue), **named}
 
-    parts = Parts(catalog, keys, reader, settings, __version__, port, shelf, genes, analyses, askers, viewer, images)
+    parts = Parts(
+        catalog, keys, reader, settings, __version__, port, shelf, genes, analyses, askers, viewer, images, answers
+    )
     sharing = Sharing(parts)
 
     async def fronts(scope: Scope, receive: Receive, send: Send) -> None:

@@ -19,6 +19,7 @@ from coverslip.fronts.analysis.front import AnalysisFront, Askers
 from coverslip.fronts.cellucid.front import CellsFront
 from coverslip.fronts.h5grove.front import GroveFront
 from coverslip.fronts.hsds.front import HsdsFront
+from coverslip.fronts.http import Body
 from coverslip.fronts.networks.front import NetworksFront
 from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.zarr.front import ZarrFront
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from coverslip.domains.gene_indexes import GeneIndexes
     from coverslip.fronts.viewer.front import ViewerFront
 
-MOST_LINKS = 16
+MOST_LINKS = 32
 """Of which fronts are held; others are made again."""
-CACHE_BYTES = 8 << 20
+LISTS_BYTES = 4 << 20
+METADATA_BYTES = 1 << 20
+"""For each link: what depends on the list, or on which files there are, is kept apart from what others are told."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,10 @@ class Shared:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the fronts of every link have in common with those of the whole server."""
+    """What the fronts of every link have in common with those of the whole server.
+
+    Of the caches that of cells and networks: what is kept there is told by the source's id and version.
+    """
 
     catalog: Catalog
     keys: Keys
@@ -72,6 +78,7 @@ class Parts:
     askers: Askers
     viewer: ViewerFront
     images: ImagesFront
+    answers: ByteCache[Body]
 
 
 class Sharing:
@@ -116,15 +123,15 @@ class Sharing:
         reader = Apart(parts.reader, ("share", right.source, where))
         address, version = (settings.host, parts.port), parts.version
         images = ImagesFront(
-            catalog, reader, ByteCache(CACHE_BYTES), version, settings.slice_bytes, parts.shelf, settings.cells
+            catalog, reader, ByteCache(LISTS_BYTES), version, settings.slice_bytes, parts.shelf, settings.cells
         )
         images.images_of = parts.images.images_of  # opened once for everybody
-        cells = CellsFront(catalog, reader, ByteCache(CACHE_BYTES), settings.cells, version, address, parts.genes)
-        neural = NetworksFront(catalog, reader, ByteCache(CACHE_BYTES), version, parts.shelf.sub("networks"))
+        cells = CellsFront(catalog, reader, parts.answers, settings.cells, version, address, parts.genes)
+        neural = NetworksFront(catalog, reader, parts.answers, version, parts.shelf.sub("networks"))
         named: dict[str, Any] = {
             "networks": neural,
             "images": images,
-            "zarr": ZarrFront(catalog, reader, ByteCache(CACHE_BYTES), images.images_of, version),
+            "zarr": ZarrFront(catalog, reader, ByteCache(METADATA_BYTES), images.images_of, version),
             "viewer": parts.viewer,
             "analysis": AnalysisFront(cells, parts.analyses, reader, parts.askers),
         }
@@ -132,7 +139,7 @@ class Sharing:
         files = None
         if path is not None:
             files = OnlyFiles(parts.catalog.roots, has_signature, open_typed, path)
-            named["hsds"] = HsdsFront(files, reader, ByteCache(CACHE_BYTES), settings.slice_bytes)
+            named["hsds"] = HsdsFront(files, reader, ByteCache(METADATA_BYTES), settings.slice_bytes)
             named["h5grove"] = GroveFront(files, reader, settings.slice_bytes)
 
         def close() -> None:

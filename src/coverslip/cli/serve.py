@@ -36,6 +36,8 @@ EXAMPLES = (
 LOOK_S = 0.2
 FROM_INPUT = "-"
 """In the place of a token: it is the first line of standard input."""
+AUTO = "auto"
+"""In the place of a token for reading: one is made."""
 CLEAR = "\r\x1b[K"
 KINDS = {"arrays": ("array", "arrays"), "cells": ("data set of cells", "data sets of cells"),
          "images": ("image file", "image files"), "network": ("network", "networks")}  # fmt: skip
@@ -147,6 +149,8 @@ def serve(
         tell_safety(server, settings)
         if quiet:
             click.echo(server.viewer_url)
+            if read_token == AUTO:
+                click.echo(f"To read only: {server.url}/#token={server.keys.read_token}", err=True)
             return
         named = [shown(item) for item in offered]
         click.echo(f"coverslip is serving {', '.join(named)}\n\n  {server.viewer_url}\n")

@@ -154,9 +154,9 @@ def describe(options: Options, source: Source) -> Description:
     metadata: dict[str, Any] | None = None
     kind = "images" if any("multiscales" in ome_of(images.node(path)) for path in images.paths[:1]) else "arrays"
     if root.attrs.get("encoding-type") == "anndata" or "obsm" in root or "obs" in root:
-        Cells(root, options)
+        cells = Cells(root, options)
         kind = "cells"
-        metadata = cells_metadata(source.root)
+        metadata = {**cells_metadata(source.root), "n_cells": cells.n_cells, "n_genes": cells.n_genes}
     tensors: list[dict[str, Any]] = []
     words: list[str] = []
     for path in images.paths[:MOST_DESCRIBED]:
@@ -176,13 +176,14 @@ def describe(options: Options, source: Source) -> Description:
     return Description(tensors, metadata, tuple(dict.fromkeys(words)), kind)
 
 
-def cells_metadata(root: Group) -> dict[str, Any] | None:
-    """What the list of data sets tells of a source of cells: its parts, and files that are missing; mostly nothing."""
+def cells_metadata(root: Group) -> dict[str, Any]:
+    """What the list of data sets tells of a source of cells beside their number: its parts, files that are missing."""
     own = root.attrs.get("coverslip")
     own = own if isinstance(own, Mapping) else {}
     told = {"data_sets": [path for path in data_sets(root) if path], "missing": list(own.get("missing", ()))}
     told = {name: value for name, value in told.items() if value}
-    return {**told, **dict(own.get("raw", {}))} if told else None
+    raw = own.get("raw") or {key: value for key, value in root.attrs.items() if key != "coverslip"}
+    return {**told, **dict(raw)}
 
 
 def network_description(network: Network) -> Description:

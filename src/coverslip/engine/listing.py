@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coverslip.engine.offered import Offered, not_found
@@ -93,6 +93,10 @@ class Listing:
         """A source's own metadata as JSON text; None before it was opened."""
         self.get(id)
         return self._rows.do(lambda store: store.metadata(id))
+
+    def metadata_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Metadata of those of some sources that have any, as JSON text, by id."""
+        return self._rows.do(lambda store: store.metadata_of(ids)) if ids else {}
 
     def where(self, id: str) -> tuple[str, Row]:
         """Where a source is, for whoever keeps something of his own about it, and its row; see `whereabouts`.

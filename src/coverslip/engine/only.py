@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
@@ -100,6 +100,10 @@ class Only:
         """Its own metadata; `NotFound` when it is another's."""
         self._check(id)
         return self._catalog.metadata(id)
+
+    def metadata_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Its own, where it is among them."""
+        return self._catalog.metadata_of([id for id in ids if id in self])
 
     def open(self, id: str) -> Entry:
         """Its entry; `NotFound` when it is another's."""

@@ -30,6 +30,8 @@ LOG = logging.getLogger("coverslip.catalog")
 SCHEMA = 1
 BUSY_S = 5.0
 AGAIN_S = 0.02
+MOST_ASKED = 500
+"""Ids in one question to SQLite, which takes 999 everywhere."""
 MOST_WORDS = 20_000
 """Characters of a source's metadata that are searched."""
 MOST_TERMS = 16
@@ -243,6 +245,17 @@ class Store:
         """A source's own metadata as JSON, or None before it was opened."""
         found = self._read("SELECT metadata FROM sources WHERE id = ?", (id,))
         return found[0][0] if found else None
+
+    def metadata_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """Metadata of those of some sources that have any, by id."""
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), MOST_ASKED):
+            part = ids[start : start + MOST_ASKED]
+            marks = ", ".join("?" * len(part))
+            found |= dict(
+                self._read(f"SELECT id, metadata FROM sources WHERE metadata IS NOT NULL AND id IN ({marks})", part)  # noqa: S608
+            )
+        return found
 
     def all_metadata(self) -> dict[str, str]:
         """Metadata of every source that has any, by id."""

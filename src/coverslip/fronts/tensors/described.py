@@ -64,6 +64,7 @@ SCHEMAS: dict[str, JSON] = {
             "error": maybe(obj({"code": TEXT, "message": TEXT, "hint": TEXT})),
             "metadata_json": maybe(TEXT),
             "tensors": maybe(many(ref("schemas", "TensorOfSource"))),
+            "facts": maybe(by_name(COUNT)),
         }
     ),
     "TensorOfSource": obj({"array_id": TEXT, "name": TEXT, "dim_labels": many(TEXT), "shape": many(COUNT)}),

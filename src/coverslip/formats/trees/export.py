@@ -287,7 +287,10 @@ class Export:
         if dtype not in ("uint16", "uint32", "uint64"):
             raise Damaged(f"{GRAPH} has the index_dtype {dtype[:20]!r}", AGAIN)
         ends = [Stored(str(said.get(k)), (count,), np.dtype(dtype)) for k in ("sourcesPath", "destinationsPath")]
-        weights = Stored(str(said.get("weightsPath")), (count,), np.dtype(said.get("weight_dtype") or "float64"))
+        weight_dtype = str(said.get("weight_dtype") or "float64")
+        if weight_dtype not in ("float32", "float64"):
+            raise Damaged(f"{GRAPH} has the weight_dtype {weight_dtype[:20]!r}", AGAIN)
+        weights = Stored(str(said.get("weightsPath")), (count,), np.dtype(weight_dtype))
         held = [self._there(end) for end in ends]
         if ("weightsPath" in said and not self._there(weights)) or not all(held):
             return None

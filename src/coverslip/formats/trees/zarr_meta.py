@@ -196,7 +196,7 @@ def _names(attrs: Mapping[str, Any], n: int) -> tuple[str, ...] | None:
 def _dtype(name: str, given: str) -> np.dtype[Any]:
     try:
         dtype = np.dtype(given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, SyntaxError) as error:  # numpy reads some of it as Python
         raise Damaged(f"{name} has no sensible dtype: {given!r}", REWRITE) from error
     if dtype.name not in NUMBERS:
         raise Unsupported(f"{name} holds {dtype}, which coverslip does not read", "Write it as plain numbers.")

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT, Open, Running, Start, Watched, fetch, wait_for
+from conftest import ROOT, Open, Running, Start, Watched, fetch, href, linked, wait_for
 from playwright.sync_api import Locator, Page
 
 from coverslip.testing.networks import culture, write_system
 
-PATIENCE_MS = 60_000
 NAMES = ["cube", "flags", "gaps", "gone", "heat", "inner", "line", "soft", "states", "table", "word", "words", "z"]
 
 
@@ -63,8 +62,8 @@ def open_from_home(server: Running, look: Open, name: str, **size: object) -> Wa
     """Click the way into a file on the home page."""
     watched = look(f"{server.url}?page=home", **size)
     link = watched.page.locator(f"[data-testid=source][data-id^={name}] [data-testid=look-inside]")
-    link.click(timeout=PATIENCE_MS)
-    tree(watched.page).first.wait_for(timeout=PATIENCE_MS)
+    link.click()
+    tree(watched.page).first.wait_for()
     return watched
 
 
@@ -92,14 +91,14 @@ def cells(page: Page) -> list[str]:
 def test_the_tree_opens_from_the_home_page(server: Running, look: Open) -> None:
     watched = open_from_home(server, look, "shapes")
     page = watched.page
-    wait_for(lambda: tree(page).count() == 1 + len(NAMES), "the tree")
-    assert [n for n in tree(page).all_inner_texts() if n in NAMES] == NAMES
+    wait_for(lambda: [n for n in tree(page).all_inner_texts() if n in NAMES] == NAMES, "the tree")
+    assert tree(page).count() == 1 + len(NAMES)
     choose(page, "/inner")
     choose(page, "/inner/deep")
     choose(page, "/inner/deep/deeper")
     sees(page, "Heatmap")
-    assert "at=/inner/deep/deeper" in page.url
-    again = look(page.url)
+    wait_for(lambda: linked(page).get("at") == "/inner/deep/deeper", f"the link, not {href(page)}")
+    again = look(href(page))
     sees(again.page, "deeper", "Heatmap")
     assert watched.problems + again.problems == []
     assert {urlsplit(url).netloc for url in watched.requests if url.startswith("http")} == {urlsplit(server.url).netloc}
@@ -159,7 +158,9 @@ def test_a_heat_map_has_its_own_colours_in_both_themes(server: Running, look: Op
     watched = open_from_home(server, look, "shapes", theme=theme)
     page = watched.page
     choose(page, "/heat")
-    page.wait_for_function(BLUE_AND_YELLOW, timeout=PATIENCE_MS)
+    page.wait_for_function(
+        BLUE_AND_YELLOW,
+    )
 
     def middle_is_yellow() -> bool:
         found = pixels(page)
@@ -201,25 +202,25 @@ def test_a_network_lists_its_files(server: Running, look: Open) -> None:
     watched = open_from_home(server, look, "dish")
     page = watched.page
     files = page.get_by_test_id("file-select")
-    assert files.locator("option").all_inner_texts() == ["cells.h5", "connections.h5"]
+    names = ["cells.h5", "connections.h5"]
+    wait_for(lambda: files.locator("option").all_inner_texts() == names, "the files of the network")
     choose(page, "/H5Types")  # enums: HSDS's own answers break H5Web here
     choose(page, "/H5Types/Populations")
     sees(page, "Compound", "EXC", "INH")
     files.select_option(label="connections.h5")
     page.locator('[role=treeitem][data-path="/Projections"]').wait_for()
-    assert "file=connections.h5" in page.url
+    wait_for(lambda: linked(page).get("file") == "connections.h5", f"the link, not {href(page)}")
     assert watched.problems == []
 
 
 def test_cells_and_images_lead_inside(server: Running, look: Open) -> None:
     watched = look(f"{server.url}?image=" + image_id(server))
     page = watched.page
-    page.get_by_test_id("metadata").locator("summary").first.click(timeout=PATIENCE_MS)
+    page.get_by_test_id("metadata").locator("summary").first.click()
     page.get_by_test_id("look-inside").click()
-    tree(page).first.wait_for(timeout=PATIENCE_MS)
-    assert watched.attribute is not None
+    tree(page).first.wait_for()
     page.go_back()
-    page.get_by_test_id("image").wait_for(timeout=PATIENCE_MS)
+    page.get_by_test_id("image").wait_for()
     assert watched.problems == []
 
 
@@ -239,7 +240,7 @@ def image_id(server: Running) -> str:
 
 def test_nothing_of_it_is_in_other_pages(server: Running, look: Open) -> None:
     watched = look(f"{server.url}?page=home")
-    watched.page.get_by_test_id("source").first.wait_for(timeout=PATIENCE_MS)
+    watched.page.get_by_test_id("source").first.wait_for()
     assert not [url for url in watched.requests if "InsidePage" in url]
     named = set(re.findall(r"assets/[^\"]+\.(?:js|css)", fetch(server.url).decode()))
     assert not [name for name in named if "Inside" in name]
@@ -248,7 +249,7 @@ def test_nothing_of_it_is_in_other_pages(server: Running, look: Open) -> None:
 def test_what_is_no_hdf5_file_says_so(server: Running, look: Open) -> None:
     watched = look(f"{server.url}?inside=no-such-source")
     error = watched.page.get_by_test_id("error")
-    error.wait_for(timeout=PATIENCE_MS)
+    error.wait_for()
     assert error.get_attribute("data-code") == "source_not_found"
 
 
@@ -257,14 +258,17 @@ def test_a_phone_begins_with_the_tree(server: Running, look: Open) -> None:
     page = watched.page
     wait_for(lambda: tree(page).first.is_visible(), "the tree")
     choose(page, "/heat")
-    page.locator(".h5web canvas").first.wait_for(timeout=PATIENCE_MS)
+    page.locator(".h5web canvas").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     # Tree, plot and its tools are one below the other, and whole; nothing is to be found by moving sideways.
     parts = page.locator(".h5web [data-panel], .h5web [role=tab], .h5web canvas")
 
     def outside() -> list[object]:
-        boxes = [part.bounding_box() for part in parts.all()]
-        return [box for box in boxes if box is None or box["x"] < 0 or box["x"] + box["width"] > 391]
+        spans = """(all) => all.map((part) => {
+            const box = part.getBoundingClientRect();
+            return part.getClientRects().length > 0 ? [box.left, box.right] : [-1, -1];
+        })"""
+        return [span for span in parts.evaluate_all(spans) if span[0] < 0 or span[1] > 391]
 
     wait_for(lambda: parts.count() > 4 and outside() == [], "a plot as wide as there is room")
     assert page.evaluate("getComputedStyle(document.querySelector('.h5web')).overflowX") == "hidden"

@@ -59,5 +59,6 @@ class MadeArray(Array):
                         f"An array has the shape {made.shape}, not {self._spec.shape}", "Write the data again."
                     )
                 self._made = made if self._spec.dtype.kind == "O" else made.astype(self._spec.dtype, copy=False)
-            part: npt.NDArray[Any] = self._made[(*box.slices, ...)]
+            index: tuple[Any, ...] = (*box.slices, ...)
+            part: npt.NDArray[Any] = self._made[index]
         return part

@@ -28,7 +28,8 @@ class MemoryArray(Array):
 
     def read(self, box: Box) -> npt.NDArray[Any]:
         """A view of the elements of ``box``."""
-        part: npt.NDArray[Any] = self._values[(*box.slices, ...)]  # an array where there is no axis, too
+        index: tuple[Any, ...] = (*box.slices, ...)  # an array where there is no axis, too
+        part: npt.NDArray[Any] = self._values[index]
         return part
 
 

@@ -500,3 +500,17 @@ def test_a_closed_catalog_says_so(data: Path) -> None:
     made.close()
     with pytest.raises(Unreadable, match="closed"):
         made.entries()
+
+
+@pytest.mark.parametrize(("links", "words"), [(1, "1 link leads outside"), (2, "2 links lead outside")])
+def test_what_is_left_out_is_said_in_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, links: int, words: str
+) -> None:
+    folder = tmp_path / "offered"
+    folder.mkdir()
+    for i in range(links):
+        (folder / f"link{i}").symlink_to(toy(tmp_path / f"out{i}.toy"))
+    with closing(catalog(folder)) as made:
+        made.start()
+        assert made.wait_idle(10)
+    assert [r.getMessage()[: len(words)] for r in caplog.records] == [words]

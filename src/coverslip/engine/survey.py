@@ -344,10 +344,11 @@ class Survey:
         for tree in self._trees.values():
             for name, count in vars(tree.omitted).items():
                 setattr(total, name, getattr(total, name) + count)
-        for count, what in (
-            (total.links_outside, "links lead outside of what is offered and are not followed"),
-            (total.in_cloud, "files are in a cloud and not on this disk"),
-            (total.closed_folders, "folders may not be read"),
-        ):
+        for count, one, many in (
+            (total.links_outside, "link leads outside of what is offered and is not followed",
+             "links lead outside of what is offered and are not followed"),
+            (total.in_cloud, "file is in a cloud and not on this disk", "files are in a cloud and not on this disk"),
+            (total.closed_folders, "folder may not be read", "folders may not be read"),
+        ):  # fmt: skip
             if count:
-                LOG.warning("%d %s.", count, what)
+                LOG.warning("%d %s.", count, one if count == 1 else many)

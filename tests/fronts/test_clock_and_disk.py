@@ -11,7 +11,6 @@ import anndata
 import h5py
 import numpy as np
 import pytest
-from conftest import PATIENCE_S, Serve
 from scipy import sparse
 from starlette.testclient import TestClient
 
@@ -20,6 +19,8 @@ from disks import full_disk, read_only_disk
 from zarr_files import axes, datasets, write_image
 
 TOKEN = "a-token-of-the-tests"
+Serve = Callable[..., TestClient]
+PATIENCE_S = 60
 YEARS_S = 10 * 365 * 86400.0
 PIXELS = np.random.default_rng(1).integers(0, 9000, (2, 600, 700), np.uint16)
 MATRIX = sparse.random(50, 20, 0.3, "csr", np.float32, rng=np.random.default_rng(2))

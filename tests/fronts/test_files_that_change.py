@@ -16,12 +16,13 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from conftest import PATIENCE_S, Serve
 from starlette.testclient import TestClient
 
 from coverslip.fronts.tensors import answers
 from zarr_files import axes, datasets, write_image
 
+Serve = Callable[..., TestClient]
+PATIENCE_S = 60
 SHAPE = (4, 150, 200)
 ROUNDS = 4
 

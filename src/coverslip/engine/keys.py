@@ -124,6 +124,7 @@ class Keys:
         self._clock = clock
         self._lock = threading.Lock()
         self._rings: tuple[Ring, ...] = () if token is None else (Ring(0, token, read_token, self._key),)
+        self._newest = tuple(ring.token for ring in self._rings)
         self.keepers: list[Callable[[str, str | None], None]] = []
         """Asked to keep new tokens before they count; one that raises stops the change."""
 
@@ -145,7 +146,7 @@ class Keys:
     @property
     def tokens(self) -> tuple[str, ...]:
         """Every token that opens everything: the newest, then older ones whose time is not over."""
-        return tuple(ring.token for ring in self._live())
+        return self._newest if len(self._rings) < 2 else tuple(ring.token for ring in self._live())
 
     @property
     def session(self) -> str:
@@ -286,6 +287,7 @@ class Keys:
             older = (Ring(r.number, r.token, r.read_token, r.key, min(r.until_s, until_s)) for r in self._live())
             number = self._rings[0].number + 1
             kept = tuple(older) if grace_s else ()
+            self._newest = (token,)
             self._rings = (Ring(number, token, read_token, self._key), *kept)[:MOST_RINGS]
 
 

@@ -49,8 +49,10 @@ class Seals:
 
     def holds(self, seal: bytes, expires_at: int, *parts: bytes) -> bool:
         """Whether a seal is ours for these parts and not over; compared in constant time."""
-        right = [hmac.compare_digest(seal, _sealed(key, parts)) for key in self._current()]
-        return any(right) and (not expires_at or expires_at > time.time())
+        newest, *older = self._current()
+        right = hmac.compare_digest(seal, _sealed(newest, parts))
+        right = right or any(hmac.compare_digest(seal, _sealed(key, parts)) for key in older)
+        return right and (not expires_at or expires_at > time.time())
 
     def _current(self) -> tuple[bytes, ...]:
         tokens, keys = self._keys

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from docs_openapi import openapi_page
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+from starlette.testclient import TestClient
 
+from coverslip.app import catalog_of, create_app
 from coverslip.fronts.analysis import questions
 from coverslip.fronts.cellucid import paths as cell_paths
 from coverslip.fronts.cellucid.paths import parse
@@ -19,6 +21,7 @@ from coverslip.fronts.networks.front import TABLES
 from coverslip.fronts.openapi.document import FRONTS, document
 from coverslip.fronts.tensors.admin import PATHS
 from coverslip.fronts.tensors.front import HEALTH
+from coverslip.settings import Settings
 from described import fault, operations_at
 from offered import Offered
 
@@ -173,3 +176,12 @@ def test_it_is_served(offered: Offered) -> None:
     assert offered.client.get("/api/openapi.json", headers={"if-none-match": etag}).status_code == 304
     assert offered.client.head("/api/openapi.json").headers["etag"] == etag
     assert offered.client.post("/api/openapi.json", json={}).status_code == 405
+
+
+def test_behind_a_prefix_and_a_token(tmp_path: Path) -> None:
+    token = "t" * 32
+    app = create_app(catalog_of(tmp_path), Settings(token=token, root_path="/lab/data"), 8765)
+    with TestClient(app, base_url="http://127.0.0.1:8765") as client:
+        assert client.get("/lab/data/api/openapi.json").status_code == 401
+        response = client.get("/lab/data/api/openapi.json", headers={"authorization": f"Bearer {token}"})
+    assert response.json()["servers"] == [{"url": "/lab/data"}]

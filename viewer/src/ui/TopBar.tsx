@@ -102,6 +102,15 @@ export function SearchIcon() {
   );
 }
 
+/** Where the bar has no room for it: on a phone, in the panel. */
+export function ShareHere({ prepare = () => "" }: { prepare?: () => string }) {
+  return (
+    <span className="narrow">
+      <Share prepare={prepare} id="share-here" />
+    </span>
+  );
+}
+
 const SAID_MS = 2000;
 const TOLD_MS = 8000;
 

@@ -2,6 +2,7 @@
 
 import * as Slider from "@radix-ui/react-slider";
 import { pathIn } from "../../api/images";
+import { ShareHere } from "../../ui/TopBar";
 import { chooseLabels, chooseMode } from "./actions";
 import { newLabels } from "./link";
 import { axisSize, dimensions, type Mode, positionOf, titleOf } from "./model";
@@ -45,6 +46,7 @@ function Which() {
       ) : null}
       {plate && siblings.length > 1 ? <Plate plate={plate} /> : null}
       {siblings.length > 1 && !plate ? <Scenes siblings={siblings} label="Scene" /> : null}
+      <ShareHere />
     </section>
   );
 }

@@ -174,6 +174,7 @@ describe("which image", () => {
     opened(sample({ siblings, array_id: "cells/overview" }));
     setImage({ mode: "max" });
     render(<ImagePanel onPicture={() => {}} />);
+    expect(screen.getByTestId("share-here").textContent).toBe("Share");
     fireEvent.change(screen.getByTestId("scene-select"), { target: { value: "cells/detail" } });
     expect(useRoute.getState().route).toEqual({ page: "image", image: "cells/detail" });
     expect(new URLSearchParams(location.search).get("mode")).toBe("max");

@@ -3,6 +3,7 @@
 import { useState } from "react";
 import { count, counted } from "../../data/format";
 import { linkTo } from "../../state/route";
+import { ShareHere } from "../../ui/TopBar";
 import { type About, EDGE_STEPS, FRAMES, lengthWords } from "./model";
 import { change, drawEdges, paintBy, pick, toggleFrame, useNetwork } from "./state";
 
@@ -85,6 +86,7 @@ export function NetworkPanel({ source }: { source: string }) {
         <button type="button" data-testid="reset-camera" onClick={() => change({ camera: null })}>
           Reset view
         </button>
+        <ShareHere />
       </section>
       {left.length > 0 ? (
         <section className="group" data-testid="left-out">

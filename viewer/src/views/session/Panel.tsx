@@ -5,7 +5,7 @@ import { openSession, saveSession } from "../../state/files";
 import { redo, undo, useHistory } from "../../state/history";
 import { shareNow } from "../../state/sharing";
 import { useModel } from "../../state/store";
-import { Share } from "../../ui/TopBar";
+import { ShareHere } from "../../ui/TopBar";
 
 const SUFFIX = ".json";
 
@@ -57,9 +57,7 @@ export default function SessionPanel() {
             if (file) void openSession(file);
           }}
         />
-        <span className="narrow">
-          <Share prepare={shareNow} id="share-here" />
-        </span>
+        <ShareHere prepare={shareNow} />
       </div>
     </section>
   );

@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import PATIENCE_S
 from surroundings import environment, free_port, peer_command
 
 from coverslip.formats.trees.export import safe_name
 
 pytestmark = pytest.mark.e2e
 PREPARE = Path(__file__).parent / "clients" / "cellucid_prepare.py"
-PATIENCE_S = 90
 OVERWRITTEN = "HLA/A"
 
 
 def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         return bytes(answer.read())
 
 
@@ -55,7 +55,7 @@ def serving(*command: str | Path) -> Iterator[str]:
             yield url
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(PATIENCE_S)
 
 
 def written(release: str, folder: Path, bits: int, level: int) -> Path:

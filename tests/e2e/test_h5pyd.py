@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT, Running, run
+from conftest import PATIENCE_S, ROOT, Running, fetch, run
 from surroundings import archive, environment
 
 from typed_files import rich_file
@@ -129,7 +129,7 @@ def test_writing_fails_at_once(folder: Path, start: Start) -> None:
         [environment("h5pyd==1.0.0"), "-c", script, f"{server.url.rstrip('/')}/hsds"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode != 0
@@ -150,8 +150,6 @@ def test_real_h5grove_and_ours_say_the_same(folder: Path, start: Start, tmp_path
     paths = ["/g/f4", "/g/comp", "/g/enum", "/g/vstr", "/g/ragged", "/g/blocks", "/types/label", "/ordered", "/soft"]
     python = environment("h5grove[fastapi]==4.0.0")
     theirs = run(python, "-c", script, tmp_path / "rich" / "rich.h5", *paths).stdout.splitlines()
-    from conftest import fetch
-
     for path, line in zip(paths, theirs, strict=True):
         ours = fetch(f"{server.url.rstrip('/')}/h5grove/meta?file=rich.h5&path={path}")
         assert json.loads(ours) == json.loads(line), path

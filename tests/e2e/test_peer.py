@@ -17,7 +17,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Running, Start, fetch, wait_for
+from conftest import PATIENCE_S, Running, Start, fetch, wait_for
 from scipy import sparse
 from surroundings import free_port, peer_command
 
@@ -234,6 +234,6 @@ def test_compressed_points_are_there_too(traps: Pair) -> None:
 def test_head_tells_what_get_would_send(traps: Pair) -> None:
     for path in ("points_2d.bin", "dataset_identity.json", "var/HLA-B.values.f32", ""):
         request = urllib.request.Request(traps.ours + path, method="HEAD", headers={"Connection": "close"})
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             assert response.read() == b""
             assert int(response.headers["Content-Length"]) == len(fetch(traps.ours + path))

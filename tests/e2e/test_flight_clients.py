@@ -222,15 +222,15 @@ def test_hostile_and_dying_clients_harm_nobody(guarded: Lab, capsys: pytest.Capt
             [*map(str, script), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
         )
 
-    seconds = 12.0
+    seconds = 7.0
     held: list[tuple[int, int, int]] = []
     for turn in range(TURNS):
         readers = [begin("read", seconds, 10 * turn + n) for n in range(4)]
         hostile = [begin(role, seconds, turn) for role in ("garbage", "forge", "slow", "large")]
-        doomed = [begin("read", 60, 99 + n) for n in range(3)]
-        for number, process in enumerate(doomed):
+        doomed = [begin("read", 600, 99 + n) for n in range(3)]
+        for process in doomed:
             with pytest.raises(subprocess.TimeoutExpired):
-                process.communicate(timeout=3 + number)
+                process.communicate(timeout=2)
             process.kill()
         told = [process.communicate(timeout=PATIENCE_S * 3) for process in readers + hostile]
         assert [process.returncode for process in readers + hostile] == [0] * len(told), [

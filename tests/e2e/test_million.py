@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import psutil
 import pytest
-from conftest import ROOT, Open, Running, Start, fetch, run
+from conftest import ROOT, Open, Running, Start, fetch, run, wait_for
 
 N = 1_000_000
 IDLE_BYTES = 120e6
@@ -41,8 +41,9 @@ def test_every_cell_is_painted(server: Running, look: Open) -> None:
     watched.ready("field:cluster")
     assert watched.attribute("painted") == str(N)
     assert watched.page.get_by_test_id("cell-count").inner_text() == "1,000,000 cells"
-    marks = watched.page.evaluate("performance.getEntriesByType('mark').map(m => m.name)")
-    assert {"coverslip:first-paint", "coverslip:all-painted"} <= set(marks)
+    marks = "performance.getEntriesByType('mark').map(m => m.name)"
+    painted = {"coverslip:first-paint", "coverslip:all-painted"}
+    wait_for(lambda: painted <= set(watched.page.evaluate(marks)), "the marks")
     watched.page.get_by_test_id("gene-search").fill("var7")
     watched.page.get_by_test_id("gene-option").first.click()
     watched.ready("gene:var7")

@@ -26,6 +26,7 @@ try:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=json.loads(flags))
         page = browser.new_page()
+        page.set_default_timeout(120_000)
         page.goto(server.stdout.readline().strip())
         page.locator("[data-page=cells][data-state=ready]").wait_for()
         print(page.get_by_test_id("cell-count").inner_text())
@@ -42,6 +43,6 @@ def test_the_first_start_ever_needs_no_network(command: Path, pbmc: Path, tmp_pa
     flags = json.dumps([*CHROMIUM_FLAGS, "--no-sandbox"])
     done = subprocess.run(
         [*ALONE, f'{LOOPBACK}; exec "$@"', "sh", sys.executable, "-c", VISIT, str(command), str(pbmc), CHROMIUM, flags],
-        capture_output=True, text=True, check=False, timeout=PATIENCE_S * 2, env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=False, timeout=PATIENCE_S * 3, env={**os.environ, "HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.stdout.strip() == "700 cells", done.stderr[-2000:]

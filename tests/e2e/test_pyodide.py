@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import Running, Start
+from conftest import Running, Start, visitor
 from playwright.sync_api import Browser
 from pyodide_files import pyodide_files
 
@@ -107,8 +108,8 @@ Reads = Callable[..., Any]
 @pytest.fixture(scope="module")
 def reads(site: str, browser: Browser) -> Iterator[Reads]:
     """Runs parts of Python in one page of `site`, where h5pyd was installed; what the last one says."""
-    context = browser.new_context()
-    page = context.new_page()
+    contexts = ExitStack()
+    page = contexts.enter_context(visitor(browser)).new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(site)
@@ -122,7 +123,7 @@ def reads(site: str, browser: Browser) -> Iterator[Reads]:
         return page.evaluate("([parts, names]) => python(parts, names)", [list(parts), names])
 
     yield run
-    context.close()
+    contexts.close()
     elsewhere = {urlsplit(url).netloc for url in asked if url.startswith("http")} - own
     assert not elsewhere, f"asked elsewhere: {elsewhere}"
 

@@ -84,7 +84,7 @@ class Tree:
 def _question(body: bytes) -> tuple[str, int]:
     try:
         asked = msgspec.json.decode(body) if body.strip() else {}
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
         raise BadRequest("The body is no JSON object", 'Send {"key": "", "limit": 2000}.', "malformed")

@@ -177,7 +177,9 @@ def test_folders_are_walked_one_at_a_time(reader: Reader) -> None:
     assert not lab["truncated"]
 
 
-@pytest.mark.parametrize("body", [b"no json", b"[]", b'{"limit": 0}', b'{"key": 7}', b'{"limit": true}', b'{"key": "\xff"}'])
+@pytest.mark.parametrize(
+    "body", [b"no json", b"[]", b'{"limit": 0}', b'{"key": 7}', b'{"limit": true}', b'{"key": "\xff"}']
+)
 def test_a_question_about_folders_is_checked(reader: Reader, body: bytes) -> None:
     with pytest.raises(flight.FlightError) as caught:
         reader.action("catalog_children", body)

@@ -26,11 +26,9 @@ import psutil
 import pytest
 import yaml
 from conftest import wait_for
-from surroundings import environment
+from surroundings import environment, free_pair
 
-from coverslip.companion import two_ports
 from coverslip.hsds.environment import VARIABLE
-from coverslip.server import listen
 from coverslip.systems import System, predefined
 from coverslip.systems.connection import VARIABLE as CONNECTION
 from coverslip.testing.networks import culture, hippocampus, write_system
@@ -118,10 +116,7 @@ def imported(environ: dict[str, str], root: Path, *words: str) -> str:
 
 
 def launch(environ: dict[str, str], root: Path, *words: str) -> Served:
-    pair = two_ports(listen, "127.0.0.1", 0)
-    port = pair[0].getsockname()[1]
-    for sock in pair:
-        sock.close()
+    port = free_pair()
     process = subprocess.Popen(
         [*COVERSLIP, "ui", "server", f"port={port}", f"root_dir={root}", "--launch", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ,

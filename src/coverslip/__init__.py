@@ -6,7 +6,6 @@ Names are imported when first used, so that ``import coverslip`` costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from coverslip.sessions import apply_session as apply_session
     from coverslip.sessions import read_session as read_session
 
-__version__ = version("coverslip")
+__version__ = "0.1.0"
+"""As in pyproject.toml; reading it from what is installed would cost every command 40 ms."""
 __all__ = [
     "AnnDataServer",
     "CellucidServer",

@@ -11,6 +11,7 @@ which its public source and ``biopb[tensor]==0.8.0`` were installed, the client 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -342,6 +343,7 @@ def measure(command: list[str], port: int, python: str | Path, figures: dict[str
 
 def main() -> None:
     """Both servers and the files by themselves in turn, several times."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     path, python = data(), environment(PEER)
     columns: dict[str, dict[str, list[float]]] = {"coverslip": {}}
     if PEER_SERVER in os.environ:

@@ -11,10 +11,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from coverslip.core.errors import Damaged, NotFound, UnknownFormat, Unreadable
-from coverslip.core.format import Format
+from coverslip.core.format import Format, file_etag
 from coverslip.core.node import Source
 
 HEAD_BYTES = 4096
+TRIES = 4
+"""What changes while it is opened is opened again so often; what grows all the time is then served as it is."""
 SUFFIX = re.compile(r"(?<![\w])\.[a-z][a-z0-9]*(?:\.[a-z0-9]+)?")
 
 
@@ -86,10 +88,28 @@ def open_source(path: Path) -> Source:
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise Damaged(f"{path} is an empty file", "It may still be being copied; look at its size: ls -l.")
-        return form.open(path)
+        return _opened(form, path)
     except OSError as error:
         text = str(error).splitlines()[0] if str(error) else error.__class__.__name__
         raise Damaged(
             f"{path} cannot be read as {form.expects}: {text}",
             "It may be truncated or still being copied; copy it again.",
         ) from error
+
+
+def _opened(form: Format, path: Path) -> Source:
+    """The source, of which all was read after the last change: else it would take the old file for the new one."""
+    for left in reversed(range(TRIES)):
+        before = _state(path)
+        source = form.open(path)
+        if not left or _state(path) == before:
+            return source
+        source.close()
+    raise AssertionError
+
+
+def _state(path: Path) -> str:
+    try:
+        return file_etag(path.stat())
+    except OSError:
+        return ""

@@ -72,7 +72,7 @@ def test_the_wheel_brings_its_viewer(wheel: Path) -> None:
     [
         ("nothing.h5ad", None, ("not found", "nothing.h5ad")),
         ("notes.txt", b"hello", ("does not know", ".h5ad")),
-        ("empty.h5ad", b"", ("not a whole HDF5 file",)),
+        ("empty.h5ad", b"", ("empty file",)),
         ("corrupt.h5ad", b"\x89HDF\r\n\x1a\n" + b"\x00" * 5000, ("cannot be opened",)),
         ("not_hdf5.h5ad", b"PK\x03\x04" * 4000, ("not a whole HDF5 file",)),
         ("empty", b"", ("empty file",)),

@@ -181,7 +181,10 @@ def test_bodies(client: TestClient) -> None:
 
     assert client.post("/groups", content=b"abc").json()["body"] == "abc"
     assert client.put("/datasets/d/value", content=pieces()).json()["body"] == "one two"
-    assert client.delete("/?domain=/EI1/a.h5").json()["body"] == ""
+    for answer in (client.delete("/?domain=/EI1/a.h5"), client.put("/?domain=/EI1/a.h5", content=b"")):
+        told = answer.json()
+        assert told["body"] == ""
+        assert "transfer-encoding" not in told["headers"], "HSDS takes an empty body that is announced for broken JSON"
     big = client.get("/datasets/big/value")
     assert big.content == b"".join(bytes([i]) * 100_000 for i in range(40))
     assert client.head("/groups/g").content == b""

@@ -148,8 +148,8 @@ class Relay:
             return
         await _Exchange(self, scope, receive, send).run()
 
-    def head_of(self, scope: Scope, length: int | None) -> bytes:
-        """The first line and the headers as HSDS gets them."""
+    def head_of(self, scope: Scope, length: int | None, chunked: bool) -> bytes:
+        """The first line and the headers as HSDS gets them, before a body of that length or of chunks, if any."""
         headers = Headers(scope=scope)
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         target = scope.get("raw_path", scope["path"].encode()) + _query(scope["query_string"])
@@ -159,7 +159,7 @@ class Relay:
             lines.append(b"authorization: " + self._basic)
         if length is not None:
             lines.append(b"content-length: %d" % length)
-        elif method in ("PUT", "POST", "DELETE"):
+        elif chunked:
             lines.append(b"transfer-encoding: chunked")
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
@@ -211,16 +211,19 @@ class _Exchange:
 
     async def _answered(self) -> Connection:
         """Send the request; the connection on which its answer begins."""
-        given = Headers(scope=self._scope).get("content-length", "")
-        body = not (self._scope["method"] in ("GET", "HEAD") and not given)
+        headers = Headers(scope=self._scope)
+        given = headers.get("content-length", "")
         length = int(given) if given.isascii() and given.isdigit() else None
-        head = self._relay.head_of(self._scope, length if body else None)
+        # What has neither has no body (RFC 9112, 6.3); told of one that is empty, HSDS may take it for broken JSON.
+        chunked = length is None and "transfer-encoding" in headers
+        body = chunked or bool(length)
+        head = self._relay.head_of(self._scope, length, chunked)
         while True:
             connection, used = await self._relay.connection()
             try:
                 connection.writer.write(head)
                 if body:
-                    async for piece in self._body(length is None):
+                    async for piece in self._body(chunked):
                         connection.writer.write(piece)
                         await connection.writer.drain()
                 while not connection.started:

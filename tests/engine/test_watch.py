@@ -312,7 +312,7 @@ def test_without_watches_changes_are_looked_for(
         raise error
         yield
 
-    monkeypatch.setattr("watchfiles.watch", refuse)
+    monkeypatch.setattr(watch, "_changes", refuse)
     monkeypatch.setattr(survey, "FALLBACK_S", 0.3)
     with closing(catalog(data)) as made:
         made.start()

@@ -1,4 +1,4 @@
-"""Hearing of changes from the file system: inotify on Linux, and what other systems have, through ``watchfiles``.
+"""Hearing of changes from the file system: `coverslip.engine.inotify` on Linux, ``watchfiles`` on other systems.
 
 Every folder is watched by itself and not with all that is below it: the library underneath follows links while it goes
 down, and would leave what was offered.
@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
-from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from itertools import chain
 
 from coverslip.engine.found import Key
-
-if TYPE_CHECKING:
-    from watchfiles.main import FileChange
-
-    Heard = Generator[set[FileChange], None, None]
 
 LOG = logging.getLogger("coverslip.catalog")
 DEBOUNCE_MS = 200
 STEP_MS = 50
 TIMEOUT_MS = 100
 ADDED, MODIFIED, DELETED = 1, 2, 3
+"""As ``watchfiles`` numbers them."""
 MOST_INNER = 2000
 """How many folders inside one claimed folder are watched; deeper changes are found by looking every so often."""
 TRIES = 5
 
 Changes = set[tuple[int, str]]
+Heard = Generator[Changes, None, None]
 
 
 class Watch:
@@ -88,7 +87,7 @@ class Watch:
             ending = False
             while not ending:
                 ending = stop.is_set()
-                found = {(int(change), path) for change, path in next(heard)}
+                found = next(heard)
                 if found:
                     self._forget(found)
                     self._tell(found)
@@ -108,29 +107,42 @@ class Watch:
 
 def _listen(folders: Mapping[str, Key]) -> Heard:
     """What happens in these folders from now on."""
-    from watchfiles import watch  # not needed to say that a path is wrong
-
     paths = list(folders)
     for _ in range(TRIES):
-        heard = watch(
-            *paths, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS, rust_timeout=TIMEOUT_MS,
-            yield_on_timeout=True, raise_interrupt=False, force_polling=False, recursive=False,
-            ignore_permission_denied=True,
-        )  # fmt: skip
+        heard = _changes(paths)
         try:
-            first = next(heard)  # from here on it listens
+            next(heard)  # from here on it listens
         except FileNotFoundError:
             paths = [path for path in paths if os.path.isdir(path)]  # noqa: PTH112  (thousands of them)
         except (RuntimeError, StopIteration) as error:
             raise OSError(str(error)) from error
         else:
-            return _chained(first, heard)
+            return heard
     raise OSError("folders come and go too fast to be watched")
 
 
-def _chained(first: set[FileChange], rest: Heard) -> Heard:
-    yield first
-    yield from rest
+def _changes(paths: Iterable[str]) -> Heard:
+    """First nothing, then what happens, in pieces; whatever the system, ``(change, path)``."""
+    if sys.platform != "linux":
+        return _elsewhere(paths)
+    from coverslip.engine.inotify import changes
+
+    return changes(paths, TIMEOUT_MS, DEBOUNCE_MS, STEP_MS)
+
+
+def _elsewhere(paths: Iterable[str]) -> Heard:
+    from watchfiles import watch  # not needed to say that a path is wrong
+
+    heard = watch(
+        *paths, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS, rust_timeout=TIMEOUT_MS,
+        yield_on_timeout=True, raise_interrupt=False, force_polling=False, recursive=False,
+        ignore_permission_denied=True,
+    )  # fmt: skip
+    with closing(heard):
+        first = next(heard)
+        yield set()
+        for found in chain((first,), heard):
+            yield {(int(change), path) for change, path in found}
 
 
 def inner_folders(folder: str, most: int = MOST_INNER) -> dict[str, Key]:

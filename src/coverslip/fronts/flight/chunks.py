@@ -14,18 +14,19 @@ from pyarrow import flight
 
 from coverslip.core.errors import BadRequest
 from coverslip.core.spec import Box
-from coverslip.core.stop import Stop
+from coverslip.core.stop import NEVER, Stop
 from coverslip.domains.pyramid import read
+from coverslip.fronts.flight.ahead import Ahead
 from coverslip.fronts.flight.budget import Budget
 from coverslip.fronts.flight.desk import Desk
 from coverslip.fronts.flight.errors import Superseded, Unauthenticated
 from coverslip.fronts.flight.grid import MOST_CHUNK_BYTES
-from coverslip.fronts.flight.region import Region, unpack_index
+from coverslip.fronts.flight.region import Region, pack_index, unpack_index
 from coverslip.fronts.flight.registry import Call
 from coverslip.fronts.flight.select import native
 from coverslip.fronts.flight.slow import SlowArrays
 from coverslip.fronts.flight.tensors import Tensor
-from coverslip.fronts.flight.wire import batch
+from coverslip.fronts.flight.wire import WRITING, batch
 from coverslip.fronts.tensors.streams import check_size, cut
 
 LIGHT_BYTES = 1 << 20
@@ -47,7 +48,9 @@ class ChunkReads:
         self._desk = desk
         self._budget = Budget(desk.options.inflight_bytes, desk.options.wait_s, desk.registry.hang_up)
         self._slow = SlowArrays(desk.options.cache_bytes)
-        desk.registry.closers.append(self._budget.close)
+        self._ahead = Ahead()
+        desk.registry.closers += [self._budget.close, self._ahead.close]
+        desk.registry.planned = self.planned
         desk.registry.read("chunk_id", self._by_id)
         desk.registry.read("chunk_ref", self._by_ref, "sealed")
         desk.registry.pixels = self.elements
@@ -98,12 +101,27 @@ class ChunkReads:
         tensor, box = self._found(region, index)
         size = math.prod(box.shape) * tensor.array.spec.dtype.itemsize
         if size <= LIGHT_BYTES:
-            row = batch(self._read(tensor, region, box, call.stop()))
+            read = self._ahead.take(key(region, index))
+            row = batch(self._read(tensor, region, box, call.stop()) if read is None else read)
         else:
             with self._budget.turn(size, call) as turn:
                 elements = self._read(tensor, region, box, call.stop())
                 row = batch(elements, turn.keep)
-        return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(row.schema, [row]))
+        return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(row.schema, [row]), options=WRITING)
+
+    def planned(self, tensor: Tensor, region: Region, call: Call) -> None:
+        """A plan is made for a client; where it is of one small chunk, that may be read meanwhile."""
+        only = (0,) * len(region.grid)
+        if tensor.grid is not None or math.prod(region.counts) != 1:
+            return
+        if math.prod(region.shape) * tensor.array.spec.dtype.itemsize > LIGHT_BYTES:
+            return
+
+        def read() -> npt.NDArray[Any]:
+            found, box = self._found(region, only)
+            return self._read(found, region, box, NEVER)
+
+        self._ahead.plan(key(region, only), call.peer, read)
 
     def _read(self, tensor: Tensor, region: Region, box: Box, stop: Stop) -> npt.NDArray[Any]:
         """Elements of a chunk in C order, in the tensor's own dtype."""
@@ -141,6 +159,11 @@ class ChunkReads:
                 into[axis] = slice(at, at + 1)
             out[tuple(into)] = read(tensor.array, Box(tuple(low), tuple(high)), stop)[thin]
         return out
+
+
+def key(region: Region, index: Sequence[int]) -> bytes:
+    """A chunk: what its ticket says."""
+    return region.pack() + pack_index(index)
 
 
 def _checked(region: Region, tensor: Tensor, index: Sequence[int]) -> Box:

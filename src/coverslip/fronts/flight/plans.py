@@ -50,6 +50,8 @@ class Plans:
         fields = select.fields_of(option)
         tensor = self._desk.tensors.find(option.array_id)
         region = select.region_of(tensor, option, self._aims)
+        if "endpoints" in fields:
+            self._desk.registry.planned(tensor, region, call)
         told = self._describe(tensor, region, fields)
         for describe in self._desk.registry.describers:
             describe(told, tensor, fields, call)

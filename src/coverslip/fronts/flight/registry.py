@@ -5,6 +5,7 @@ Names are those of the wire: types of actions, the arms of ``TensorTicket`` for 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ from coverslip.engine.failures import CODE, refusal
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from coverslip.fronts.flight.region import Region
     from coverslip.fronts.flight.tensors import Tensor
 
 Gate = Literal["open", "token", "write", "sealed"]
@@ -60,14 +62,22 @@ class Call:
         return _CallStop(self)
 
 
+LOOK_S = 0.02
+"""How often gRPC is asked whether the client has gone: the question takes as long as a small read."""
+
+
 class _CallStop(Stop):
     def __init__(self, call: Call) -> None:
         super().__init__()
         self._call = call
+        self._next_s = time.monotonic() + LOOK_S
 
     def check(self) -> None:
-        if self._call.cancelled():
-            self.set()
+        now = time.monotonic()
+        if now >= self._next_s:
+            self._next_s = now + LOOK_S
+            if self._call.cancelled():
+                self.set()
         super().check()
 
 
@@ -110,6 +120,8 @@ class Registry:
     tables: dict[str, TableRows] = field(default_factory=dict)
     stats: list[Callable[[], dict[str, Any]]] = field(default_factory=list)
     """Keys of ``cache_stats``."""
+    planned: Callable[[Tensor, Region, Call], None] = lambda tensor, region, call: None
+    """Told of every plan with endpoints, before it is made."""
     pixels: Callable[[Any, Call], tuple[str, Any]] | None = None
     """Of a parsed ``TensorTicket`` of a chunk: the ``array_id``, and the elements; for fronts that are not Flight."""
     hang_up: Callable[[str], None] = lambda peer: None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,10 @@ CHUNK_SCHEMA = pa.schema(
     {"chunk_wire_protocol": CHUNK_PROTOCOL, "flight_protocol": FLIGHT_PROTOCOL},
 )
 EMPTY = pa.py_buffer(b"")
+BINARY = pa.binary()
+OFFSETS = struct.Struct("=2i")
+WRITING = pa.ipc.IpcWriteOptions()
+"""Given with each stream: pyarrow would look for them in the environment each time."""
 
 
 def varint(number: int) -> bytes:
@@ -53,7 +59,12 @@ def batch(elements: npt.NDArray[Any], keep: Callable[[npt.NDArray[Any]], None] |
     if keep is not None:
         keep(flat)
     data = pa.py_buffer(flat) if size else EMPTY
-    offsets = pa.py_buffer(np.array((0, size), "=i4"))
-    blob = pa.Array.from_buffers(pa.binary(), 1, [None, offsets, data])
-    shape = pa.array([list(elements.shape)], pa.list_(pa.int64()))
-    return pa.RecordBatch.from_arrays([blob, shape, pa.array([elements.dtype.str])], schema=CHUNK_SCHEMA)
+    offsets = pa.py_buffer(OFFSETS.pack(0, size))
+    blob = pa.Array.from_buffers(BINARY, 1, [None, offsets, data])
+    return pa.RecordBatch.from_arrays([blob, *_facts(elements.shape, elements.dtype.str)], schema=CHUNK_SCHEMA)
+
+
+@lru_cache(1024)
+def _facts(shape: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
+    """The columns ``shape`` and ``dtype``, which take longer to make than the others."""
+    return pa.array([list(shape)], pa.list_(pa.int64())), pa.array([dtype])

@@ -1,9 +1,9 @@
 """A 1.2 GB OME-Zarr over Arrow Flight, read by biopb's own client, beside zarr-python reading the files in one process.
 
-Prints a Markdown table: time until ready, the whole volume, random 256 x 256 tiles, raw chunks, eight clients that read
-random planes, a plan of 2,304 chunks, and the server's memory; and Arrow Flight with nothing behind it. Figures of the
-tensor server of the seed are those that were published and measured before, on another run, and are named so: its
-server is not on PyPI. The client is installed into an environment of its own under ``.cache/peers``; its cache is off.
+Time until ready, the whole volume, random 256 x 256 tiles, raw chunks, eight clients that read random planes, a plan of
+2,304 chunks, and the server's memory; and Arrow Flight with nothing behind it. What was published of the tensor server
+of the seed stands beside it: its server is not on PyPI. The client is installed into an environment of its own under
+``.cache/peers``; its cache is off.
 
 ``BENCH_TENSOR_SERVER=PYTHON`` measures the tensor server too, in turn with ours: PYTHON is that of an environment into
 which its public source and ``biopb[tensor]==0.8.0`` were installed, the client that belongs to it.
@@ -11,40 +11,41 @@ which its public source and ``biopb[tensor]==0.8.0`` were installed, the client 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from argparse import Namespace
+from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import psutil
 import tensorstore as ts
-import zarr
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-from surroundings import environment, free_port  # noqa: E402
+from measuring import DATA
+from measuring.results import OURS, Table, arguments, given, publish
+from surroundings import environment, free_port
 
 PEER = "biopb[tensor]==0.13.0"
-SHAPE, CHUNK = (64, 3072, 3072), (1, 512, 512)
-ROUNDS = 3
+SHAPE, QUICK_SHAPE, CHUNK = (64, 3072, 3072), (8, 1024, 1024), (1, 512, 512)
 PEER_SERVER = "BENCH_TENSOR_SERVER"
 START_S = 60
-BEFORE = {
-    "whole volume, first time [MB/s]": "113-148",
-    "whole volume, again [MB/s]": "311-393",
-    "tile 256 x 256, p50 [ms]": "4.8",
-    "plan of the volume, as the client sees it [ms]": "60-160",
-}
+LOCAL, BARE, THEIRS, PUBLISHED = (
+    "zarr-python, in process",
+    "bare Arrow Flight",
+    "tensor server",
+    "tensor server, published",
+)
+WHOLE, AGAIN = "whole volume, first in its process", "whole volume, again"
+TILE, PLAN = "random 256² tile, p50", "plan of the volume, as the client sees it"
+RAW, PLANES = "raw chunks of 6 MB, one after the other", "random 512² planes, 8 clients"
+BEFORE = {WHOLE: "113–148 MB/s", AGAIN: "311–393 MB/s", TILE: "4.8 ms", PLAN: "60–160 ms"}
 """What was published and measured of the tensor server, not in this run."""
 CLIENT = """
 import json, os, random, statistics, subprocess, sys, threading, time
@@ -83,10 +84,16 @@ if what == "whole":
     start = now()
     size = client.get_array(id).nbytes
     print(size / 1e6 / (now() - start))
+elif what == "again":
+    client.get_array(id)
+    print(np.prod(shape) * 2 / 1e6 / timed(lambda: client.get_array(id), 3))
 elif what == "tile":
     timed(lambda: client.get_array(id, box((1, 256, 256))), 30)
     print(1000 * timed(lambda: client.get_array(id, box((1, 256, 256))), 300))
 elif what == "planes":
+    client.get_array(id, box((1, 512, 512)))
+    print("ready", flush=True)
+    sys.stdin.readline()
     end, count = now() + 4.0, 0
     start = now()
     while now() < end:
@@ -109,7 +116,7 @@ elif what == "raw":
     print(size / 1e6 / (now() - start))
 os._exit(0)
 """
-PLAN = """
+TICKETS = """
 import statistics, time, sys
 from coverslip.fronts.flight.plans import tickets
 from coverslip.fronts.flight.region import Region
@@ -177,18 +184,18 @@ print(1000 * statistics.median(seconds[30:]) if sys.argv[1] == "tile" else raw)
 """Arrow Flight with nothing behind it: the same bytes from memory again and again, by pyarrow itself."""
 
 
-def data() -> Path:
+def data(shape: tuple[int, ...]) -> Path:
     """Noise of a camera over smooth structure, as OME-Zarr 0.4 of LZ4 chunks; made once."""
-    path = ROOT / ".cache" / "data" / "flight-v2.zarr"
+    path = DATA / f"flight-v2{'' if shape == SHAPE else '-quick'}.zarr"
     if (path / "done").exists():
         return path
     blosc = {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0}
-    metadata = {"shape": SHAPE, "dtype": "<u2", "chunks": CHUNK, "compressor": blosc, "dimension_separator": "/"}
+    metadata = {"shape": shape, "dtype": "<u2", "chunks": CHUNK, "compressor": blosc, "dimension_separator": "/"}
     spec = {"driver": "zarr", "kvstore": f"file://{path}/0/", "metadata": metadata}
     store = ts.open({**spec, "create": True, "delete_existing": True}).result()
-    rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
-    noise = np.random.default_rng(0).poisson(100, SHAPE[1:]).astype(np.uint16)
-    for z in range(SHAPE[0]):
+    rows, columns = np.mgrid[: shape[1], : shape[2]]
+    noise = np.random.default_rng(0).poisson(100, shape[1:]).astype(np.uint16)
+    for z in range(shape[0]):
         smooth = (800 * (1 + np.sin(rows / (50 + z)) * np.cos(columns / 50))).astype(np.uint16)
         store[z].write(smooth + np.roll(noise, z * 37, 0)).result()
     axes = [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"]
@@ -237,14 +244,14 @@ def ours(path: Path, port: int) -> list[str]:
 
 def theirs(path: Path, port: int) -> list[str]:
     """The tensor server of the environment that was named."""
-    config = ROOT / ".cache" / "data" / "tensor-server.toml"
+    config = DATA / "tensor-server.toml"
     config.write_text(f'[server]\nhost = "127.0.0.1"\nport = {port}\n[[sources]]\nurl = "{path}"\ntype = "ome-zarr"\n')
     command = str(Path(os.environ[PEER_SERVER]).parent / "biopb-tensor-server")
     return [command, "serve", "--config", str(config)]
 
 
 @contextmanager
-def serving(command: list[str], port: int, figures: dict[str, list[float]]) -> Iterator[tuple[str, Memory]]:
+def serving(command: list[str], port: int) -> Iterator[tuple[str, Memory, float]]:
     """A server, ready; stopped whatever happens."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as kept:
         folders = {f"COVERSLIP_{name}_DIR": f"{kept}/{name}" for name in ("CACHE", "STATE")} | {"TMPDIR": kept}
@@ -253,8 +260,7 @@ def serving(command: list[str], port: int, figures: dict[str, list[float]]) -> I
         process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env={**os.environ, **folders})
         try:
             wait_for_port(port, process)
-            figures.setdefault("ready [s]", []).append(time.perf_counter() - start)
-            yield f"grpc://127.0.0.1:{port}", Memory(process.pid)
+            yield f"grpc://127.0.0.1:{port}", Memory(process.pid), time.perf_counter() - start
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -284,93 +290,110 @@ def figure(*command: str | Path) -> float:
     return float(done.stdout.split()[-1])
 
 
-def local_volume(path: Path) -> float:
-    """MB/s of zarr-python in this process."""
+BY_ZARR = """
+import json, random, statistics, sys, time
+import zarr
+
+array, what = zarr.open_array(sys.argv[1], mode="r"), sys.argv[2]
+random.seed(1)
+
+
+def rate():
     start = time.perf_counter()
-    size = zarr.open_array(path / "0", mode="r")[:].nbytes
-    return float(size / 1e6 / (time.perf_counter() - start))
+    return array[:].nbytes / 1e6 / (time.perf_counter() - start)
 
 
-def local_tile(path: Path) -> float:
-    """ms of a random tile by zarr-python in this process, p50."""
-    array = zarr.open_array(path / "0", mode="r")
-    random = np.random.default_rng(1)
-    seconds = []
-    for _ in range(200):
-        z, y, x = (int(random.integers(0, n - s + 1)) for n, s in zip(SHAPE, (1, 256, 256), strict=True))
-        start = time.perf_counter()
-        array[z, y : y + 256, x : x + 256]
-        seconds.append(time.perf_counter() - start)
-    return 1000 * statistics.median(seconds)
+def tile():
+    z, y, x = (random.randrange(n - s + 1) for n, s in zip(array.shape, (1, 256, 256)))
+    start = time.perf_counter()
+    array[z, y : y + 256, x : x + 256]
+    return 1000 * (time.perf_counter() - start)
 
 
-def eight(client: Callable[[str, int], float]) -> float:
-    """Planes a second of eight clients together."""
-    found: list[float] = []
-    threads = [threading.Thread(target=lambda n=n: found.append(client("planes", n))) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(found)
+if what == "whole":
+    print(rate())
+elif what == "again":
+    rate()
+    print(statistics.median([rate() for _ in range(3)]))
+else:
+    print(statistics.median([tile() for _ in range(200)]))
+"""
+"""zarr-python, as the client: each figure in a process of its own."""
 
 
-def measure(command: list[str], port: int, python: str | Path, figures: dict[str, list[float]], raw: bool) -> None:
+def eight(command: list[str]) -> float:
+    """Planes a second of eight clients together, all of them ready before the first one asks."""
+    clients = [
+        subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for n in range(8)
+    ]
+    for client in clients:
+        assert client.stdout is not None
+        if client.stdout.readline().strip() != "ready":
+            raise SystemExit("A client failed")
+    for client in clients:
+        assert client.stdin is not None
+        client.stdin.write("\n")
+        client.stdin.flush()
+    return sum(float(client.communicate()[0]) for client in clients)
+
+
+def measure(table: Table, column: str, command: list[str], port: int, python: Path) -> None:
     """One server, everything once."""
-    with serving(command, port, figures) as (url, memory):
+    with serving(command, port) as (url, memory, ready):
 
-        def note(name: str, value: float) -> None:
-            figures.setdefault(name, []).append(value)
+        def client(what: str) -> float:
+            return figure(python, "-c", CLIENT, url, what, "1")
 
-        def client(what: str, seed: int = 1) -> float:
-            return figure(python, "-c", CLIENT, url, what, str(seed))
-
+        table.note("ready", "s", column, ready)
         time.sleep(3.0)
-        note("memory, idle [MB]", memory.now)
+        table.note("memory, idle", "MB", column, memory.now)
         before = memory.seconds
-        note("whole volume, first time [MB/s]", client("whole"))
-        note("CPU of the server for it [s]", memory.seconds - before)
-        note("whole volume, again [MB/s]", client("whole"))
+        table.note(WHOLE, "MB/s", column, client("whole"))
+        table.note("processor time of the server for it", "s", column, memory.seconds - before)
+        table.note(AGAIN, "MB/s", column, client("again"))
         before = memory.seconds
-        note("tile 256 x 256, p50 [ms]", client("tile"))
-        note("CPU of the server for one [ms]", 1000 * (memory.seconds - before) / 330)
-        note("plan of the volume, as the client sees it [ms]", client("plan"))
-        if raw:
-            note("raw chunks of 8 MB [MB/s]", client("raw"))
-        note("planes 512 x 512, 8 clients [1/s]", eight(client))
-        note("memory, most [MB]", memory.most)
+        table.note(TILE, "ms", column, client("tile"))
+        table.note("processor time of the server for one", "ms", column, 1000 * (memory.seconds - before) / 330)
+        table.note(PLAN, "ms", column, client("plan"))
+        if column == OURS:
+            table.note(RAW, "MB/s", column, client("raw"))
+        table.note(PLANES, "/s", column, eight([str(python), "-c", CLIENT, url, "planes"]))
+        table.note("memory, most", "MB", column, memory.most)
+
+
+def measured(args: Namespace) -> Table:
+    """Both servers and the files by themselves in turn, several times."""
+    shape = QUICK_SHAPE if args.quick else SHAPE
+    path, python = data(shape), environment(PEER)
+    peer = os.environ.get(PEER_SERVER)
+    table = Table("1.2 GB OME-Zarr", [OURS, LOCAL, BARE, *([THEIRS] if peer else []), PUBLISHED])
+    for _ in range(args.rounds):
+        port = free_port()
+        measure(table, OURS, ours(path, port), port, python)
+        if peer:
+            port = free_port()
+            measure(table, THEIRS, theirs(path, port), port, Path(peer))
+        for name, unit, what in ((WHOLE, "MB/s", "whole"), (AGAIN, "MB/s", "again"), (TILE, "ms", "tile")):
+            table.note(name, unit, LOCAL, figure(sys.executable, "-c", BY_ZARR, path / "0", what))
+        floor = figure(python, "-c", FLOOR, repr(shape))
+        table.note("a client's own memory for it, no server, no file", "MB/s", LOCAL, floor)
+        for name, unit, what in ((RAW, "MB/s", "raw"), (TILE, "ms", "tile")):
+            table.note(name, unit, BARE, figure(python, "-c", TRANSPORT, what, TRANSPORT))
+        if shape == SHAPE:
+            made = figure(sys.executable, "-c", TICKETS, repr((SHAPE, CHUNK)))
+            table.note("2,304 tickets made", "ms", OURS, made)
+    for name, words in BEFORE.items():
+        table.say(name, PUBLISHED, words)
+    return table
 
 
 def main() -> None:
-    """Both servers and the files by themselves in turn, several times."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    path, python = data(), environment(PEER)
-    columns: dict[str, dict[str, list[float]]] = {"coverslip": {}}
-    if PEER_SERVER in os.environ:
-        columns["tensor server"] = {}
-    columns["zarr-python, in process"] = local = {}
-    columns["bare Arrow Flight"] = bare = {}
-    for _ in range(ROUNDS):
-        port = free_port()
-        measure(ours(path, port), port, python, columns["coverslip"], raw=True)
-        if PEER_SERVER in os.environ:
-            port = free_port()
-            measure(theirs(path, port), port, os.environ[PEER_SERVER], columns["tensor server"], raw=False)
-        for name, value in (
-            ("whole volume, again [MB/s]", local_volume(path)),
-            ("tile 256 x 256, p50 [ms]", local_tile(path)),
-            ("client's own memory, no server [MB/s]", figure(python, "-c", FLOOR, repr(SHAPE))),
-        ):
-            local.setdefault(name, []).append(value)
-        for name, what in (("raw chunks of 8 MB [MB/s]", "raw"), ("tile 256 x 256, p50 [ms]", "tile")):
-            bare.setdefault(name, []).append(figure(python, "-c", TRANSPORT, what, TRANSPORT))
-        plan = figure(sys.executable, "-c", PLAN, repr((SHAPE, CHUNK)))
-        columns["coverslip"].setdefault("2,304 tickets made [ms]", []).append(plan)
-    print(f"| medians of {ROUNDS}, load {os.getloadavg()[0]:.1f} | {' | '.join(columns)} | tensor server, before |")
-    print("|---" * (len(columns) + 2) + "|")
-    for name in dict.fromkeys(name for figures in columns.values() for name in figures):
-        cells = [f"{statistics.median(f[name]):,.1f}" if name in f else "" for f in columns.values()]
-        print(f"| {name} | {' | '.join(cells)} | {BEFORE.get(name, '')} |")
+    """One table."""
+    args = given(arguments(__doc__))
+    if args.no_peers:
+        raise SystemExit("This is measured with the peer's own client only; leave --no-peers out.")
+    versions = {"biopb": PEER.partition("==")[2], "zarr": version("zarr"), "pyarrow": version("pyarrow")}
+    publish("flight", [measured(args)], versions, args)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Genes of a CSR matrix: coverslip and cellucid 0.0.9 in one run, on the same files.
 
-Prints a Markdown table. The files (500,000 cells × 2,000 genes, a tenth of the values not zero; as they are and
+The files (500,000 cells × 2,000 genes, a tenth of the values not zero; as they are and
 gzip-compressed) are made once under ``.cache/data/genes``; ``--cells 100000`` takes smaller ones. Servers take turns
-gene by gene, so that what else the machine does hits both; clients share it.
+gene by gene, so that what else the machine does hits both; clients share it. Each round starts them anew.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import http.client
 import json
@@ -27,10 +26,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts")]
-from surroundings import PEER, free_port, peer_command  # noqa: E402
+from measuring import DATA
+from measuring.results import OURS, Table, arguments, given, publish
+from surroundings import PEER, free_port, peer_command
 
 GENES, SHARE = 2000, 10
 PATIENCE_S = 300
@@ -40,7 +38,7 @@ NAMES = ("uns", "layers", "varm", "obsp", "varp")
 
 def data(n_cells: int, compressed: bool) -> Path:
     """A CSR matrix as AnnData writes it; made once."""
-    path = ROOT / ".cache" / "data" / "genes" / f"genes_{n_cells // 1000}k{'_gzip' if compressed else ''}.h5ad"
+    path = DATA / "genes" / f"genes_{n_cells // 1000}k{'_gzip' if compressed else ''}.h5ad"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -210,55 +208,61 @@ def cached_per_s(server: Server) -> float:
     return sum(int(client.communicate()[0]) for client in clients) / CACHED_S
 
 
-def row(name: str, mine: float, theirs: float | None = None, unit: str = "ms") -> None:
-    """One line of the table."""
-    scale = 1000 if unit == "ms" else 1
-    cells = [f"{mine * scale:,.1f} {unit}", "", ""]
-    if theirs is not None:
-        cells[1:] = [f"{theirs * scale:,.1f} {unit}", f"{theirs / mine:.1f} ×"]
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
-
-
-def measure(path: Path, label: str, rounds: int, n_stored: int) -> None:
-    """One file."""
+def measure(path: Path, table: Table, genes: int, n_stored: int) -> None:
+    """One file, once."""
     rng = random.Random(0)
+    few = max(genes // 10, 5)
+
+    def note(name: str, mine: float, theirs: float | None = None, unit: str = "ms") -> None:
+        scale = 1000 if unit == "ms" else 1
+        table.note(name, unit, OURS, mine * scale)
+        if theirs is not None:
+            table.note(name, unit, PEER, theirs * scale)
+
     with tempfile.TemporaryDirectory() as cache:
         theirs = Server([peer_command()], path)
         scanning = ours(path, cache, COVERSLIP_NO_INDEX="1")
         scanning.gene(0), theirs.gene(0)
-        mine, other = in_turn(scanning, theirs, rng.sample(range(10, GENES), max(rounds // 10, 5)))
-        row(f"{label}: a gene before the index, p50", statistics.median(mine), statistics.median(other))
+        mine, other = in_turn(scanning, theirs, rng.sample(range(10, GENES), few))
+        note("a gene before the index, p50", statistics.median(mine), statistics.median(other))
         numbers = iter(rng.sample(range(10, GENES), 1000))
-        row(f"{label}: health beside slow genes and {IDLE_SOCKETS} idle sockets, p95",
-            health_beside(scanning, lambda: scanning.gene(next(numbers))))  # fmt: skip
+        beside = health_beside(scanning, lambda: scanning.gene(next(numbers)))
+        note(f"health beside slow genes and {IDLE_SOCKETS} idle sockets, p95", beside)
         scanning.stop()
         server = ours(path, cache)
         server.index()
         seconds = server.indexed()
-        row(f"{label}: index made, with the start of its process", seconds, unit="s")
-        row(f"{label}: index made", n_stored / seconds / 1e6, unit="M values/s")
-        mine, other = in_turn(server, theirs, rng.sample(range(10, GENES), max(rounds // 10, 5)))
-        mine += [server.gene(number)[1] for number in rng.sample(range(10, GENES), rounds)]
-        row(f"{label}: a gene with the index, p50", statistics.median(mine), statistics.median(other))
-        row(f"{label}: server memory through {rounds} genes, peak", server.peak_mb(), theirs.peak_mb(), "MB")
-        row(f"{label}: answers a second, gene kept ready, {CLIENTS} clients", cached_per_s(server), unit="/s")
+        note("index made, with the start of its process", seconds, unit="s")
+        note("index made", n_stored / seconds / 1e6, unit="M values/s")
+        mine, other = in_turn(server, theirs, rng.sample(range(10, GENES), few))
+        mine += [server.gene(number)[1] for number in rng.sample(range(10, GENES), genes)]
+        note("a gene with the index, p50", statistics.median(mine), statistics.median(other))
+        note(f"server memory through {genes} genes, peak", server.peak_mb(), theirs.peak_mb(), "MB")
+        note(f"a gene that is kept ready, {CLIENTS} clients", cached_per_s(server), unit="/s")
         server.stop()
         theirs.stop()
 
 
 def main() -> None:
     """Both files."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, rounds=1)
     parser.add_argument("--cells", type=int, default=500_000)
     parser.add_argument("--genes", type=int, default=200, help="how many are asked for")
     parser.add_argument("--only", choices=["plain", "gzip"], help="one of the two files")
-    given = parser.parse_args()
-    print(f"| {given.cells:,} cells × {GENES:,} genes, CSR | coverslip | {PEER} | ratio |\n|---|---|---|---|")
-    for compressed in (False, True):
-        label = "gzip" if compressed else "plain"
-        if given.only not in (None, label):
+    args = given(parser)
+    if args.no_peers:
+        raise SystemExit("Both are asked for the same genes in turn; leave --no-peers out.")
+    cells = 20_000 if args.quick else args.cells
+    tables = []
+    for label in ("plain", "gzip"):
+        if args.only not in (None, label):
             continue
-        measure(data(given.cells, compressed), label, given.genes, given.cells * GENES // SHARE)
+        table = Table(f"{cells:,} cells × {GENES:,} genes, CSR, {label}", [OURS, PEER])
+        for _ in range(args.rounds):
+            measure(data(cells, label == "gzip"), table, args.genes, cells * GENES // SHARE)
+        tables.append(table)
+    name, _, number = PEER.partition("==")
+    publish("genes", tables, {name: number}, args)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from coverslip.domains.images import Images, ome_of
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.networks import Network, is_network
 from coverslip.domains.tissue import holds_cells
+from coverslip.engine.missing import explained
 from coverslip.engine.options import CatalogOptions
 from coverslip.formats import open_source, recognise
 
@@ -73,8 +74,8 @@ def check(path: Path, stop: Stop = NEVER) -> list[Checked]:
     """
     try:
         form = recognise(path)
-    except NotFound:
-        raise
+    except NotFound as error:
+        raise explained(error, path) from error
     except CoverslipError as error:
         if isinstance(error, UnknownFormat) and path.is_dir():
             return list(_inside(path, stop))

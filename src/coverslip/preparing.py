@@ -24,6 +24,7 @@ from coverslip.domains.export.genes import Told
 from coverslip.domains.export.options import BadArgument, ExportOptions
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.vectors import FIELD
+from coverslip.engine.missing import explained
 from coverslip.engine.staging import publish, staged
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ def prepare_file(
     from coverslip.formats import open_source  # every format is imported
 
     _outside(path, out)
-    source = open_source(path)
+    try:
+        source = open_source(path)
+    except NotFound as error:
+        raise explained(error, path) from error
     try:
         found = data_sets(source.root)
         if part not in found:

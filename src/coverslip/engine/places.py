@@ -15,6 +15,7 @@ from coverslip.core.format import Format
 from coverslip.core.mounts import is_remote, mount_of
 from coverslip.core.node import Source
 from coverslip.core.patience import HANGS, Silent, patiently
+from coverslip.engine.missing import not_there
 
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 DROPPED = "dnd:"
@@ -70,7 +71,7 @@ class Root:
 
         def look() -> Path:
             real = Path(os.path.realpath(named))
-            check_there(real, named)
+            check_there(real, named, path)
             return real
 
         try:
@@ -102,7 +103,7 @@ class Root:
         )
 
 
-def check_there(real: Path, named: Path) -> None:
+def check_there(real: Path, named: Path, written: str | Path) -> None:
     """See that there is a file, or a folder that can be listed.
 
     Parameters
@@ -110,6 +111,8 @@ def check_there(real: Path, named: Path) -> None:
     real
         The path without links.
     named
+        The path with all folders above it.
+    written
         The path as somebody wrote it.
 
     Raises
@@ -123,16 +126,10 @@ def check_there(real: Path, named: Path) -> None:
             os.scandir(real).close()
     except OSError as error:
         if error.errno in NOT_THERE:
-            raise not_there(named) from error
+            raise not_there(named, written) from error
         raise Unreadable(f"Cannot read {named}: {error.strerror}", "Check who may read it: ls -ld.") from error
     if not stat.S_ISDIR(found) and not stat.S_ISREG(found):
         raise NotFound(f"{named} is neither a file nor a folder", "Name what holds the data.")
-
-
-def not_there(path: Path) -> NotFound:
-    """The error for a path at which nothing is, or a link that leads to nothing."""
-    message = f"{path} is a link that leads nowhere" if path.is_symlink() else f"Path not found: {path}"
-    return NotFound(message, "Check the spelling, and that it is on this machine.")
 
 
 def distinct(roots: Sequence[Root]) -> list[Root]:

@@ -169,6 +169,8 @@ def tell(server: Server, host: str, quiet: bool) -> None:
     if quiet:
         return
     sys.stdout.write(f"coverslip is serving on {server.viewer_url}\n")
+    if server.network_url is not None:
+        sys.stdout.write(f"From other machines: {server.network_url}\n")
     if not is_loopback(host):
         sys.stdout.write("Anyone on the network who has this URL can read the data.\n")
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from coverslip import flight
 from coverslip.app import catalog_of, certificate_of, create_app, keys_of, remotes_of, viewer_built, with_token
 from coverslip.core.errors import CannotListen, CoverslipError
+from coverslip.reached import elsewhere, here
 from coverslip.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ FILE_LIBRARIES = ("pydicom", "tifffile", "nibabel", "nd2", "liffile", "czifile",
 """What they find odd about a file is no news to who runs a server; what cannot be read is listed with its reason."""
 TOKEN = re.compile(r"([?&#](?:token|share)=)[^&\s]*")
 IN_USE = "port_in_use"
-WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (names of wildcards, not a bind)
 
 
 class FlightRefused(CannotListen):
@@ -131,8 +131,11 @@ class Server:
     @property
     def url(self) -> str:
         """Where the server can be reached from this machine, without a token."""
-        scheme = "https" if self._settings.encrypted else "http"
-        return f"{scheme}://{_reached(self._settings.host)}:{self._port}"
+        return f"{self._scheme}://{here(self._settings.host)}:{self._port}"
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self._settings.encrypted else "http"
 
     @property
     def flight_url(self) -> str | None:
@@ -141,12 +144,18 @@ class Server:
             return None
         port = self._flight.port if self._flight is not None else self._settings.flight_port
         scheme = "grpc+tls" if self._settings.encrypted else "grpc"
-        return f"{scheme}://{_reached(self._settings.flight_host or self._settings.host)}:{port}"
+        return f"{scheme}://{here(self._settings.flight_host or self._settings.host)}:{port}"
 
     @property
     def viewer_url(self) -> str:
         """The address to open in a browser; where a token is needed, with it behind the ``#``, which no proxy sees."""
         return f"{self.url}/#token={self.keys.token}" if self.keys.token else f"{self.url}/"
+
+    @property
+    def network_url(self) -> str | None:
+        """The address that other machines open, as `viewer_url`; None where it is the same, or they reach none."""
+        host = elsewhere(self._settings)
+        return None if host is None else self.viewer_url.replace(self.url, f"{self._scheme}://{host}:{self._port}", 1)
 
     def counts(self) -> dict[str, Any] | None:
         """What was found so far, as ``GET /api/catalog`` tells it; None when not serving."""
@@ -325,11 +334,6 @@ def _loop_runs_here() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _reached(host: str) -> str:
-    """How this machine reaches a server that is bound to ``host``."""
-    return "127.0.0.1" if host in WILDCARDS else f"[{host}]" if ":" in host else host
 
 
 def _logging(level: str | None, verbose: bool) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Console:
         """It answers."""
         self.done = True
         click.echo(f"{NAME} started (PID {told['pid']})\n  HTTP: {told['http']}")
+        if told.get("elsewhere") is not None:
+            click.echo(f"  HTTP, from other machines: {told['elsewhere']}")
         if told["grpc"] is not None:
             click.echo(f"  gRPC: {told['grpc']}")
         if self._log is not None:

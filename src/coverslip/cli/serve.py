@@ -162,6 +162,8 @@ def serve(
             click.echo(f"  Certificate, SHA-256: {server.certificate.fingerprint}\n")
         if not all(map(is_loopback, settings.listeners)):
             open_line = "" if server.certificate is not None else " The connection is not encrypted."
+            if server.network_url is not None:
+                click.echo(f"  From other machines: {server.network_url}\n")
             click.echo(f"  Anyone on the network who has this URL can read the data.{open_line}\n")
         click.echo("Press Ctrl+C to stop.")
         if len(offered) > 1 or not (isinstance(offered[0], Path) and offered[0].is_file()):

@@ -110,7 +110,7 @@ def _serve(flags: Flags, places: Places, voice: Voice, handler: logging.Handler)
         record.publish(places, told)
         keep(places, flags)
         LOG.info("coverslip %s answers on %s", __version__, " and ".join(filter(None, (told.http, told.grpc))))
-        voice.ready({"pid": told.pid, "http": server.viewer_url, "grpc": told.grpc})
+        voice.ready({"pid": told.pid, "http": server.viewer_url, "grpc": told.grpc, "elsewhere": server.network_url})
         _tell_found(server)
 
     try:

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from coverslip.core.errors import CoverslipError, Damaged, Unreadable
+from coverslip.core.errors import CoverslipError, Damaged
 from coverslip.domains.analysis import ERROR, Plan, answer
 from coverslip.domains.cell_sets import Labels
-from coverslip.domains.cells import Cells, Options
+from coverslip.domains.cells import Cells
 from coverslip.domains.gene_index import GeneIndex
-from coverslip.domains.modalities import data_sets
 from coverslip.engine.job_process import Told, do
-from coverslip.formats import open_source
+from coverslip.task_cells import cells_of
 
 NICE = 5
 
@@ -31,24 +30,13 @@ def work(task: dict[str, Any], tell: Told) -> None:
     OSError
         When the answer cannot be written.
     """
-    source = open_source(Path(task["path"]))
     folder = Path(task["folder"])
-    try:
-        _check(source.etag == task["etag"])
-        cells = Cells(data_sets(source.root)[task["part"]](), Options(**task["options"]))
+    with cells_of(task, "The file changed while it was looked through", "Ask again.") as cells:
         plan = _plan(task["plan"], folder)
         _use_index(cells, plan, task["index"])
         files = answer(plan, cells, task["job"], tell, int(task["workers"]))
-        _check(source.fresh())  # else some of it may be of another version
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-    finally:
-        source.close()
-
-
-def _check(same: bool) -> None:
-    if not same:
-        raise Unreadable("The file changed while it was looked through", "Ask again.")
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
 
 
 def _plan(asked: dict[str, Any], folder: Path) -> Plan:

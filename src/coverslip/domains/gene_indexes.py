@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,11 +18,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from coverslip.core.errors import Damaged
+from coverslip.core.processes import may_run
 from coverslip.domains.cells import Cells
 from coverslip.domains.gene_index import GeneIndex
 from coverslip.domains.gene_index_build import MEMORY_BYTES
 from coverslip.domains.matrix import Matrix
-from coverslip.engine import processes
 from coverslip.engine.job import Job
 from coverslip.engine.sidecar import QUOTA_BYTES, SPARE_BYTES
 
@@ -232,7 +231,7 @@ class GeneIndexes:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for part in self._folder.glob(".part-*"):  # of a process that was ended: only one is at work
-                if not _alive(part):
+                if not may_run(part.name.split("-")[1], part, LONGEST_S):
                     part.unlink(missing_ok=True)
             found = sorted(self._found())
             held = sum(n for _, n, _ in found)
@@ -263,11 +262,3 @@ class GeneIndexes:
             for part in self._folder.glob(f".part-{job[2].pid}-*"):
                 with suppress(OSError):
                     part.unlink()
-
-
-def _alive(part: Path) -> bool:
-    """Whether the process that writes a part, of another server maybe, is running."""
-    number = part.name.split("-")[1]
-    if number.isdecimal() and not processes.CAN_ASK:
-        return time.time() - part.stat().st_mtime < LONGEST_S
-    return processes.runs(number)

@@ -12,13 +12,12 @@ import secrets
 import shutil
 import socket
 import sys
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from coverslip.engine import processes
+from coverslip.core.processes import may_run, recent
 
 HERE = f"{zlib.crc32(socket.gethostname().encode('utf-8', 'replace')):08x}"
 """This machine, in the names of unfinished folders: only its own processes can be asked whether they live."""
@@ -106,9 +105,9 @@ def _alive(rest: str, path: Path) -> bool:
     """Whether the process that writes a folder may still be at work."""
     host, _, rest = rest.partition("-")
     number = rest.partition("-")[0]
-    if host != HERE or not processes.CAN_ASK or not number.isdecimal():
-        return time.time() - path.stat().st_mtime < LONGEST_S
-    return processes.runs(number)
+    if host != HERE or not number.isdecimal():
+        return recent(path, LONGEST_S)
+    return may_run(number, path, LONGEST_S)
 
 
 def _exchanged(one: Path, other: Path) -> bool:

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from coverslip.core.errors import Damaged, TooLarge, Unreadable, Unsupported
+from coverslip.core.processes import runs
 from coverslip.core.stop import NEVER, Stop
 from coverslip.formats.remote.failures import NO_RANGES
 from coverslip.formats.remote.file import PIECE, RemoteFile
@@ -129,7 +130,7 @@ class Copies:
         """Go on with what another process left that is no more."""
         for other in part.parent.glob(".part-*"):
             pid = other.name.removeprefix(".part-")
-            if other != part and not part.exists() and pid.isdigit() and not _alive(int(pid)):
+            if other != part and not part.exists() and pid.isdecimal() and not runs(pid):
                 other.replace(part)
 
     def _make_room(self, file: RemoteFile, path: Path) -> None:
@@ -187,16 +188,6 @@ def _stream(
         write(part[max(0, skip - at) :])
         at += len(part)
         progress(at, file.size)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
 
 
 def _nobody(done: int, size: int) -> None:

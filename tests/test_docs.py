@@ -131,3 +131,18 @@ def test_every_public_name_is_in_the_reference() -> None:
     told = (ROOT / "docs" / "reference" / "python.md").read_text()
     named = set(re.findall(r"^::: coverslip\.[\w.]+\.(\w+)$", told, re.MULTILINE))
     assert set(coverslip.__all__) - {"__version__"} == named
+
+
+PROSE = {"answers", "behind", "did", "of", "runs"}
+"""What follows "coverslip server" in a sentence about one."""
+
+
+def test_every_subcommand_that_is_named_anywhere_is_one() -> None:
+    """In hints, in help and on pages: what somebody is told to type."""
+    known = {path for path, _ in walk(cli, ()) if len(path) == 2}
+    words = re.compile(rf"\bcoverslip ({'|'.join({group for group, _ in known})}) ([a-z]+)\b")
+    folders = {"src": "*.py", "docs": "*.md", "viewer/src": "*.ts*", "deploy": "*.s*"}
+    files = [file for folder, pattern in folders.items() for file in (ROOT / folder).rglob(pattern)]
+    named = {(str(file), *found) for file in [*files, ROOT / "README.md"] for found in words.findall(file.read_text())}
+    assert len({one[1:] for one in named} & known) >= 10
+    assert [one for one in sorted(named) if one[1:] not in known and one[2] not in PROSE] == []

@@ -48,7 +48,7 @@ EXAMPLES = (
 def share(source: str, expires: str, url: str | None, token: str | None, quiet: bool) -> None:
     """Make a link that opens SOURCE to read, and nothing else, until it ends.
 
-    SOURCE is the id of a source, its name or its path, as coverslip tensor list tells them.
+    SOURCE is the id of a source, its name or its path, as coverslip tensor query tells them.
     """
     from coverslip.daemon.asking import post
 

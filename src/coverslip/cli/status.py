@@ -12,7 +12,7 @@ from coverslip.daemon.record import Known
 
 
 def asked(now: Known, places: Places) -> dict[str, Any]:
-    """The status as JSON tells it; `docs/reference/command.md` names the keys."""
+    """The status as JSON tells it; `docs/reference/server.md` names the keys."""
     told: dict[str, Any] = {
         "running": now.running,
         "pid": now.identity.pid if now.running and now.identity is not None else None,

@@ -118,3 +118,14 @@ def problem(status: int, code: str, message: str, hint: str, headers: dict[str, 
     """An error as every front tells it: ``{"error": {"code", "message", "hint"}, "detail"}``."""
     content = to_json({"error": {"code": code, "message": message, "hint": hint}, "detail": message})
     return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")
+
+
+def not_done(allowed: str) -> Response:
+    """That a method is not answered at a path.
+
+    Parameters
+    ----------
+    allowed
+        Those that are, with commas between them.
+    """
+    return problem(405, "method_not_allowed", "This is not done here", f"Use {allowed}.", {"Allow": allowed})

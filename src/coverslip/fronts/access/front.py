@@ -20,7 +20,7 @@ from coverslip.engine.read import Reader
 from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
 from coverslip.fronts.http import to_json
 from coverslip.fronts.tensors.body import body_of
-from coverslip.fronts.tokens import problem
+from coverslip.fronts.tokens import not_done
 
 SHARES, TOKEN = "api/shares", "api/admin/token"
 SHARE_S = 7 * 86400.0
@@ -48,7 +48,7 @@ class AccessFront:
     async def __call__(self, request: Request, path: str) -> Response:
         """Answer one request."""
         if request.method != "POST":
-            return problem(405, "method_not_allowed", "This is not done here", "Use POST.", {"Allow": "POST"})
+            return not_done("POST")
         try:
             content = await body_of(request)
         except TooLarge as error:

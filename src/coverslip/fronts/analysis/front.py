@@ -24,7 +24,7 @@ from coverslip.fronts.cellucid.front import CellsFront, unstored
 from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
 from coverslip.fronts.http import Body, reply, text_body, to_json
 from coverslip.fronts.scopes import right_in
-from coverslip.fronts.tokens import problem, raw_path_of
+from coverslip.fronts.tokens import not_done, problem, raw_path_of
 
 PATHS = re.compile(
     rf"(?P<set>(?:.+/)?)analysis/(?:(?P<kind>{'|'.join(KINDS)})"
@@ -101,8 +101,7 @@ class AnalysisFront:
         job = found["job"] is not None and found["file"] is None
         allowed = ("POST",) if found["kind"] else ("GET", "HEAD", "DELETE") if job else ("GET", "HEAD")
         if request.method not in allowed:
-            words = ", ".join(allowed)
-            return problem(405, "method_not_allowed", "This is not done here", f"Use {words}.", {"Allow": words})
+            return not_done(", ".join(allowed))
         if not found["kind"]:
             return await answering(request, self._job(request, found["job"], found["file"]))
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

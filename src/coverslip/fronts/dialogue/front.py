@@ -13,7 +13,7 @@ from coverslip.core.errors import BadRequest, CoverslipError, NotFound, TooLarge
 from coverslip.engine.dialogue import Dialogue, Event
 from coverslip.fronts.errors import error_response
 from coverslip.fronts.http import to_json
-from coverslip.fronts.tokens import problem
+from coverslip.fronts.tokens import not_done
 
 PLACE = "api/dialogue/"
 HOLD_S = 15.0
@@ -57,10 +57,10 @@ class DialogueFront:
             raise NotFound("There is no such event", f"There is {', '.join(KINDS)}.")
         if kind == "events":
             if request.method != "PUT":
-                return _refused("PUT")
+                return not_done("PUT")
             return await self._event(request, rest)
         if request.method not in ("GET", "HEAD"):
-            return _refused("GET")
+            return not_done("GET")
         if what == "commands":
             return await self._commands(number_of(request, "after") if "after" in request.query_params else None)
         if kind == "cells" and NUMBER.fullmatch(rest):
@@ -127,7 +127,3 @@ async def body_of(request: Request, most: int) -> bytes:
             raise TooLarge("That is too much for one event", f"At most {most >> 20} MiB.")
         parts.append(part)
     return b"".join(parts)
-
-
-def _refused(allowed: str) -> Response:
-    return problem(405, "method_not_allowed", "This is not done here", f"Use {allowed}.", {"Allow": allowed})

@@ -17,7 +17,7 @@ from coverslip.engine.catalog import Catalog
 from coverslip.engine.measures import BUCKETS_S, Measures
 from coverslip.engine.read import Reader
 from coverslip.fronts.errors import answering
-from coverslip.fronts.tokens import problem
+from coverslip.fronts.tokens import not_done
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -65,7 +65,7 @@ class MetricsFront:
     async def __call__(self, request: Request, path: str) -> Response:
         """Answer one request."""
         if request.method not in ("GET", "HEAD"):
-            return problem(405, "method_not_allowed", "This is not done here", "Use GET.", {"Allow": "GET, HEAD"})
+            return not_done("GET, HEAD")
         return await answering(request, self._answer(request))
 
     async def _answer(self, request: Request) -> Response:

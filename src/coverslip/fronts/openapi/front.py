@@ -10,7 +10,7 @@ from starlette.responses import Response
 from coverslip.engine.read import Reader
 from coverslip.fronts.errors import answering
 from coverslip.fronts.http import Body, reply, text_body, to_json
-from coverslip.fronts.tokens import problem
+from coverslip.fronts.tokens import not_done
 
 PATH = "api/openapi.json"
 
@@ -40,7 +40,7 @@ class OpenApiFront:
     async def __call__(self, request: Request, path: str) -> Response:
         """Answer one request."""
         if request.method not in ("GET", "HEAD"):
-            return problem(405, "method_not_allowed", "This is not done here", "Use GET.", {"Allow": "GET, HEAD"})
+            return not_done("GET, HEAD")
         return await answering(request, self._answer(request))
 
     async def _answer(self, request: Request) -> Response:

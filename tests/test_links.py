@@ -73,6 +73,13 @@ def test_our_own(lab: Server) -> None:
         np.testing.assert_array_equal(np.asarray(client[made["source"]]), PIXELS)
         with pytest.raises(CoverslipError):
             client[posted(lab, "api/shares", {"source": "secret"})["source"]]
+    back = posted(lab, "api/shares", {"source": "slide"})
+    with coverslip.connect(lab.url, token=back["token"]) as client:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        asked = urllib.request.Request(f"{lab.url}/api/shares/{back['id']}", None, headers, method="DELETE")
+        urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
+        with pytest.raises(CoverslipError):
+            np.asarray(client[back["source"]])
     posted(lab, "api/admin/token", {"token": f"{TOKEN}-2", "grace_s": 3600})
     with coverslip.connect(lab.url, token=made["token"]) as client:
         assert len(client.sources) == 1

@@ -30,7 +30,7 @@ from coverslip.domains.images import Images, ome_of
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.networks import Network, is_network
 from coverslip.ending import ended
-from coverslip.engine.access import Access, choose_read_token, choose_token, made_token
+from coverslip.engine.access import Access, choose_tokens
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.certificate import Certificate, load, minted
@@ -39,13 +39,12 @@ from coverslip.engine.dialogue import Dialogue
 from coverslip.engine.failures import Failures
 from coverslip.engine.files import Files
 from coverslip.engine.indexer import Description
-from coverslip.engine.keys import Keys
+from coverslip.engine.keys import Keys, kept_keys
 from coverslip.engine.measures import Measures
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.read import CLIENT, Reader
 from coverslip.engine.rest import Rest
-from coverslip.engine.secret import kept_key
 from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
 from coverslip.engine.systems import Systems
 from coverslip.flight import flight_of
@@ -59,6 +58,7 @@ from coverslip.fronts.dialogue.front import DialogueFront
 from coverslip.fronts.forwarded import Forwarded, networks
 from coverslip.fronts.guard import Guard
 from coverslip.fronts.h5grove.front import GroveFront
+from coverslip.fronts.held import looking
 from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.http import Body
 from coverslip.fronts.metrics.front import MetricsFront
@@ -224,17 +224,14 @@ def with_token(settings: Settings) -> Settings:
     """
     proxied = bool(settings.trusted_proxies)
     networks(settings.trusted_proxies)
-    token = choose_token(settings.token, settings.listeners, settings.dev, proxied)
-    if token is None and settings.read_token is not None and not settings.dev:
-        token = made_token()  # or whoever shows none could do everything
-    read_token = choose_read_token(settings.read_token, token)
+    given = (settings.token, settings.read_token)
+    token, read_token = choose_tokens(*given, settings.listeners, settings.dev, proxied)
     return replace(settings, token=token, read_token=read_token, root_path=checked(settings.root_path))
 
 
 def keys_of(settings: Settings) -> Keys:
     """What opens a server with these settings (`with_token`)."""
-    kept = kept_key("session.key") if settings.token else None
-    return Keys(settings.token, settings.read_token, kept)
+    return kept_keys(settings.token, settings.read_token)
 
 
 def certificate_of(settings: Settings) -> Certificate | None:
@@ -310,13 +307,14 @@ def create_app(
         images.chunk, images.listening = flight.chunk, lambda: flight.listening
 
     measures = Measures()
+    given = AccessFront(keys, catalog, reader)
     caches: dict[str, ByteCache[Any]] = {"tiles": tiles, "cells": answers}
     metrics = MetricsFront(measures, catalog, reader, caches, memory_bytes, __version__)
     named: dict[str, Front] = {
         "metrics": metrics,
         "openapi": OpenApiFront(reader, __version__, dialogue is not None),
         "networks": neural,
-        "access": AccessFront(keys, catalog, reader),
+        "access": given,
         "admin": admin,
         "images": images,
         "zarr": zarr,
@@ -379,8 +377,9 @@ def create_app(
 
     proxied = bool(settings.trusted_proxies)
     access = Access.create(settings.host, keys, settings.allow_hosts, settings.allow_origins, proxied)
-    spoken = [hsds.has, admin.takes, analysis.has, *([DialogueFront.has] if dialogue is not None else [])]
-    guard = partial(Guard, failures=failures, speaks=lambda path: any(speaks(path) for speaks in spoken))
+    spoken = [hsds.has, admin.takes, analysis.has, given.takes, *([DialogueFront.has] if dialogue is not None else [])]
+    look = looking(keys.links, reader)
+    guard = partial(Guard, failures=failures, speaks=lambda path: any(speaks(path) for speaks in spoken), look=look)
     gate = [Middleware(guard, access=access, port=port, public=viewer.has)]
     if settings.trusted_proxies:
         gate.insert(0, Middleware(Forwarded, trusted=settings.trusted_proxies))

@@ -7,49 +7,28 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from typing import TYPE_CHECKING
 
 from coverslip.core.errors import CannotListen, NotFound, Unreadable
-from coverslip.core.idle import ASKED
-from coverslip.ending import ended
-from coverslip.engine.access import Access, choose_token
-from coverslip.engine.cache import ByteCache
-from coverslip.engine.failures import Failures
-from coverslip.engine.files import Files
-from coverslip.engine.keys import Keys
+from coverslip.engine.access import choose_tokens
 from coverslip.engine.places import Root
-from coverslip.engine.read import CLIENT, Reader
-from coverslip.engine.rest import Rest
 from coverslip.engine.systems import Systems
-from coverslip.formats.hdf5_arrays import has_signature, open_typed
-from coverslip.fronts.guard import Guard
-from coverslip.fronts.hsds.front import HsdsFront
-from coverslip.fronts.systems.front import SystemsFront
-from coverslip.fronts.tokens import problem
-from coverslip.fronts.turns import asker
-from coverslip.settings import SLICE_BYTES
+from coverslip.fronts.forwarded import networks
+from coverslip.fronts.prefixed import checked
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
 
 DEFAULT_PORT = 5101
 DEFAULT_ROOT = Path("systems") / "graphs"
 HIGHEST_PORT = 65535
-METADATA_BYTES = 64 << 20
 GRACE_S = 1
 TRIES = 20
-NO_SOCKETS = 1008
-"""With it a WebSocket is refused: none is spoken here."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +43,12 @@ class Launch:
         Address to bind to.
     port
         Of the HDF5 server; the file server has the next one. 0 = any two free ones.
-    token
-        What every request must show; made up when the address is not loopback.
+    token, read_token
+        What every request must show, made up when others can reach; and a second one that changes nothing.
     allow_hosts, allow_origins
         Further names the servers answer to, and further web origins whose pages may read.
+    trusted_proxies, root_path
+        Addresses of proxies that are believed, and the path prefix behind which they offer both servers.
     engine
         Who serves the HDF5 files; see `ENGINES`.
     store
@@ -80,8 +61,11 @@ class Launch:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     token: str | None = None
+    read_token: str | None = None
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""
     engine: str = "native"
     store: Path | None = None
     nodes: int = 4
@@ -96,6 +80,8 @@ class Launch:
             "files_port": str(self.port + 1) if self.port else "0",
             "root_dir": str(self.root_dir.absolute()),
         }
+        if self.root_path:
+            shown["root_path"] = self.root_path
         if self.engine != "native":
             shown |= {"store": str(self.store_dir), "nodes": str(self.nodes), "cache_mb": str(self.cache_mb)}
         if self.root_dir.is_dir():
@@ -129,6 +115,20 @@ class Launch:
             raise Unreadable(f"{self.root_dir} cannot be read: {error.strerror}", "Check who may read it.") from error
 
 
+def settled(launch: Launch, port: int) -> Launch:
+    """The same with the port that was had, and with tokens, made up where others can reach.
+
+    Raises
+    ------
+    BadUsage
+        When a token, a proxy or the path prefix cannot be used.
+    """
+    networks(launch.trusted_proxies)
+    given = (launch.token, launch.read_token)
+    token, read_token = choose_tokens(*given, [launch.host], proxied=bool(launch.trusted_proxies))
+    return replace(launch, port=port, token=token, read_token=read_token, root_path=checked(launch.root_path))
+
+
 def two_ports(listen: Callable[[str, int], socket.socket], host: str, port: int) -> list[socket.socket]:
     """Listening sockets on a port and the next one; on any two that follow each other for port 0.
 
@@ -153,91 +153,6 @@ def two_ports(listen: Callable[[str, int], socket.socket], host: str, port: int)
     raise CannotListen("No two free ports follow each other", "Name one with port=….")
 
 
-def create_pair(launch: Launch, ports: tuple[int, int]) -> Starlette:
-    """The application behind both ports.
-
-    Parameters
-    ----------
-    ports
-        Of the HDF5 server and of the file server.
-    """
-    root = Root.at(launch.root_dir)
-    reader = Reader()
-    files = Files([root], has_signature, open_typed)
-    hsds = HsdsFront(files, reader, ByteCache(METADATA_BYTES), SLICE_BYTES, prefix="")
-    systems = SystemsFront(Systems([root]), reader)
-
-    async def close() -> None:
-        reader.close()
-        await ended(files.close)
-
-    return behind_ports(launch, ports, (only(hsds), hsds.has), only(systems), close)
-
-
-def behind_ports(
-    launch: Launch,
-    ports: tuple[int, int],
-    hdf5: tuple[ASGIApp, Callable[[str], bool]],
-    systems: ASGIApp,
-    close: Callable[[], Awaitable[None]],
-) -> Starlette:
-    """One application that is another one on each port, behind its rules.
-
-    Parameters
-    ----------
-    hdf5
-        The application of the first port, and whether a path is of its protocol.
-    systems
-        That of the second one.
-    close
-        Called at the end.
-    """
-    # Pages of either port may read from the other one.
-    own = [f"http://{name}:{port}" for port in ports for name in ("localhost", "127.0.0.1")]
-    access = Access.create(launch.host, Keys(launch.token), launch.allow_hosts, (*own, *launch.allow_origins))
-    failures = Failures()
-    gates: dict[int, ASGIApp] = {
-        ports[0]: Guard(hdf5[0], access, ports[0], failures=failures, speaks=hdf5[1]),
-        ports[1]: Guard(systems, access, ports[1], failures=failures),
-    }
-
-    async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": NO_SOCKETS})
-            return
-        ASKED.now()
-        CLIENT.set(asker(scope))
-        server = scope.get("server") or ("", ports[0])
-        await gates.get(server[1], gates[ports[0]])(scope, receive, send)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        rest = Rest()
-        rest.start()
-        yield
-        rest.close()
-        await close()
-
-    return Starlette(routes=[Mount("/", by_port)], lifespan=lifespan)
-
-
-def only(front: Any) -> ASGIApp:
-    """An application of one front."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
-        response: Response = (
-            await front(request, path)
-            if front.has(path)
-            else problem(404, "not_found", "There is nothing here", "GET /systems is on the port after HSDS's.")
-        )
-        await response(scope, receive, send)
-
-    return app
-
-
 def serve_native(launch: Launch, announce: Callable[[Launch], None], verbose: bool = False) -> None:
     """Serve a folder of systems straight from its files until interrupted.
 
@@ -251,13 +166,15 @@ def serve_native(launch: Launch, announce: Callable[[Launch], None], verbose: bo
     CoverslipError
         When the folder or the ports cannot be had.
     """
+    from coverslip.companion_app import create_pair
     from coverslip.server import listen
 
     launch.check()
+    settled(launch, launch.port)  # what is wrong with it is said before a port is taken
     sockets = two_ports(listen, launch.host, launch.port)
     ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
-    settled = replace(launch, port=ports[0], token=choose_token(launch.token, [launch.host]))
-    run_pair(create_pair(settled, ports), sockets, lambda: announce(settled), verbose)
+    now = settled(launch, ports[0])
+    run_pair(create_pair(now, ports), sockets, lambda: announce(now), verbose)
 
 
 def run_pair(

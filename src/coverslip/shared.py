@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 from coverslip.core.errors import NotFound
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
-from coverslip.engine.keys import Keys, Right
+from coverslip.engine.keys import Keys
 from coverslip.engine.only import Apart, Only, OnlyFiles, path_of
 from coverslip.engine.read import Reader
+from coverslip.engine.rights import Right
 from coverslip.engine.sidecar import Shelf
 from coverslip.formats.hdf5_arrays import has_signature, open_typed
 from coverslip.fronts.analysis.front import AnalysisFront, Askers
@@ -23,6 +23,7 @@ from coverslip.fronts.http import Body
 from coverslip.fronts.networks.front import NetworksFront
 from coverslip.fronts.tensors.front import ImagesFront
 from coverslip.fronts.zarr.front import ZarrFront
+from coverslip.per_link import PerLink
 from coverslip.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from coverslip.domains.gene_indexes import GeneIndexes
     from coverslip.fronts.viewer.front import ViewerFront
 
-MOST_LINKS = 32
-"""Of which fronts are held; others are made again."""
 LISTS_BYTES = 4 << 20
 METADATA_BYTES = 1 << 20
 """For each link: what depends on the list, or on which files there are, is kept apart from what others are told."""
@@ -81,7 +80,7 @@ class Parts:
     answers: ByteCache[Body]
 
 
-class Sharing:
+class Sharing(PerLink[Shared]):
     """The fronts of every link that is in use.
 
     Parameters
@@ -91,32 +90,17 @@ class Sharing:
     """
 
     def __init__(self, parts: Parts) -> None:
+        super().__init__(self._found, self._fronts, lambda shared: shared.close())
         self._parts = parts
-        self._made: OrderedDict[tuple[str, bytes, int], Shared] = OrderedDict()
 
-    def of(self, right: Right) -> Shared:
-        """Those of a link; of one whose source is gone, or is another, they know of nothing."""
-        key = (right.source, right.place, right.ring)
-        found = self._made.get(key)
-        if found is None:
-            where = self._where(right)
-            found = self._make(right, where or "")
-            if where is None:
-                return found
-            self._made[key] = found
-            while len(self._made) > MOST_LINKS:
-                self._made.popitem(last=False)[1].close()
-        self._made.move_to_end(key)
-        return found
-
-    def _where(self, right: Right) -> str | None:
+    def _found(self, right: Right) -> str | None:
         try:
             where, _ = self._parts.catalog.where(right.source)
         except NotFound:
             return None
         return where if self._parts.keys.meant(right, where) else None
 
-    def _make(self, right: Right, where: str) -> Shared:
+    def _fronts(self, right: Right, where: str) -> Shared:
         parts, settings = self._parts, self._parts.settings
         # It has what these fronts ask for; whatever else a catalog has, they cannot reach.
         catalog = cast(Catalog, Only(parts.catalog, right.source, where))
@@ -148,8 +132,3 @@ class Sharing:
                 files.close()
 
         return Shared(named, cells, images, close)
-
-    def close(self) -> None:
-        """End what is done in the background."""
-        while self._made:
-            self._made.popitem()[1].close()

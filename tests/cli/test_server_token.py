@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import urllib.error
 import urllib.request
@@ -74,21 +75,36 @@ def test_a_running_server_takes_another_token(places: Places, data: Path) -> Non
     assert status(base, TOKEN) == status(base, reading) == 200
     assert invoke("server", "status", "--wait", "60").exit_code == 0
 
-    made = invoke("share", "points", "--expires", "1h", "--url", "https://lab.example.org/data/")
+    made = invoke("share", "points", "--expires", "1h", "--label", "Ada", "--url", "https://lab.example.org/data/")
     assert made.exit_code == 0, made.output
     link = made.stdout.strip()
-    assert link.startswith("https://lab.example.org/data/#share=s1.")
+    assert link.startswith("https://lab.example.org/data/#share=s2.")
     assert "until 20" in made.stderr
     quiet = invoke("share", "points.npy", "--quiet")
     assert quiet.output.startswith(f"{base}/#share=")
     secret = link.partition("#share=")[2]
     assert status(base, secret) == 200
 
+    other = quiet.output.strip()
+    listed = json.loads(invoke("share", "--list", "--json").output)
+    assert [(note["name"], note["label"], note["revoked"]) for note in listed] == [
+        ("points.npy", "Ada", None), ("points.npy", "", None),
+    ]  # fmt: skip
+    shown = invoke("share", "--list").output
+    assert "Ada" in shown
+    assert listed[0]["id"] in made.stderr
+    back = invoke("share", "--revoke", other)
+    assert back.exit_code == 0, back.output
+    assert "points.npy opens nothing any more" in back.stdout
+    assert [status(base, one) for one in (secret, other.partition("#share=")[2])] == [200, 401]
+    assert "taken back" in invoke("share", "--list").output
+
     done = invoke("server", "token", "--rotate")
     assert done.exit_code == 0, done.output
     fresh = done.stdout.strip()
     assert [status(base, one) for one in (TOKEN, reading, secret, fresh)] == [401, 401, 401, 200]
     assert places.token.read_text() == fresh
+    assert invoke("share", "--list").output == "No link was made that has not ended.\n"
     assert {stat.S_IMODE(file.stat().st_mode) for file in (places.token, places.read_token)} == {0o600}
     again = invoke("server", "token", "--read").output.strip()
     assert again != reading
@@ -141,12 +157,30 @@ def test_a_server_elsewhere_is_asked_with_its_own_token(places: Places, monkeypa
 
     def post(*about: object) -> dict[str, object]:
         asked.append(about)
-        return {"fragment": "#share=x", "source": "a", "expires": "2026"}
+        return {"fragment": "#share=x", "source": "a", "expires": "2026", "id": "0"}
 
     monkeypatch.setattr("coverslip.daemon.asking.post", post)
     done = invoke("share", "a", "--url", "http://far:1/lab/", "--token", TOKEN, "-q")
     assert done.output == "http://far:1/lab/#share=x\n"
     assert asked == [("http://far:1/lab/", "api/shares", TOKEN, {"source": "a", "expires_s": 604800}, None)]
+
+
+@pytest.mark.parametrize("words", ["", "a --list", "--list --revoke 5", "a --revoke 0123456789abcdef"])
+def test_one_thing_at_a_time(places: Places, words: str) -> None:
+    refused = invoke("share", *words.split())
+    assert refused.exit_code == 2
+    assert "Name a SOURCE" in refused.output
+
+
+def test_a_link_is_named_by_its_id_or_by_itself() -> None:
+    from coverslip.engine.keys import Keys
+
+    made = Keys(TOKEN).share("lung", "/x", 60)
+    for text in (made.id, made.secret, f"https://lab.example/a/?b=c#share={made.secret}"):
+        assert sharing.id_of(text) == made.id
+    for text in ("", "lung", made.secret[:20], f"{made.id}0", TOKEN):
+        with pytest.raises(BadUsage, match="no link"):
+            sharing.id_of(text)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +199,13 @@ def test_what_is_no_time(text: str) -> None:
 def test_nobody_answers_there() -> None:
     from coverslip.daemon.asking import post
 
-    for base, name in (("http://127.0.0.1:1", "offline"), ("file:///etc", "bad_address"), ("lab", "bad_address")):
+    for base, name in (
+        ("http://127.0.0.1:1", "offline"),
+        ("file:///etc", "bad_address"),
+        ("lab", "bad_address"),
+        ("http://[", "bad_address"),
+        ("http://lab:port", "bad_address"),
+    ):
         with pytest.raises(CoverslipError) as refused:
             post(base, "api/shares", TOKEN, {})
         assert refused.value.name == name

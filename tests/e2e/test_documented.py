@@ -37,6 +37,8 @@ BACKGROUND = [line for line in OURS if line.startswith("coverslip server start")
 ASKS = [line for line in OURS if re.match(r"coverslip (server (status|logs|token)|share|tensor)", line)]
 ENDS = [line for line in OURS if line not in {*SERVES, *BACKGROUND, *ASKS}]
 URL = re.compile(r"https?://[^\s'\"]+")
+LINK = "5b1f0c9a7d3e2468"
+"""The link that the pages take back."""
 AT_ONCE = 3
 STACK = np.random.default_rng(7).integers(0, 60_000, (2, 10, 512, 520), np.uint16)
 
@@ -196,8 +198,10 @@ def running(place: Path) -> Iterator[dict[str, str]]:
 def test_those_that_ask_a_server(place: Path, running: dict[str, str]) -> None:
     listed = run("coverslip tensor query --json", place, "asked").stdout
     [stack] = set(re.findall(r'"(stack[^"/]*)"', listed)) - {"stack.npy"}
+    assert run("coverslip share slide7.tif -q", place, "asked").returncode == 0
+    [link] = [one["id"] for one in json.loads(run("coverslip share --list --json", place, "asked").stdout)]
     for line in ASKS:
-        here = line.replace("https://lab.example.org", running["http"].rstrip("/"))
+        here = line.replace("https://lab.example.org", running["http"].rstrip("/")).replace(LINK, link)
         here = here.replace("grpc://there:8815", running["grpc"]).replace("get stack ", f"get {stack} ")
         named = " -s " in line or "--url" in line  # who names a server has to show its token
         token = run("coverslip server token", place, "asked").stdout.strip() if named else ""

@@ -26,11 +26,12 @@ def test_a_guest_sees_one_source(start: Start, pbmc: Path, look: Open, tmp_path:
     assert host.page.evaluate(COUNT) == 2
     host.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     host.page.get_by_test_id("share").click()
+    host.page.get_by_test_id("guest-label").fill("Ada")
     host.page.get_by_test_id("guest-link").click()
     expect(host.page.get_by_test_id("guest-said")).to_contain_text("this source, and no other, until")
     link = host.page.evaluate("navigator.clipboard.readText()")
     assert link.startswith(place)
-    assert "#share=s1." in link
+    assert "#share=s2." in link
 
     guest = look(link)
     guest.ready("gene:CST3")
@@ -52,3 +53,14 @@ def test_a_guest_sees_one_source(start: Start, pbmc: Path, look: Open, tmp_path:
         fetch(f"{place}api/sources/others", Authorization=f"Bearer {secret}")
     assert refused.value.code == 404
     refused.value.close()
+
+    noted = host.page.get_by_test_id("guest-noted")
+    expect(noted).to_contain_text("Ada, until")
+    host.page.get_by_test_id("guest-back").click()
+    expect(noted).to_have_count(0)
+    with pytest.raises(urllib.error.HTTPError) as ended:
+        fetch(f"{place}api/sources", Authorization=f"Bearer {secret}")
+    assert ended.value.code == 401
+    ended.value.close()
+    guest.page.reload()
+    expect(guest.page.get_by_test_id("unlock")).to_be_visible()

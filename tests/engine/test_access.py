@@ -9,7 +9,8 @@ import pytest
 from coverslip.core.errors import BadUsage
 from coverslip.engine.access import Access, choose_token
 from coverslip.engine.failures import Failures, network
-from coverslip.engine.keys import FULL, Keys
+from coverslip.engine.keys import Keys
+from coverslip.engine.rights import FULL
 from coverslip.engine.secret import kept_key
 
 GOOD = "a-token_of-16-ch"

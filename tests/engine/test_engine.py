@@ -15,9 +15,10 @@ from coverslip.core.stop import Stop
 from coverslip.core.tree import MemoryGroup
 from coverslip.engine.access import Access, host_name, is_loopback
 from coverslip.engine.cache import ByteCache
-from coverslip.engine.keys import FULL, Keys
+from coverslip.engine.keys import Keys
 from coverslip.engine.library import Library
 from coverslip.engine.read import Reader
+from coverslip.engine.rights import FULL
 
 
 @dataclass

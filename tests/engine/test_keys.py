@@ -9,7 +9,8 @@ import pytest
 
 from coverslip.core.errors import BadRequest, BadUsage, CoverslipError, Forbidden
 from coverslip.engine.access import choose_read_token
-from coverslip.engine.keys import FULL, KEY_BYTES, LINK, MOST_GRACE_S, MOST_SHARE_S, Keys, Right, widest
+from coverslip.engine.keys import KEY_BYTES, MOST_GRACE_S, MOST_SHARE_S, Keys
+from coverslip.engine.rights import FULL, LINK, Right, widest
 
 TOKEN, READ, OTHER = "open-sesame-open-sesame", "only-reading-only-reading", "another-sesame-another"
 KEY = b"k" * KEY_BYTES
@@ -50,8 +51,8 @@ class TestScopes:
             "\ud800",
             f"{TOKEN}{READ}",
             LINK,
-            "s1..",
-            "c1.x.y",
+            "s2..",
+            "c2.x.y",
         ):
             assert keys.right_of(wrong) is None
             assert keys.right_of_cookie(wrong) is None
@@ -83,10 +84,10 @@ class TestScopes:
 
 class TestLinks:
     def test_one_opens_its_source_until_it_ends(self, keys: Keys, clock: Clock) -> None:
-        link, ends_s = keys.share("lung", WHERE, 60)
+        link, ends_s, id = keys.share("lung", WHERE, 60)
         right = keys.right_of(link)
         assert right is not None
-        assert (right.scope, right.source, right.ends_s) == ("share", "lung", ends_s)
+        assert (right.scope, right.source, right.ends_s, right.link) == ("share", "lung", ends_s, id)
         assert math.floor(clock.now + 60) == ends_s
         assert keys.meant(right, WHERE)
         assert not keys.meant(right, "/data/other.h5ad"), "another file that has its id later"
@@ -131,7 +132,7 @@ class TestLinks:
             link[:-4],
             link + link,
             f"{link}\0",
-            link.replace("s1.", "c1."),
+            link.replace("s2.", "c2."),
         ):
             assert keys.right_of(changed) is None
             assert not keys.ended(changed)
@@ -154,7 +155,7 @@ class TestLinks:
         assert other.right_of(link) is None
         assert other.right_of_cookie(keys.cookie(right)) is None
         assert not other.ended(link)
-        again = Keys(TOKEN, None, KEY, clock)
+        again = Keys(TOKEN, None, KEY, clock, keys.links)
         assert again.right_of(link) is not None, "the same server, started again"
 
     @pytest.mark.parametrize("source", ["a", "lung.zarr", "ä ö/ü%2F..", "\udcff", "x" * 300])

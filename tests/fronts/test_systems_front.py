@@ -14,7 +14,8 @@ from urllib.parse import unquote
 import pytest
 from starlette.testclient import TestClient
 
-from coverslip.companion import Launch, create_pair
+from coverslip.companion import Launch
+from coverslip.companion_app import create_pair
 from coverslip.systems import predefined
 
 PORTS = (5101, 5102)

@@ -117,7 +117,7 @@ def closing(relay: Relay) -> ASGIApp:
 
 @pytest.fixture
 def client(node: Node) -> Iterator[TestClient]:
-    with TestClient(closing(Relay(node.socket, ("admin", "inner"), PASSWORD))) as client:
+    with TestClient(closing(Relay(node.socket, ("admin", "inner"), lambda: (PASSWORD,)))) as client:
         yield client
 
 
@@ -212,7 +212,7 @@ def test_connections_are_kept_and_replaced(client: TestClient, node: Node) -> No
 
 
 def test_a_node_that_is_away(tmp_path: Path, node: Node) -> None:
-    with TestClient(closing(Relay(tmp_path / "nobody.sock", ("admin", "inner"), PASSWORD))) as client:
+    with TestClient(closing(Relay(tmp_path / "nobody.sock", ("admin", "inner"), lambda: (PASSWORD,)))) as client:
         answer = client.get("/groups/g")
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "3"

@@ -11,33 +11,45 @@ import click
 FILE = click.Path(path_type=Path)
 
 
+OPTIONS = {
+    "token": click.option("--token", envvar=["COVERSLIP_TOKEN", "BIOPB_TENSOR_TOKEN"],
+                          help="Ask every visitor for this token. Made up off loopback."),
+    "read_token": click.option("--read-token", envvar="COVERSLIP_READ_TOKEN",
+                               help="A second token that reads everything and changes nothing; auto makes one."),
+    "allow_host": click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST",
+                               help="Answer to this host name too."),
+    "allow_origin": click.option("--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN",
+                                 help="Let pages of this origin read the data."),
+    "tls": click.option("--tls", is_flag=True, default=None, envvar="COVERSLIP_TLS",
+                        help="Encrypt, with a certificate made for this purpose."),
+    "tls_cert": click.option("--tls-cert", type=FILE, envvar="COVERSLIP_TLS_CERT", help="Encrypt with this one (PEM)."),
+    "tls_key": click.option("--tls-key", type=FILE, envvar="COVERSLIP_TLS_KEY", help="Its key (PEM)."),
+    "san": click.option("--san", multiple=True, envvar="COVERSLIP_SAN",
+                        help="A further name for the certificate of --tls."),
+    "trusted_proxy": click.option(
+        "--trusted-proxy", multiple=True, envvar="COVERSLIP_TRUSTED_PROXY",
+        help="Believe X-Forwarded-For, -Proto, -Host and -Prefix of this address or network."),
+    "root_path": click.option("--root-path", metavar="PATH", envvar="COVERSLIP_ROOT_PATH",
+                              help="The path prefix behind which a proxy offers this server."),
+    "dev": click.option("--dev", is_flag=True, default=None, envvar=["COVERSLIP_DEV", "BIOPB_WEB_DEV_BYPASS"],
+                        help="Ask for no token; refused where other machines can reach."),
+}  # fmt: skip
+
+
 def access_options(command: Callable[..., None]) -> Callable[..., Any]:
     """Give a command ``--token``, ``--allow-host``, ``--tls`` and their like; flags not given are None or empty."""
-    options = [
-        click.option("--token", envvar=["COVERSLIP_TOKEN", "BIOPB_TENSOR_TOKEN"],
-                     help="Ask every visitor for this token. Made up off loopback."),
-        click.option("--read-token", envvar="COVERSLIP_READ_TOKEN",
-                     help="A second token that reads everything and changes nothing; auto makes one."),
-        click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST",
-                     help="Answer to this host name too."),
-        click.option("--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN",
-                     help="Let pages of this origin read the data."),
-        click.option("--tls", is_flag=True, default=None, envvar="COVERSLIP_TLS",
-                     help="Encrypt, with a certificate made for this purpose."),
-        click.option("--tls-cert", type=FILE, envvar="COVERSLIP_TLS_CERT", help="Encrypt with this one (PEM)."),
-        click.option("--tls-key", type=FILE, envvar="COVERSLIP_TLS_KEY", help="Its key (PEM)."),
-        click.option("--san", multiple=True, envvar="COVERSLIP_SAN",
-                     help="A further name for the certificate of --tls."),
-        click.option("--trusted-proxy", multiple=True, envvar="COVERSLIP_TRUSTED_PROXY",
-                     help="Believe X-Forwarded-For, -Proto, -Host and -Prefix of this address or network."),
-        click.option("--root-path", metavar="PATH", envvar="COVERSLIP_ROOT_PATH",
-                     help="The path prefix behind which a proxy offers this server."),
-        click.option("--dev", is_flag=True, default=None, envvar=["COVERSLIP_DEV", "BIOPB_WEB_DEV_BYPASS"],
-                     help="Ask for no token; refused where other machines can reach."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return some_access_options(*OPTIONS)(command)
+
+
+def some_access_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., Any]]:
+    """Give a command some of them."""
+
+    def given(command: Callable[..., None]) -> Callable[..., Any]:
+        for name in reversed(names):
+            command = OPTIONS[name](command)
+        return command
+
+    return given
 
 
 def location_option(command: Callable[..., None]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from coverslip.cli.access import some_access_options
 from coverslip.cli.helping import Listed, Sectioned
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def split_words(ctx: click.Context, param: click.Parameter, words: tuple[str, ..
     expose_value=False,
     envvar="COVERSLIP_CONFIG",
     callback=lambda ctx, param, file: configured(ctx, file),
-    help="TOML file, of which [ui] and the token, hosts and origins of [server] count; flags come first.",
+    help="TOML file, of which [ui] and what [server] says of access and proxies count; flags come first.",
 )
 @click.option("--launch", is_flag=True, help="Serve; without it the configuration is printed.")
 @click.option(
@@ -90,10 +91,7 @@ def split_words(ctx: click.Context, param: click.Parameter, words: tuple[str, ..
 )
 @click.option("-y", "--yes", is_flag=True, help="Install HSDS without asking where it is missing.")
 @click.option("--token", envvar="COVERSLIP_TOKEN", help="Ask every visitor for this token. Made up off loopback.")
-@click.option("--allow-host", multiple=True, envvar="COVERSLIP_ALLOW_HOST", help="Answer to this host name too.")
-@click.option(
-    "--allow-origin", multiple=True, envvar="COVERSLIP_ALLOW_ORIGIN", help="Let pages of this origin read the data."
-)
+@some_access_options("read_token", "allow_host", "allow_origin", "trusted_proxy", "root_path")
 @click.option("-v", "--verbose", is_flag=True, help="Print every request, and errors in full.")
 def server(
     words: dict[str, str],
@@ -107,8 +105,11 @@ def server(
     cache_mb: int,
     yes: bool,
     token: str | None,
+    read_token: str | None,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
+    trusted_proxy: tuple[str, ...],
+    root_path: str | None,
     verbose: bool,
 ) -> None:
     """Serve a folder of neural systems: HDF5 on one port, their JSON files on the next.
@@ -123,8 +124,11 @@ def server(
         host=words.get("host") or host or "127.0.0.1",
         port=_port(words.get("port"), port),
         token=token or None,
+        read_token=read_token or None,
         allow_hosts=allow_host,
         allow_origins=allow_origin,
+        trusted_proxies=trusted_proxy,
+        root_path=root_path or "",
         engine=words.get("engine") or engine or "native",
         store=_store(words.get("store"), store),
         nodes=nodes,
@@ -154,7 +158,8 @@ def configured(ctx: click.Context, file: Path | None) -> Path | None:
     config = load(file)
     ctx.find_root().meta["coverslip.config"] = config
     server = config.server
-    given = {**msgspec.structs.asdict(config.ui), "token": server.token,
+    given = {**msgspec.structs.asdict(config.ui), "token": server.token, "read_token": server.read_token,
+             "trusted_proxy": server.trusted_proxies or None, "root_path": server.root_path,
              "allow_host": server.allow_hosts or None, "allow_origin": server.allow_origins or None}  # fmt: skip
     ctx.default_map = {**(ctx.default_map or {}), **{key: value for key, value in given.items() if value is not None}}
     return file
@@ -248,5 +253,7 @@ def announce(launch: Launch) -> None:
     if launch.engine == "hsds":
         click.echo("Import:  coverslip ui import")
         click.echo(f"Writing: user admin, password in {launch.store_dir / 'password'}")
+    if launch.read_token:
+        click.echo(f"Reading: password {launch.read_token}, of any user")
     click.echo(f"\n  export LIVN_HSDS='{json.dumps(connection)}'\n")
     click.echo("Press Ctrl+C to stop.")

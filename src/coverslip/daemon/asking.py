@@ -10,22 +10,34 @@ from urllib.parse import urlsplit
 from coverslip.core.errors import BadUsage, CoverslipError
 
 PATIENCE_S = 30.0
-MOST_BYTES = 1 << 20
+MOST_BYTES = 16 << 20
 
 
 def post(
     base: str, path: str, token: str | None, content: dict[str, Any], certificate: str | None = None
 ) -> dict[str, Any]:
-    """The answer to a question posted as JSON.
+    """The answer to a question posted as JSON (`ask`)."""
+    return ask("POST", base, path, token, content, certificate)
+
+
+def ask(
+    method: str, base: str, path: str, token: str | None, content: dict[str, Any] | None = None,
+    certificate: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The answer to a question.
 
     Parameters
     ----------
+    method
+        Of HTTP.
     base
         The server's address, with its path prefix.
     path
         Below it.
     token
         What it asks for.
+    content
+        What is sent as JSON, if anything.
     certificate
         A file of the only certificate that is trusted; None = those that the system trusts.
 
@@ -36,23 +48,28 @@ def post(
     CoverslipError
         What the server said, or that it does not answer.
     """
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadUsage(f"{base} is no address of a server", "Write http://HOST:PORT.", "bad_address")
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     try:
-        connection = _connection(parts.scheme, parts.hostname, parts.port, certificate)
+        parts = urlsplit(base)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # brackets that hold no address, a port that is no number
+        host, port = None, None
+    if not host or parts.scheme not in ("http", "https"):
+        raise BadUsage(f"{base} is no address of a server", "Write http://HOST:PORT.", "bad_address")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    body = None if content is None else json.dumps(content)
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    try:
+        connection = _connection(parts.scheme, host, port, certificate)
         try:
-            connection.request("POST", f"{parts.path.rstrip('/')}/{path}", json.dumps(content), headers)
+            connection.request(method, f"{parts.path.rstrip('/')}/{path}", body, headers)
             answer = connection.getresponse()
             told = json.loads(answer.read(MOST_BYTES))
         finally:
             connection.close()
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
         hint = "Is it running? coverslip server status tells."
-        raise CoverslipError(
-            f"No coverslip server answers at {parts.hostname}:{parts.port}", hint, "offline"
-        ) from error
+        raise CoverslipError(f"No coverslip server answers at {host}:{port}", hint, "offline") from error
     if answer.status == 200 and isinstance(told, dict):
         return told
     about = told.get("error") if isinstance(told, dict) else None

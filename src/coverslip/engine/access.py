@@ -103,6 +103,22 @@ def choose_read_token(given: str | None, token: str | None) -> str | None:
     return given
 
 
+def choose_tokens(
+    given: str | None, reading: str | None, listeners: Iterable[str], dev: bool = False, proxied: bool = False
+) -> tuple[str | None, str | None]:
+    """The token that opens everything and the one that opens everything to read (`choose_token`, `choose_read_token`).
+
+    Raises
+    ------
+    BadUsage
+        When one of them cannot be used.
+    """
+    token = choose_token(given, listeners, dev, proxied)
+    if token is None and reading is not None and not dev:
+        token = made_token()  # or whoever shows none could do everything
+    return token, choose_read_token(reading, token)
+
+
 def made_token() -> str:
     """A token that nobody guesses."""
     return secrets.token_urlsafe(MADE_BYTES)

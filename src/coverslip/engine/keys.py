@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import hmac
 import math
 import secrets
-import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from coverslip.core.errors import BadRequest, Forbidden
+from coverslip.engine.links import Links, Note, kept_links
+from coverslip.engine.rights import COOKIE, FULL, ID_BYTES, LINK, MOST_LINK, Right, Ring, packed, unpacked
+from coverslip.engine.secret import kept_key
 
-Scope = Literal["admin", "read", "share"]
-WIDTH: dict[Scope, int] = {"share": 0, "read": 1, "admin": 2}
 KEY_BYTES = 32
-SEAL_BYTES = 24
-PLACE_BYTES = 8
-LINK, COOKIE = "s1.", "c1."
-"""What a link's seal begins with, and the cookie's that is made of it: neither can be shown in place of the other."""
-MOST_LINK = 1024
 MOST_RINGS = 4
-HEAD = struct.Struct(">Q8s")
+MOST_LABEL = 100
 DAY_S = 86400.0
 MOST_SHARE_S = 366 * DAY_S
 MOST_GRACE_S = 7 * DAY_S
@@ -34,68 +27,12 @@ NO_TOKEN = "This server asks for no token"  # noqa: S105  (words)
 CODE = "no_token"
 
 
-@dataclass(frozen=True, slots=True)
-class Right:
-    """What whoever asks may do.
+class Share(NamedTuple):
+    """A link as it is given to somebody: its secret, when it ends (in seconds since 1970), and its id."""
 
-    Attributes
-    ----------
-    scope
-        ``admin``: everything; ``read``: read what is offered and change nothing; ``share``: read one source, and not
-        know of any other.
-    source
-        Its id, of ``share``.
-    place
-        Tells the file that was shared from another one that has its id later.
-    ends_s
-        Until when, in seconds since 1970.
-    ring
-        Which tokens it came from (`Keys.holds`).
-    """
-
-    scope: Scope
-    source: str = ""
-    place: bytes = b""
-    ends_s: float = math.inf
-    ring: int = 0
-
-    @property
-    def who(self) -> str:
-        """Tells those apart who may not end each other's work."""
-        return f"{self.scope} {self.source}"
-
-
-FULL = Right("admin")
-
-
-@dataclass(frozen=True)
-class Ring:
-    """The tokens of a server at one time."""
-
-    number: int
-    token: str = field(repr=False)
-    read_token: str | None = field(repr=False)
-    key: bytes = field(repr=False)
-    until_s: float = math.inf
-
-    @property
-    def tokens(self) -> tuple[tuple[Scope, str], ...]:
-        """Both, with what they open."""
-        return (("admin", self.token), *((("read", self.read_token),) if self.read_token is not None else ()))
-
-    def cookie(self, token: str) -> str:
-        """What a browser keeps instead of a token."""
-        return hmac.new(self.key, token.encode(), hashlib.sha256).hexdigest()
-
-    def sealed(self, text: str) -> str:
-        """A text with its seal, of this server and of this token."""
-        own = hmac.digest(self.key, b"coverslip share 1\0" + self.token.encode(), "sha256")
-        return f"{text}.{_written(hmac.digest(own, text.encode(), 'sha256')[:SEAL_BYTES])}"
-
-    def place(self, where: str) -> bytes:
-        """A place, so that nobody reads it from a link."""
-        own = hmac.digest(self.key, b"coverslip place 1\0" + self.token.encode(), "sha256")
-        return hmac.digest(own, where.encode("utf-8", "surrogateescape"), "sha256")[:PLACE_BYTES]
+    secret: str
+    ends_s: float
+    id: str
 
 
 class Keys:
@@ -111,6 +48,8 @@ class Keys:
         Cookies and links are made with it; kept by who wants them to outlive the server.
     clock
         Seconds since 1970.
+    links
+        Where links are noted; in memory where nothing is said.
     """
 
     def __init__(
@@ -119,12 +58,14 @@ class Keys:
         read_token: str | None = None,
         key: bytes | None = None,
         clock: Callable[[], float] = time.time,
+        links: Links | None = None,
     ) -> None:
         self._key = key or secrets.token_bytes(KEY_BYTES)
         self._clock = clock
         self._lock = threading.Lock()
         self._rings: tuple[Ring, ...] = () if token is None else (Ring(0, token, read_token, self._key),)
         self._newest = tuple(ring.token for ring in self._rings)
+        self.links = Links() if links is None else links
         self.keepers: list[Callable[[str, str | None], None]] = []
         """Asked to keep new tokens before they count; one that raises stops the change."""
 
@@ -183,13 +124,20 @@ class Keys:
         return found or self._open(shown, COOKIE)
 
     def ended(self, shown: str) -> bool:
-        """Whether this was a link of ours, and its time is over: nobody guessed it."""
+        """Whether this was a link of ours, and its time is over or it was taken back: nobody guessed it."""
         right = self._unsealed(shown, LINK)
         return right is not None and not self.holds(right)
 
     def holds(self, right: Right) -> bool:
         """Whether a right that was given still counts."""
+        if right.link and not self.links.opens(right.link):
+            return False
         return right.ends_s > self._clock() and any(ring.number == right.ring for ring in self._live())
+
+    def link_of(self, shown: str) -> str | None:
+        """The id of the link that somebody shows, or whose cookie; None when it is neither."""
+        right = self._unsealed(shown, LINK if shown.startswith(LINK) else COOKIE)
+        return right.link if right is not None else None
 
     def cookie(self, right: Right) -> str:
         """What a browser keeps that has this right; it cannot be shown in place of a token or a link."""
@@ -197,7 +145,7 @@ class Keys:
         if ring is None:
             return ""
         if right.scope == "share":
-            return ring.sealed(COOKIE + _packed(right))
+            return ring.sealed(COOKIE + packed(right))
         return ring.cookie(dict(ring.tokens)[right.scope])
 
     def require(self) -> None:
@@ -213,8 +161,8 @@ class Keys:
 
     # --- links ------------------------------------------------------------------------------------------------------
 
-    def share(self, source: str, where: str, for_s: float) -> tuple[str, float]:
-        """A link's secret that opens one source, and when it ends, in seconds since 1970.
+    def share(self, source: str, where: str, for_s: float, label: str = "", name: str = "") -> Share:
+        """A link that opens one source.
 
         Parameters
         ----------
@@ -224,23 +172,57 @@ class Keys:
             Where it is (`Listing.where`): the link opens nothing else that has its id later.
         for_s
             For how long, in seconds.
+        label
+            Whom it is for, for the list of links.
+        name
+            What people call the source.
 
         Raises
         ------
         Forbidden
             When no token is asked for, so that everything is open anyway.
         BadRequest
-            When the time is none that a link may have.
+            When the time or the label is none that a link may have.
+        CoverslipError
+            When the link cannot be noted; then there is none.
         """
         self.require()
-        rings = self._rings
+        ring = self._rings[0]
         if not 1 <= for_s <= MOST_SHARE_S:  # NaN is not, either
             raise BadRequest(
                 "A link opens for a second at least and a year at most", "Write 7d, 12h or 30m.", "bad_time"
             )
-        ends_s = math.floor(self._clock() + for_s)
-        right = Right("share", source, rings[0].place(where), ends_s)
-        return rings[0].sealed(LINK + _packed(right)), ends_s
+        if len(label) > MOST_LABEL or not label.isprintable():
+            raise BadRequest(f"A label is one line of {MOST_LABEL} characters at most", "Write a name.", "bad_label")
+        now_s = self._clock()
+        ends_s, id = math.floor(now_s + for_s), secrets.token_hex(ID_BYTES)
+        self.links.add(Note(id, _shown(source), _shown(name or source), label, now_s, ends_s, ring.mark))
+        right = Right("share", source, ring.place(where), ends_s, link=id)
+        return Share(ring.sealed(LINK + packed(right)), ends_s, id)
+
+    def shares(self) -> list[Note]:
+        """The links that have not ended, also those that were taken back, in the order they were made.
+
+        Raises
+        ------
+        Unreadable
+            When they cannot be listed.
+        """
+        ends = {ring.mark: ring.until_s for ring in self._live()}
+        notes = self.links.all(ends, self._clock())
+        return [replace(note, ends_s=min(note.ends_s, ends[note.of])) for note in notes]
+
+    def revoke(self, id: str) -> Note:
+        """Take a link back: it, its cookies and its connections end.
+
+        Raises
+        ------
+        NotFound
+            When there is none.
+        DiskFull, Unreadable
+            When that cannot be written down; the link is closed until this server ends.
+        """
+        return self.links.revoke(id, [ring.mark for ring in self._live()], self._clock())
 
     def meant(self, right: Right, where: str) -> bool:
         """Whether a link was made for what is at this place."""
@@ -258,7 +240,7 @@ class Keys:
         text = shown.rpartition(".")[0]
         for ring in self._live():
             if hmac.compare_digest(ring.sealed(text).encode(), shown.encode()):
-                return _unpacked(text.removeprefix(kind), ring)
+                return unpacked(text.removeprefix(kind), ring)
         return None
 
     # --- change -----------------------------------------------------------------------------------------------------
@@ -291,24 +273,12 @@ class Keys:
             self._rings = (Ring(number, token, read_token, self._key), *kept)[:MOST_RINGS]
 
 
-def widest(rights: list[Right]) -> Right | None:
-    """The one that opens most."""
-    return max(rights, key=lambda right: WIDTH[right.scope], default=None)
+def kept_keys(token: str | None, read_token: str | None = None) -> Keys:
+    """Tokens whose cookies and links outlive a restart with the same ones."""
+    if token is None:
+        return Keys(None)
+    return Keys(token, read_token, kept_key("session.key"), links=kept_links())
 
 
-def _packed(right: Right) -> str:
-    return _written(HEAD.pack(int(right.ends_s), right.place) + right.source.encode("utf-8", "surrogateescape"))
-
-
-def _unpacked(text: str, ring: Ring) -> Right | None:
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        ends_s, place = HEAD.unpack_from(data)
-        source = data[HEAD.size :].decode("utf-8", "surrogateescape")
-    except (binascii.Error, struct.error, UnicodeDecodeError):
-        return None
-    return Right("share", source, place, min(float(ends_s), ring.until_s), ring.number)
-
-
-def _written(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -90,6 +90,23 @@ class Systems:
                 raise TooLarge("This document is too large", f"At most {MOST_BYTES >> 20} MB are sent.")
             return file.read(MOST_BYTES), file_etag(found)
 
+    def folder(self, name: str) -> Path:
+        """The folder of a system.
+
+        Raises
+        ------
+        NotFound
+            When there is none of this name.
+        """
+        found = self._folder(name) if _is_name(name) else None
+        if found is None:
+            raise NotFound(f"Source not found: {name[:200]}", "GET /systems lists them.", "source_not_found")
+        return found
+
+    def place(self, name: str) -> str:
+        """Where a system is, links followed; `NotFound` when there is none of this name."""
+        return os.path.realpath(self.folder(name))
+
     def _folder(self, name: str) -> Path | None:
         for root in self._roots:
             if _holds_system(root.path):
@@ -98,6 +115,33 @@ class Systems:
             elif self._listed(root, root.path / name):
                 return root.path / name
         return None
+
+
+class OnlySystem(Systems):
+    """One system of many, for who may not know of any other.
+
+    Parameters
+    ----------
+    systems
+        All of them.
+    name
+        Of the one.
+    where
+        Where it was when it was shared (`place`): whatever is called so later is not there.
+    """
+
+    def __init__(self, systems: Systems, name: str, where: str) -> None:
+        self._roots, self._name, self._where = systems._roots, name, where
+
+    def _folders(self) -> dict[str, Path]:
+        return {name: folder for name, folder in super()._folders().items() if self._shown(name, folder)}
+
+    def _folder(self, name: str) -> Path | None:
+        folder = super()._folder(name)
+        return folder if folder is not None and self._shown(name, folder) else None
+
+    def _shown(self, name: str, folder: Path) -> bool:
+        return name == self._name and os.path.realpath(folder) == self._where
 
 
 def _is_name(part: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers
@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coverslip.engine.access import Access
 from coverslip.engine.failures import CODE, Failures, refusal
-from coverslip.engine.keys import FULL, WIDTH, Right, widest
+from coverslip.engine.rights import FULL, WIDTH, Right, widest
+from coverslip.fronts.held import Held
 from coverslip.fronts.prefixed import as_sent
 from coverslip.fronts.scopes import RIGHT, SOCKET, refused, right_in
 from coverslip.fronts.tokens import (
@@ -87,6 +88,10 @@ class Guard:
     speaks
         Whether at a path a protocol is spoken that has words of its own for other methods than GET: questions asked
         with POST, and refusals.
+    look
+        Looks whether a link was taken back by another server (`coverslip.fronts.held.looking`).
+    meant
+        What a path is called in the table of what may be asked, where that is not the path itself.
     """
 
     def __init__(
@@ -97,11 +102,15 @@ class Guard:
         public: Callable[[str], bool] = lambda _: False,
         failures: Failures | None = None,
         speaks: Callable[[str], bool] = lambda _: False,
+        look: Callable[[str], Awaitable[None]] | None = None,
+        meant: Callable[[str], str] = lambda path: path,
     ) -> None:
         self._app = app
         self._access = access
         self._public = public
         self._speaks = speaks
+        self._look = look
+        self._meant = meant
         self._failures = Failures() if failures is None else failures
         self._cookie = f"{COOKIE}_{port}"
 
@@ -116,6 +125,7 @@ class Guard:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         guarded = self._with_headers(send, origin if self._foreign(origin, headers) else None)
+        await self._look_after(self._shown(scope, headers))
         refusal = self._refuse(scope, headers)
         if refusal is None and path_of(scope) == SESSION:
             refusal = await self._session(scope, receive, headers)
@@ -126,9 +136,10 @@ class Guard:
         headers = Headers(scope=scope)
         refusal = self._refuse_place(scope, headers)
         if refusal is None:
-            refusal = self._check_token(scope, headers) or refused(right_in(scope), SOCKET, path_of(scope))
+            await self._look_after(self._shown(scope, headers))
+            refusal = self._check_token(scope, headers) or self._not_covered(scope, SOCKET)
         if refusal is None:
-            await self._app(scope, self._while_it_holds(right_in(scope), receive, send), send)
+            await self._app(scope, *self._while_it_holds(right_in(scope), receive, send))
             return
         await receive()
         told_refused(scope, refusal.status_code)
@@ -173,7 +184,22 @@ class Guard:
             return problem(405, "method_not_allowed", "Data is only read here", "Use GET or HEAD.", {"Allow": METHODS})
         if path in OPEN or path == SESSION:
             return None
-        return self._check_token(scope, headers) or refused(right_in(scope), scope["method"], path)
+        return self._check_token(scope, headers) or self._not_covered(scope, scope["method"])
+
+    def _not_covered(self, scope: Scope, method: str) -> Response | None:
+        return refused(right_in(scope), method, self._meant(path_of(scope)))
+
+    def _shown(self, scope: Scope, headers: Headers) -> list[str]:
+        if not self._access.keys.needed:
+            return []
+        return [self._from_cookie(headers.get("cookie", "")), *tokens_shown(scope, headers)]
+
+    async def _look_after(self, shown: list[str]) -> None:
+        """Know of links that are shown whether they were taken back, maybe by another server of this user."""
+        for one in shown:
+            id = self._access.keys.link_of(one)
+            if id is not None and self._look is not None and self._access.keys.links.stale(id):
+                await self._look(id)
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
         """Note what who asks may do; refuse who shows no token, or a wrong one, and one more guess of who guesses."""
@@ -205,18 +231,18 @@ class Guard:
     def _locked(self, shown: list[str]) -> Response:
         return share_ended() if any(self._access.keys.ended(one) for one in shown) else locked()
 
-    def _while_it_holds(self, right: Right, receive: Receive, send: Send) -> Receive:
-        """What a client says, until its right ends: a connection is as long as people want it."""
+    def _while_it_holds(self, right: Right, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """A connection that ends with the right that opened it: it is as long as people want it."""
         keys = self._access.keys
+        if not keys.needed:
+            return receive, send
 
-        async def listened() -> Message:
-            message = await receive()
-            if message["type"] == "websocket.receive" and keys.needed and not keys.holds(right):
-                await send({"type": "websocket.close", "code": LOCKED_CODE, "reason": LOCKED})
-                return {"type": "websocket.disconnect", "code": LOCKED_CODE}
-            return message
+        async def look() -> None:
+            if right.link and self._look is not None and keys.links.stale(right.link):
+                await self._look(right.link)
 
-        return listened
+        held = Held(lambda: keys.holds(right), look, receive, send, LOCKED_CODE, LOCKED)
+        return held.receive, held.send
 
     def _waits(self, scope: Scope) -> Response | None:
         """The refusal of who showed too many wrong tokens."""
@@ -238,6 +264,7 @@ class Guard:
             return session_told(False, known)
         if waits := self._waits(scope):
             return waits
+        await self._look_after([shown])
         right = keys.right_of(shown)
         if right is None:
             self._note(scope, [shown])

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Scope as AsgiScope
 
 from coverslip.core.errors import Forbidden
-from coverslip.engine.keys import FULL, Right
+from coverslip.engine.rights import FULL, Right
 from coverslip.fronts.tokens import problem
 
 RIGHT = "coverslip.right"
@@ -67,6 +67,8 @@ ROWS = (
     *(_row("tensors/admin.py", method, r"api/admin(/.*)?", "The server is watched over") for method in READING),
     _row("dialogue/front.py", "PUT", r"api/dialogue/.*", "A notebook is told something"),
     _row("access/front.py", "POST", r"api/shares", "A link is made"),
+    *(_row("access/front.py", method, r"api/shares(/.*)?", "Links are listed") for method in READING),
+    _row("access/front.py", "DELETE", r"api/shares/.*", "A link is taken back"),
     _row("access/front.py", "POST", r"api/admin/token", "The token is changed"),
 )
 

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from coverslip.engine.keys import Right
+from coverslip.engine.rights import Right
 from coverslip.fronts.http import to_json
 
 LOG = logging.getLogger("coverslip.access")

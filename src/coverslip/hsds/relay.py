@@ -12,7 +12,7 @@ import hmac
 import json
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus
@@ -21,7 +21,7 @@ import httptools
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from coverslip.fronts.tokens import path_of, problem, tokens_shown
+from coverslip.fronts.tokens import path_of, problem, raw_path_of, tokens_shown
 from coverslip.hsds.store import BUCKET
 
 NAMES = frozenset({"", "about", "domains", "acls", "groups", "datasets", "datatypes"})
@@ -117,12 +117,12 @@ class Relay:
         Of the service node.
     user
         HSDS's user and password.
-    credential
-        What a visitor shows to be that user.
+    credentials
+        What a visitor shows, any of it, to be that user.
     """
 
-    def __init__(self, socket: Path, user: tuple[str, str], credential: str) -> None:
-        self._socket, self._credential = socket, credential
+    def __init__(self, socket: Path, user: tuple[str, str], credentials: Callable[[], Collection[str]]) -> None:
+        self._socket, self._credentials = socket, credentials
         self._basic = b"Basic " + base64.b64encode(":".join(user).encode())
         self._idle: deque[Connection] = deque()
 
@@ -152,16 +152,20 @@ class Relay:
         """The first line and the headers as HSDS gets them, before a body of that length or of chunks, if any."""
         headers = Headers(scope=scope)
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        target = scope.get("raw_path", scope["path"].encode()) + _query(scope["query_string"])
+        target = b"/" + raw_path_of(scope).encode("latin-1") + _query(scope["query_string"])
         lines = [method.encode() + b" " + target + b" HTTP/1.1", b"host: localhost"]
         lines += [name + b": " + value for name, value in headers.raw if name.decode("latin-1") not in HOP]
-        if any(hmac.compare_digest(one.encode(), self._credential.encode()) for one in tokens_shown(scope, headers)):
+        if self._known(tokens_shown(scope, headers)):
             lines.append(b"authorization: " + self._basic)
         if length is not None:
             lines.append(b"content-length: %d" % length)
         elif chunked:
             lines.append(b"transfer-encoding: chunked")
         return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _known(self, shown: list[str]) -> bool:
+        given = [one.encode("utf-8", "replace") for one in shown]
+        return any(hmac.compare_digest(one, right.encode()) for right in self._credentials() for one in given)
 
     async def connection(self) -> tuple[Connection, bool]:
         """A connection, and whether it was used before."""

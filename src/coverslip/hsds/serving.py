@@ -7,20 +7,24 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
-from coverslip.companion import Launch, behind_ports, only, run_pair, two_ports
-from coverslip.core.errors import BadUsage
-from coverslip.engine.access import choose_token
+from coverslip.companion import Launch, run_pair, settled, two_ports
+from coverslip.companion_app import OfferedSystems, behind_ports, beside
+from coverslip.core.errors import BadUsage, Unreadable, Unsupported
+from coverslip.engine.keys import Keys, kept_keys
 from coverslip.engine.places import Root
 from coverslip.engine.read import Reader
+from coverslip.engine.rights import Right
 from coverslip.engine.secret import write_private
 from coverslip.engine.systems import Systems
+from coverslip.fronts.access.front import AccessFront
 from coverslip.fronts.systems.front import SystemsFront
+from coverslip.fronts.tokens import path_of
 from coverslip.hsds.cluster import USER, Cluster, Sizes
 from coverslip.hsds.environment import find
 from coverslip.hsds.relay import Relay
@@ -48,6 +52,7 @@ def serve(launch: Launch, announce: Callable[[Launch], None], verbose: bool = Fa
     from coverslip.server import listen
 
     launch.check()
+    settled(launch, launch.port)  # what is wrong with it is said before anything is started
     found = find()
     if found is None:
         raise BadUsage("HSDS is not installed", "Let it be installed: --yes.", "no_hsds")
@@ -55,7 +60,8 @@ def serve(launch: Launch, announce: Callable[[Launch], None], verbose: bool = Fa
     with terminable(), store.hold():
         sockets = two_ports(listen, launch.host, launch.port)
         ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
-        settled = replace(launch, port=ports[0], token=choose_token(launch.token, [launch.host]))
+        now = settled(launch, ports[0])
+        keys = kept_keys(now.token, now.read_token)
         endpoint = f"http://localhost:{ports[0]}"
         sizes = Sizes(launch.nodes, launch.cache_mb)
         ended = threading.Event()
@@ -70,11 +76,13 @@ def serve(launch: Launch, announce: Callable[[Launch], None], verbose: bool = Fa
         try:
             cluster.start(end)
             cluster.wait_ready()
-            credential = settled.token or secrets.token_urlsafe(32)
-            write_private(store.folder / PASSWORD_FILE, f"{credential}\n".encode())
+            made = secrets.token_urlsafe(32)
+            keep_password(store, now.token or made)
+            keys.keepers.append(lambda token, read_token: keep_password(store, token))
             store.write(cluster.socket, ports[0], USER, cluster.password)
-            app = _application(settled, ports, Relay(cluster.socket, (USER, cluster.password), credential))
-            run_pair(app, sockets, lambda: announce(settled), verbose, serving.append)
+            relay = Relay(cluster.socket, (USER, cluster.password), lambda: keys.tokens or (made,))
+            app = _application(now, ports, relay, keys)
+            run_pair(app, sockets, lambda: announce(now), verbose, serving.append)
             if cluster.failed is not None:
                 raise cluster.failed
         finally:
@@ -85,15 +93,46 @@ def serve(launch: Launch, announce: Callable[[Launch], None], verbose: bool = Fa
                 (store.folder / PASSWORD_FILE).unlink()
 
 
-def _application(launch: Launch, ports: tuple[int, int], relay: Relay) -> Starlette:
-    reader = Reader()
-    systems = SystemsFront(Systems([Root.at(launch.root_dir)]), reader)
+class NoLinks(OfferedSystems):
+    """Systems of which none can be shared by itself: HSDS answers whoever may ask about everything it has."""
+
+    def __contains__(self, id: object) -> bool:
+        hint = "Give the token for reading, or serve without --engine hsds."
+        raise Unsupported("HSDS makes no links to one system", hint, "no_links")
+
+
+def keep_password(store: Store, password: str) -> None:
+    """Write down what is shown to write, for who runs the server.
+
+    Raises
+    ------
+    Unreadable
+        When it cannot be written.
+    """
+    try:
+        write_private(store.folder / PASSWORD_FILE, f"{password}\n".encode())
+    except OSError as error:
+        what = f"The password cannot be written down: {error.strerror}"
+        raise Unreadable(what, f"Check who may write to {store.folder.name}.") from error
+
+
+def _application(launch: Launch, ports: tuple[int, int], relay: Relay, keys: Keys) -> Starlette:
+    reader, named = Reader(), Systems([Root.at(launch.root_dir)])
+    systems = SystemsFront(named, reader)
+    given = AccessFront(keys, NoLinks(named), reader, page=False)
+
+    async def second(right: Right) -> SystemsFront:
+        return systems
+
+    async def first(scope: Scope, receive: Receive, send: Send) -> None:
+        await (asked if given.has(path_of(scope)) else relay)(scope, receive, send)
 
     async def close() -> None:
         reader.close()
         await relay.close()
 
-    return behind_ports(launch, ports, (relay, relay.has), only(systems), close)
+    asked = beside(given, second)
+    return behind_ports(launch, ports, keys, reader, given, (first, relay.has), asked, close)
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def test_a_link_opens_nothing_here(served: tuple[FlightFront, Keys, Show]) -> No
     front, keys, show = served
     admin = show(TOKEN)
     id = admin.id("liver")
-    link = keys.share(id, admin.catalog.where(id)[0], 60)[0]
+    link, _, link_id = keys.share(id, admin.catalog.where(id)[0], 60)
     for name, attempt in attempts(front, show(link)).items():
         refused = refusal_of(attempt)
         if name != "health":  # open to anybody
@@ -163,6 +163,9 @@ def test_a_link_opens_nothing_here(served: tuple[FlightFront, Keys, Show]) -> No
     for cookie in (keys.session, keys.cookie(keys.right_of(link) or pytest.fail("a link"))):
         with pytest.raises(flight.FlightUnauthenticatedError):
             show(cookie).plan(id)
+    keys.revoke(link_id)
+    with pytest.raises(flight.FlightUnauthenticatedError):
+        show(link).plan(id)
 
 
 def test_another_token_ends_the_old_one_and_its_tickets(served: tuple[FlightFront, Keys, Show]) -> None:

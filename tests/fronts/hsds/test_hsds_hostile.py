@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from coverslip.companion import Launch, create_pair
+from coverslip.companion import Launch
+from coverslip.companion_app import create_pair
 from coverslip.engine.read import Reader
 from coverslip.formats.trees.hdf5_types import said
 

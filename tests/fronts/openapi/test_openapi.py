@@ -84,6 +84,7 @@ FILLED = {"extension": "u8", "end": "src", "dimensions": "1", "index": "0"}
 NOT_HERE = {
     "/api/sources/{source_id}/ticket/{ticket}": "no_flight",
     "/api/shares": "no_token",
+    "/api/shares/{link}": "no_token",
     "/api/admin/token": "no_token",
 }
 

@@ -5,7 +5,7 @@ import { ApiError, getJson, post } from "./client";
 /** What the server asks of tokens; anything else in a link is no token. */
 const TOKEN = /^[A-Za-z0-9_-]{16,128}$/;
 /** The secret of a link that opens one source. */
-const SHARED = /^s1\.[A-Za-z0-9_-]{16,960}\.[A-Za-z0-9_-]{32}$/;
+const SHARED = /^s2\.[A-Za-z0-9_-]{16,960}\.[A-Za-z0-9_-]{32}$/;
 
 /** The token in a pasted text: the text itself, or one in a whole URL; a link to one source holds one, too. */
 export function tokenIn(text: string): string {

@@ -5,6 +5,19 @@ import { getJson, getResponse } from "./client";
 
 const WEEK_S = 7 * 24 * 3600;
 
+/** What is known of a link that was made; its secret is not. */
+export interface NotedLink {
+  id: string;
+  source: string;
+  /** What the source is called. */
+  name: string;
+  /** Whom it is for; empty where nobody said. */
+  label: string;
+  /** In seconds since 1970. */
+  expires_s: number;
+  revoked_s: number | null;
+}
+
 export interface SharedLink {
   /** What stands behind the `#` of the address. */
   fragment: string;
@@ -25,8 +38,19 @@ export async function sourceOf(route: Route): Promise<string | null> {
 }
 
 /** A link for a week; throws the server's `ApiError`. */
-export async function shareSource(source: string): Promise<SharedLink> {
-  const body = JSON.stringify({ source, expires_s: WEEK_S });
+export async function shareSource(source: string, label: string): Promise<SharedLink> {
+  const body = JSON.stringify({ source, expires_s: WEEK_S, label });
   const headers = { "Content-Type": "application/json" };
   return (await (await getResponse("api/shares", undefined, { method: "POST", headers, body })).json()) as SharedLink;
+}
+
+/** The links that open a source, or (null) any, the newest first. */
+export async function linksTo(source: string | null): Promise<NotedLink[]> {
+  const { shares } = await getJson<{ shares: NotedLink[] }>("api/shares");
+  return shares.filter((one) => one.revoked_s === null && (source === null || one.source === source)).reverse();
+}
+
+/** Takes a link back: whoever has it sees nothing any more. */
+export async function takeBack(id: string): Promise<void> {
+  await getResponse(`api/shares/${encodeURIComponent(id)}`, undefined, { method: "DELETE" });
 }

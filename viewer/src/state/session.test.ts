@@ -4,7 +4,7 @@ import { tokenIn } from "../api/session";
 import { startSession, takeToken, unlock, useSession } from "./session";
 
 const TOKEN = "open-sesame-open-sesame";
-const SHARED = `s1.${"a".repeat(40)}.${"b".repeat(32)}`;
+const SHARED = `s2.${"a".repeat(40)}.${"b".repeat(32)}`;
 let posted: string[] = [];
 
 /** A server that takes this token and no other. */

@@ -16,8 +16,8 @@ from coverslip.core.errors import BadRequest, CoverslipError, Forbidden, NotFoun
 from coverslip.domains.analyses import Analyses
 from coverslip.domains.analysis import CSV, JSON, VALUES
 from coverslip.engine.cache import ByteCache
-from coverslip.engine.keys import Right
 from coverslip.engine.read import Reader
+from coverslip.engine.rights import Right
 from coverslip.engine.tasks import Task
 from coverslip.fronts.analysis.questions import KINDS, plan_of
 from coverslip.fronts.cellucid.front import CellsFront, unstored

@@ -16,7 +16,7 @@ FENCE = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTA
 INDENTED = re.compile(r"^    (?!\s)(.*)$", re.MULTILINE)
 CALL = re.compile(r"^(?:\$ )?(?:\w+=(?:\$\([^)]*\)|\S*) )*(coverslip(?: .*)?)$")
 REMOTE = "tests/test_remotes.py reads from servers like it"
-SSH = "tests/e2e/test_deploy.py does it through a real sshd"
+SSH = "tests/e2e/test_deploy_ssh.py does it through a real sshd"
 HSDS = "tests/e2e/test_engines.py does it with a real HSDS, which takes a minute to install"
 ELSEWHERE = {
     r"serve s3://": REMOTE,

@@ -30,9 +30,11 @@ expect.set_options(timeout=PATIENCE_MS)
 EVIL = "evil.example"
 """The name of a hostile site. It leads to this machine, as that of one does which answers so at the second question."""
 LONGEST = (
-    "test_engines", "test_image_viewer", "test_deploy", "test_home", "test_client", "test_viewer", "test_network_view",
-    "test_soak", "test_cells_on_tissue", "test_flight_clients", "test_daemon", "test_notebook", "test_cells_analysis",
-    "test_h5web", "test_vitessce", "test_h5pyd", "test_exports", "test_cells_filters", "test_peer",
+    "test_engines", "test_deploy_nginx", "test_deploy_ssh", "test_image_viewer", "test_home", "test_home_many",
+    "test_client", "test_image_page", "test_image_kinds", "test_deploy", "test_viewer", "test_network_view",
+    "test_soak", "test_cells_on_tissue", "test_tissue_page", "test_flight_clients", "test_daemon", "test_notebook",
+    "test_cells_analysis", "test_h5web", "test_vitessce", "test_h5pyd", "test_exports", "test_cells_filters",
+    "test_peer",
 )  # fmt: skip
 """The files that take longest: begun first, so that no process is left with a long one when the others are done."""
 

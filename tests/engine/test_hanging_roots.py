@@ -44,7 +44,7 @@ def test_a_root_that_hangs_is_told_at_the_start(
     nas: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "PATIENCE", Patience(0.1))
-    monkeypatch.setattr(places, "check_there", lambda real, named: gate.wait(LONG_S))
+    monkeypatch.setattr(places, "check_there", lambda *_: gate.wait(LONG_S))
     with pytest.raises(Unreadable, match="does not answer") as told:
         Root.at(nas)
     assert told.value.name == HANGS

@@ -28,6 +28,7 @@ from coverslip.engine.rows import Rows, file_of
 from coverslip.engine.storage import place_of
 from coverslip.engine.store import Row, shown_path
 from coverslip.engine.survey import Survey
+from coverslip.engine.suspects import Suspects
 
 FIRST_S = 0.25
 """How long the first start waits for the list, so that small folders are there at once."""
@@ -75,7 +76,8 @@ class Catalog(Listing):
         offered = Offered(roots)
         rows = Rows(self.options.quiet_s, offered.plain, self.library)
         super().__init__(rows, offered, Query(self.options))
-        self._opening = Opening(rows, offered, open_source)
+        self._suspects = Suspects()
+        self._opening = Opening(rows, offered, open_source, self._suspects)
         self._intake = Intake(rows, offered, self._opening, lambda: self.scanned)
         self._edition = edition
         self._added: list[Row] = []
@@ -90,7 +92,7 @@ class Catalog(Listing):
     def _employ(self) -> None:
         """Make the two that work in the background; each can be started once."""
         self._survey = Survey(self.roots, self._recognise, self._intake, self.options)
-        self._indexer = Indexer(self._intake, self._describe, self.options)
+        self._indexer = Indexer(self._intake, self._describe, self.options, self._suspects)
         self._rows.reader = self._intake.indexer = self._indexer
 
     @property
@@ -227,6 +229,7 @@ class Catalog(Listing):
             self._employ()
         self._started = True
         file = file_of(self._edition, self.roots, self._added) if self.options.persist else None
+        self._suspects.begin(file)
         known = self._rows.begin(file, self._added, self._offered.holds)
         self._survey.start()
         self._indexer.start()
@@ -238,6 +241,7 @@ class Catalog(Listing):
 
     def close(self) -> None:
         """Look and listen no more, and close every source."""
+        self._suspects.close()
         self._survey.close()
         self._indexer.close()
         self._query.close()

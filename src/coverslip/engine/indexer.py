@@ -24,6 +24,7 @@ from coverslip.core.patience import HANGS, Patience, Silent
 from coverslip.engine.found import FAILURES
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.store import Described, Row
+from coverslip.engine.suspects import Suspects
 
 LOG = logging.getLogger("coverslip.catalog")
 MOST_ENTRIES = 20_000
@@ -37,6 +38,8 @@ REST = 0.25
 """The share of its working time that the indexer rests, so that requests come first."""
 VERIFY_REST = 20.0
 FIRST, LATER = 0, 1
+SUSPECT_S = 2.0
+"""How long after all others at least a source is opened over which a server ended."""
 LONGEST_S = 60.0
 """A source on a network disk that is looked at for longer is left to itself, and looked at again after as long."""
 
@@ -94,9 +97,12 @@ class Indexer:
         What is in an opened source.
     options
         How long to wait for files that are being written.
+    suspects
+        Told of what is opened; what servers ended over waits until all else was looked at.
     """
 
-    def __init__(self, catalog: Shown, describe: Describe, options: CatalogOptions) -> None:
+    def __init__(self, catalog: Shown, describe: Describe, options: CatalogOptions, suspects: Suspects) -> None:
+        self._suspects = suspects
         self._catalog = catalog
         self._describe = describe
         self._options = options
@@ -140,7 +146,11 @@ class Indexer:
             due = min(now + self._options.quiet_s, max(now, self._tried.setdefault(id, now) + LIVE_S))
         else:
             due = now
-        self._push(id, due, FIRST, False)
+        placed = self._catalog.place(id) if self._suspects.any else None
+        if placed is not None and self._suspects.times(placed[0]):
+            self._push(id, due + SUSPECT_S, LATER, False)
+        else:
+            self._push(id, due, FIRST, False)
 
     def verify(self, id: str) -> None:
         """See, when there is nothing better to do, whether a folder changed where no scan looks."""
@@ -264,7 +274,10 @@ class Indexer:
             self._tried.pop(id, None)
 
     def _look(self, row: Row, open_source: Callable[[], Source]) -> tuple[Description, str]:
-        source = open_source()
+        with self._suspects.opening(row):
+            return self._described(row, open_source())
+
+    def _described(self, row: Row, source: Source) -> tuple[Description, str]:
         try:
             found = self._describe(source)
             if found.metadata is None:

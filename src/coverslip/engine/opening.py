@@ -10,6 +10,7 @@ from coverslip.core.node import Source
 from coverslip.engine.offered import Offered, not_found
 from coverslip.engine.places import check_inside
 from coverslip.engine.rows import Rows
+from coverslip.engine.suspects import Suspects
 
 
 class Opening:
@@ -23,6 +24,8 @@ class Opening:
         The roots.
     open_source
         Opens a path.
+    suspects
+        What is not opened, since servers ended over it.
 
     Attributes
     ----------
@@ -32,7 +35,8 @@ class Opening:
         Adds to an opened source what was uploaded to it.
     """
 
-    def __init__(self, rows: Rows, offered: Offered, open_source: Callable[[Path], Source]) -> None:
+    def __init__(self, rows: Rows, offered: Offered, open_source: Callable[[Path], Source], suspects: Suspects) -> None:
+        self._suspects = suspects
         self._rows = rows
         self._offered = offered
         self._open_source = open_source
@@ -52,6 +56,7 @@ class Opening:
             root = self._offered.of(row)
             path = root.full(row.path)
             try:
+                self._suspects.check(row)
                 check_inside(path, self._offered.roots)
                 return self.overlay(id, (root.open_source or self._open_source)(path))
             except CoverslipError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,16 @@ import pyarrow as pa
 from biopb.tensor.ticket_pb2 import TensorTicket
 from pyarrow import flight
 
-from coverslip.core.errors import BadRequest
+from coverslip.core.errors import BadRequest, Stopped
 from coverslip.core.spec import Box
 from coverslip.core.stop import NEVER, Stop
 from coverslip.domains.pyramid import read
 from coverslip.fronts.flight.ahead import Ahead
-from coverslip.fronts.flight.budget import Budget
+from coverslip.fronts.flight.budget import Budget, Turn, client_of
 from coverslip.fronts.flight.desk import Desk
 from coverslip.fronts.flight.errors import Superseded, Unauthenticated
 from coverslip.fronts.flight.grid import MOST_CHUNK_BYTES
+from coverslip.fronts.flight.once import Once
 from coverslip.fronts.flight.region import Region, pack_index, unpack_index
 from coverslip.fronts.flight.registry import Call
 from coverslip.fronts.flight.select import native
@@ -46,10 +48,12 @@ class ChunkReads:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._budget = Budget(desk.options.inflight_bytes, desk.options.wait_s, desk.registry.hang_up)
-        self._slow = SlowArrays(desk.options.cache_bytes)
+        options = desk.options
+        self._budget = Budget(options.inflight_bytes, options.wait_s, desk.registry.hang_up, options.threads)
+        self._once, self._far = Once(), desk.tensors.far
+        self._slow = SlowArrays(options.cache_bytes)
         self._ahead = Ahead()
-        desk.registry.closers += [self._budget.close, self._ahead.close]
+        desk.registry.closers += [self._budget.close, self._far.close, self._ahead.close]
         desk.registry.planned = self.planned
         desk.registry.read("chunk_id", self._by_id)
         desk.registry.read("chunk_ref", self._by_ref, "sealed")
@@ -64,8 +68,11 @@ class ChunkReads:
             raise BadRequest("This is no ticket of a chunk", "Plan the read again.", "malformed")
         region, index = self._of_id(ticket) if arm == "chunk_id" else self._of_ref(ticket, call)
         tensor, box = self._found(region, index)
-        with self._budget.turn(math.prod(box.shape) * tensor.array.spec.dtype.itemsize, call):
-            return tensor.array_id, self._read(tensor, region, box, call.stop())
+        size = math.prod(box.shape) * tensor.array.spec.dtype.itemsize
+        if size <= LIGHT_BYTES:
+            return tensor.array_id, self._elements(tensor, region, box, call)
+        with self._turn(tensor, size, call) as turn:
+            return tensor.array_id, self._shared(tensor, region, box, call, turn)
 
     def _by_id(self, ticket: TensorTicket, call: Call) -> Any:
         return self._stream(*self._of_id(ticket), call)
@@ -102,17 +109,16 @@ class ChunkReads:
         size = math.prod(box.shape) * tensor.array.spec.dtype.itemsize
         if size <= LIGHT_BYTES:
             read = self._ahead.take(key(region, index))
-            row = batch(self._read(tensor, region, box, call.stop()) if read is None else read)
+            row = batch(self._elements(tensor, region, box, call) if read is None else read)
         else:
-            with self._budget.turn(size, call) as turn:
-                elements = self._read(tensor, region, box, call.stop())
-                row = batch(elements, turn.keep)
+            with self._turn(tensor, size, call) as turn:
+                row = batch(self._shared(tensor, region, box, call, turn), turn.keep)
         return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(row.schema, [row]), options=WRITING)
 
     def planned(self, tensor: Tensor, region: Region, call: Call) -> None:
         """A plan is made for a client; where it is of one small chunk, that may be read meanwhile."""
         only = (0,) * len(region.grid)
-        if tensor.grid is not None or math.prod(region.counts) != 1:
+        if tensor.grid is not None or tensor.place is not None or math.prod(region.counts) != 1:
             return
         if math.prod(region.shape) * tensor.array.spec.dtype.itemsize > LIGHT_BYTES:
             return
@@ -122,6 +128,30 @@ class ChunkReads:
             return self._read(found, region, box, NEVER)
 
         self._ahead.plan(key(region, only), call.peer, read)
+
+    def _turn(self, tensor: Tensor, size: int, call: Call) -> AbstractContextManager[Turn]:
+        near = tensor.place is None and self._desk.tensors.is_resident(tensor)
+        return self._budget.turn(size, call, near)  # others are waited for, and use no processor meanwhile
+
+    def _shared(self, tensor: Tensor, region: Region, box: Box, call: Call, turn: Turn) -> npt.NDArray[Any]:
+        """The elements of a chunk, that several may ask for at the same time."""
+        same = (tensor.array_id, tensor.version, region.method, region.scale, box)
+        return self._once.read(same, lambda: self._elements(tensor, region, box, call), call.stop(), turn.decoded)
+
+    def _elements(self, tensor: Tensor, region: Region, box: Box, call: Call) -> npt.NDArray[Any]:
+        stop = call.stop()
+        if tensor.place is None:
+            return self._read(tensor, region, box, stop)
+        alone = Stop()  # the call may be over while its disk still does not answer
+
+        def look() -> None:
+            try:
+                stop.check()
+            except Stopped:
+                alone.set()
+                raise
+
+        return self._far.do(tensor.place, lambda: self._read(tensor, region, box, alone), client_of(call), look)
 
     def _read(self, tensor: Tensor, region: Region, box: Box, stop: Stop) -> npt.NDArray[Any]:
         """Elements of a chunk in C order, in the tensor's own dtype."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from coverslip.core import errors
+from coverslip.core.patience import HANGS
 
 LOG = logging.getLogger("coverslip.flight")
 T = TypeVar("T")
@@ -28,8 +29,8 @@ CODES: dict[type[errors.CoverslipError], str] = {
     errors.TimedOut: "DEADLINE_EXCEEDED",
     errors.Stopped: "CANCELLED",
 }
-ABSENT = frozenset({"annotations_unavailable", "no_state"})
-"""Codes of parts of the server that cannot be had."""
+ABSENT = frozenset({"annotations_unavailable", "no_state", HANGS})
+"""Codes of parts of the server, or storage, that cannot be had now."""
 
 
 class Unauthenticated(errors.CoverslipError):

@@ -35,6 +35,10 @@ class Guesses:
         self._good: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
+    def speaks_for(self, peer: str, passed: Sequence[str]) -> str:
+        """The address that a connection speaks for, where it is that of a proxy which is believed; else empty."""
+        return (self._proxies.origin(passed) or "") if passed and self._proxies.trust(address_of(peer)) else ""
+
     def judge(self, peer: str, shown: str, right: bool, passed: Sequence[str] = ()) -> int:
         """Seconds that a call has to wait; 0 = its token means what it means.
 
@@ -50,8 +54,8 @@ class Guesses:
             Values of ``X-Forwarded-For``, which count when the connection is a proxy's.
         """
         address = address_of(peer)
-        if passed and self._proxies.trust(address):
-            address = self._proxies.origin(passed) or address
+        if other := self.speaks_for(peer, passed):
+            address = other
             peer = f"{peer} {address}"  # a proxy's connection is that of many
         if right and peer in self._good:
             return 0

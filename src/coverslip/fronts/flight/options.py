@@ -23,7 +23,8 @@ class FlightOptions:
     chunk_bytes
         What chunks of a larger read come close to.
     inflight_bytes
-        Bytes of chunks that are read or on their way to clients at once; who asks for more waits.
+        Bytes of chunks that are read or on their way to clients at once; who asks for more waits, and a third more is
+        kept for clients of whom nothing is on its way.
     wait_s
         How long a read waits for its turn.
     cache_bytes
@@ -46,5 +47,5 @@ class FlightOptions:
 
     @property
     def threads(self) -> int:
-        """How many large reads decode at once."""
-        return max(os.cpu_count() or 1, 2)
+        """How many large reads are decoded at once."""
+        return max(os.cpu_count() or 1, 2) + 2

@@ -40,6 +40,8 @@ class Call:
         Seconds until a token is looked at again, because too many wrong ones came from there; 0 = now.
     reads_only
         Whether its token is one for reading.
+    client
+        The address that a proxy speaks for, which is believed; empty where there is none.
     """
 
     authorized: bool
@@ -47,6 +49,7 @@ class Call:
     cancelled: Callable[[], bool]
     wait_s: int = 0
     reads_only: bool = False
+    client: str = ""
 
     def require(self) -> None:
         """Raise `coverslip.fronts.flight.errors.Unauthenticated` unless the token was shown."""

@@ -47,16 +47,17 @@ class Doorkeeper(flight.ServerMiddlewareFactory):  # type: ignore[misc]
 
     def start_call(self, info: Any, headers: Mapping[str, list[str]]) -> Shown:
         """Compare in constant time; links to one source open nothing here."""
+        passed = headers.get(FOR) or ()
         if not self._keys.needed:
-            return self._open
+            return Shown(True, passed=passed) if passed else self._open
         shown = headers.get(AUTH) or headers.get("Authorization") or [""]
         text = shown[0] if isinstance(shown[0], str) else ""
         if text[: len(BEARER)].lower() != BEARER:
-            return self._closed
+            return Shown(False, passed=passed) if passed else self._closed
         own = text[len(BEARER) :].strip()
         right = self._keys.right_of(own)
         scope = right.scope if right is not None else "share"
-        return Shown(scope != "share", own, headers.get(FOR) or (), scope == "read")
+        return Shown(scope != "share", own, passed, scope == "read")
 
 
 class Service(flight.FlightServerBase):  # type: ignore[misc]
@@ -103,7 +104,10 @@ class Service(flight.FlightServerBase):  # type: ignore[misc]
         ASKED.now()
         shown, peer = context.get_middleware("token"), context.peer()
         wait_s = self._guesses.judge(peer, shown.token, shown.authorized, shown.passed) if shown.token else 0
-        return Call(shown.authorized and not wait_s, peer, lambda: self._gone(context), wait_s, shown.reads_only)
+        client = self._guesses.speaks_for(peer, shown.passed) if shown.passed else ""
+        return Call(
+            shown.authorized and not wait_s, peer, lambda: self._gone(context), wait_s, shown.reads_only, client
+        )
 
     def _gone(self, context: Any) -> bool:
         return self.closing or context.is_cancelled()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -11,6 +11,8 @@ from coverslip.core.errors import NotFound
 from coverslip.core.node import Array, Source
 from coverslip.domains.images import Image, Images
 from coverslip.engine.catalog import Catalog
+from coverslip.engine.library import Entry
+from coverslip.fronts.flight.far import Far
 from coverslip.fronts.flight.registry import Find
 
 LABELS = "@labels"
@@ -35,6 +37,8 @@ class Tensor:
         Keeps the source open as long as the tensor is held.
     grid
         The chunks of every plan, where they cannot be chosen: those of an upload that is being written.
+    place
+        The storage it lies on, where that may not answer (`coverslip.engine.storage.place_of`).
     """
 
     array_id: str
@@ -43,6 +47,7 @@ class Tensor:
     kind: str = ""
     held: Any = field(default=None, repr=False)
     grid: tuple[int, ...] | None = None
+    place: Hashable = None
 
     @property
     def source_id(self) -> str:
@@ -87,6 +92,7 @@ class Tensors:
         self.images_of = images_of
         self._finders = finders
         self._edition = edition
+        self.far = Far()
 
     def find(self, array_id: str) -> Tensor:
         """The tensor of this name; the first one of a source that is named alone.
@@ -105,10 +111,16 @@ class Tensors:
         source, _, inner = array_id.partition("/")
         if source not in self._catalog:
             raise NotFound(f"Source not found: {source[:200]}", "Query the table sources for what there is.", UNKNOWN)
-        images, etag = self._catalog.open(source).view(self.images_of)
+        entry = self._catalog.open(source)
+        if entry.place is None:
+            return self._opened(entry, source, inner)
+        return self.far.do(entry.place, lambda: self._opened(entry, source, inner))
+
+    def _opened(self, entry: Entry, source: str, inner: str) -> Tensor:
+        images, etag = entry.view(self.images_of)
         image, canonical = _image(images, source, inner)
         digest = sha256(f"{self._edition} {source} {etag}".encode()).digest()[:VERSION_BYTES]
-        return Tensor(canonical, image, digest, "", images)
+        return Tensor(canonical, image, digest, "", images, place=entry.place)
 
     def kind(self, tensor: Tensor) -> str:
         """The name of the format that a tensor is from."""

@@ -50,6 +50,27 @@ def test_every_cell_is_painted(server: Running, look: Open) -> None:
     assert watched.problems == []
 
 
+def test_a_gene_is_shown_while_it_comes(server: Running, look: Open) -> None:
+    watched = look(server.url)
+    watched.ready("field:cluster")
+    page = watched.page
+    page.get_by_test_id("gene-search").fill("var9")
+    wanted = page.get_by_test_id("gene-option").filter(has_text="var9").first
+    wanted.wait_for()
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": 20_000, "uploadThroughput": -1}
+    line.send("Network.emulateNetworkConditions", slow)
+    wanted.click()
+    page.get_by_text("cells that have come so far").wait_for()
+    wait_for(lambda: 0 < int(watched.attribute("painted")) < N, "a part of the cells")
+    assert watched.attribute("color") == "gene:var9"
+    line.send("Network.emulateNetworkConditions", {**slow, "downloadThroughput": -1})
+    watched.ready("gene:var9")
+    page.get_by_text("cells that have come so far").wait_for(state="detached")
+    assert watched.problems == []
+
+
 def test_the_values_are_the_files(server: Running, million: Path) -> None:
     with h5py.File(million) as file:
         hits = np.flatnonzero(file["X/indices"][:] == 7)

@@ -4,7 +4,7 @@ import { getAnswer, getJson } from "./client";
 import { arrayPath } from "./images";
 
 export const KINDS = ["cells", "images", "network", "arrays"] as const;
-export const STATUSES = ["ready", "live", "failed"] as const;
+export const STATUSES = ["ready", "pending", "live", "failed"] as const;
 export const SORTS = ["name", "-name", "kind", "size", "-size", "modified", "-modified"] as const;
 
 export type Kind = (typeof KINDS)[number];

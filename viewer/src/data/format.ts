@@ -19,7 +19,8 @@ export function number(value: number): string {
 
 /** Shortened in the middle, where names of one series are alike least often at the ends. */
 export function shorten(name: string, longest: number): string {
-  if (name.length <= longest) return name;
+  const signs = name.length <= longest ? [] : [...name];
+  if (signs.length <= longest) return name;
   const tail = Math.floor((longest - 1) / 3);
-  return `${name.slice(0, longest - 1 - tail)}…${name.slice(name.length - tail)}`;
+  return `${signs.slice(0, longest - 1 - tail).join("")}…${signs.slice(signs.length - tail).join("")}`;
 }

@@ -34,6 +34,14 @@ function textsOf(genes: Genes): { names: string[]; symbols: string[] | null } {
   return texts;
 }
 
+/** How a gene's name or symbol goes with what is typed. */
+export function matchOf(hit: GeneHit | undefined, query: string): "exact" | "begins" | "other" {
+  const wanted = query.trim().toLowerCase();
+  const names = [hit?.name, hit?.symbol].map((text) => text?.toLowerCase() ?? "");
+  if (names.includes(wanted)) return "exact";
+  return names.some((text) => text.startsWith(wanted)) ? "begins" : "other";
+}
+
 const LEAST_LETTERS = 3;
 const NEAREST = 4;
 

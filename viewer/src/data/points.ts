@@ -93,13 +93,18 @@ export interface Summary {
 
 export const BINS = 64;
 
-/** Range and histogram of the finite values; min > max when there are none. */
+/** Whether it is a finite number, and does not stand for a missing one. */
+function isThere(value: number): boolean {
+  return value > MISSING / 10 && value < Number.POSITIVE_INFINITY;
+}
+
+/** Range and histogram of the values that are there; min > max when there are none. */
 export function summarise(values: Float32Array): Summary {
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
   let missing = 0;
   for (const v of values) {
-    if (!Number.isFinite(v)) missing += 1;
+    if (!isThere(v)) missing += 1;
     else {
       if (v < min) min = v;
       if (v > max) max = v;
@@ -108,7 +113,7 @@ export function summarise(values: Float32Array): Summary {
   const bins = new Uint32Array(BINS);
   const scale = max > min ? BINS / (max - min) : 0;
   for (const v of values) {
-    if (Number.isFinite(v)) {
+    if (isThere(v)) {
       const bin = Math.min(BINS - 1, Math.floor((v - min) * scale));
       bins[bin] = (bins[bin] as number) + 1;
     }
@@ -117,9 +122,13 @@ export function summarise(values: Float32Array): Summary {
 }
 
 export function layOutValues(values: Float32Array, n: number): Float32Array {
-  const out = permute(values, n, 1, new Float32Array(n));
-  for (let i = 0; i < n; i += 1) if (!Number.isFinite(out[i])) out[i] = MISSING;
-  return out;
+  return markMissing(permute(values, n, 1, new Float32Array(n)));
+}
+
+/** What is no finite number becomes `MISSING`, in place. */
+export function markMissing(values: Float32Array): Float32Array {
+  for (let i = 0; i < values.length; i += 1) if (!Number.isFinite(values[i])) values[i] = MISSING;
+  return values;
 }
 
 /** `a b c d e f`: column = a·x + b·y + c, row = d·x + e·y + f. */

@@ -10,6 +10,7 @@ import {
   layOutPart,
   layOutValues,
   type Matrix,
+  markMissing,
   nowhereYet,
   onPicture,
   type Summary,
@@ -142,7 +143,10 @@ function answer(task: Task): [Answers[keyof Answers], Transferable[]] {
       if (categories !== null) {
         const laid = task.drawn ? Float32Array.from(raw, (code) => Math.min(code, categories)) : null;
         filters.add(column, laid ?? layOutCodes(raw, n, categories), categories);
-      } else filters.add(column, layOutValues(raw as Float32Array, n), null);
+      } else {
+        const numbers = raw as Float32Array;
+        filters.add(column, task.drawn ? markMissing(numbers) : layOutValues(numbers, n), null);
+      }
       return [{ summary: categories === null ? summarise(raw as Float32Array) : null }, []];
     }
     case "drop":

@@ -70,8 +70,9 @@ async function reconnect(): Promise<void> {
   running.delete("reconnect");
   set({ offline: false, error: null });
   const { geometry, color, painted } = get();
+  const whole = painted.kind === "none" || painted.arrived === undefined;
   if (geometry === null) await start();
-  else if (painted.key !== keyOf(color)) await paint(color);
+  else if (!whole || painted.key !== keyOf(color)) await paint(color);
 }
 
 /** Is the server still there? Asked when the tab is looked at again, and now and then. */
@@ -320,14 +321,16 @@ export async function paint(color: Color, view = get().focused): Promise<void> {
   set({ error: null });
   const task = `color ${view}`;
   await latest(task, async (signal) => {
-    if (color.kind !== "none") setProgress(task, { label: color.key, fraction: null });
+    const label = color.kind === "none" ? "" : color.key;
+    const tell = (fraction: number | null) => setProgress(task, { label, fraction });
+    if (color.kind !== "none") tell(null);
     const known = viewsNow(get()).find(({ painted }) => painted.kind !== "none" && isOf(painted, color))?.painted;
     const show = (painted: Painted) => {
       if (signal.aborted) return;
       setOwn(view, { painted, range: null });
       set((now) => ({ hidden: hiddenOf(now.filters, now.painted), hover: null }));
     };
-    const painted = color.kind === "none" ? NOTHING : (known ?? (await fetchPainted(color, signal, show)));
+    const painted = color.kind === "none" ? NOTHING : (known ?? (await fetchPainted(color, signal, show, tell)));
     show(painted);
     if (!signal.aborted && painted.kind !== "none") hold(painted);
   });

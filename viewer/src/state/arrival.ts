@@ -5,7 +5,7 @@
 
 import { getBytes } from "../api/client";
 import type { CategoryField, EmbeddingInfo, Identity } from "../api/types";
-import type { Codes } from "../data/points";
+import { type Codes, markMissing, type Summary, summarise } from "../data/points";
 import { addressOf, crewOf } from "./crew";
 import { type Geometry, get, type Painted, setProgress } from "./store";
 import { groundOf } from "./views";
@@ -117,4 +117,55 @@ export async function fetchCodes(
   const task = { bytes: copy, n, dtype: field.dtype, categories: field.categories.length, column: named.column };
   await crewOf().run({ kind: "column", drawn: true, ...task });
   return { kind: "category", ...named, field, values };
+}
+
+/** What is left to come in less time is shown when all of it is there: fewer points for a moment would only flicker. */
+const SOON_MS = 150;
+
+type Numbers = Extract<Painted, { kind: "continuous" }>;
+
+/** The numbers of every cell; `show` is called with what is there so far, and the answer is all of it. */
+export async function fetchNumbers(
+  url: string,
+  named: Pick<Numbers, "key" | "title"> & { column: string },
+  signal: AbortSignal,
+  show: (now: Painted) => void,
+  tell: (fraction: number) => void,
+): Promise<Painted> {
+  const { identity } = get();
+  const n = identity?.stats.n_cells ?? 0;
+  const { column, ...names } = named;
+  const address = addressOf(url);
+  if (!comesInParts(identity)) {
+    const bytes = await getBytes(address, n * 4, signal, (got, all) => tell(got / all));
+    const laid = await crewOf().run({ kind: "values", bytes, n, key: named.key, column });
+    return { kind: "continuous", ...named, ...laid };
+  }
+  let values = new Float32Array(0);
+  let [ready, began] = [0, 0];
+  const take = (items: number) => {
+    markMissing(values.subarray(ready, items));
+    ready = items;
+  };
+  const due = milestones(n);
+  const bytes = await getBytes(
+    `${address}${address.includes("?") ? "&" : "?"}order=drawn`,
+    n * 4,
+    signal,
+    (got, all, so) => {
+      tell(got / all);
+      began ||= performance.now();
+      const items = Math.floor(got / 4);
+      if (!due(items) || items === n || (performance.now() - began) * (all / got - 1) < SOON_MS) return;
+      if (values.length === 0) values = new Float32Array(so.buffer);
+      take(items);
+      // Without its column: the worker does not have it yet.
+      show({ kind: "continuous", ...names, values, arrived: items, summary: summarise(values.subarray(0, items)) });
+    },
+  );
+  if (values.length === 0) values = new Float32Array(bytes);
+  const task = { bytes: bytes.slice(0), n, dtype: "float32", categories: null, column } as const;
+  const told = crewOf().run({ kind: "column", drawn: true, ...task });
+  take(n);
+  return { kind: "continuous", ...named, values, summary: (await told).summary as Summary };
 }

@@ -3,7 +3,7 @@
 import { getBytes, getJson } from "../api/client";
 import type { Field, Genes } from "../api/types";
 import { labelOf } from "../data/genes";
-import { codesComeInParts, fetchCodes } from "./arrival";
+import { codesComeInParts, fetchCodes, fetchNumbers } from "./arrival";
 import { addressOf, crewOf } from "./crew";
 import { CODE_BYTES, columnOf } from "./filters";
 import { followIndex } from "./indexing";
@@ -23,8 +23,7 @@ export async function loadGenes(): Promise<Genes | null> {
 
 /** Whether these are the complete colours of a field or gene. */
 export function isOf(painted: Exclude<Painted, { kind: "none" }>, color: Color): boolean {
-  const whole = painted.kind === "continuous" || painted.arrived === undefined;
-  return whole && color.kind !== "none" && painted.column === columnOf(color);
+  return painted.arrived === undefined && color.kind !== "none" && painted.column === columnOf(color);
 }
 
 export function keyOf(color: Color): string {
@@ -35,6 +34,7 @@ export async function fetchPainted(
   color: Exclude<Color, { kind: "none" }>,
   signal: AbortSignal,
   show: (now: Painted) => void,
+  tell: (fraction: number) => void,
 ): Promise<Painted> {
   const n = get().identity?.stats.n_cells ?? 0;
   const key = keyOf(color);
@@ -43,9 +43,8 @@ export async function fetchPainted(
     const genes = await loadGenes();
     const template = genes?.values ?? "genes/{index}.values.f32";
     void followIndex(path, color.expression);
-    const bytes = await getBytes(path(template.replace("{index}", String(color.index))), n * 4, signal);
-    const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
-    return { kind: "continuous", key, column, title: labelOf(genes, color.index, color.key), ...laid };
+    const named = { key, column, title: labelOf(genes, color.index, color.key) };
+    return fetchNumbers(template.replace("{index}", String(color.index)), named, signal, show, tell);
   }
   if (color.kind === "score") {
     const { scoreBytes } = await import("./scores");
@@ -69,7 +68,5 @@ export async function fetchPainted(
     return { kind: "category", key, column, field, ...(await crewOf().run(task)) };
   }
   if (field.kind === "text") return NOTHING;
-  const bytes = await getBytes(path(field.values), n * 4, signal);
-  const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
-  return { kind: "continuous", key, column, title: color.key, ...laid };
+  return fetchNumbers(field.values, { key, column, title: color.key }, signal, show, tell);
 }

@@ -33,7 +33,16 @@ export type Color =
 export type Painted =
   | { kind: "none"; key: string }
   | { kind: "category"; key: string; column?: string; field: CategoryField; values: Codes; arrived?: number }
-  | { kind: "continuous"; key: string; column?: string; title: string; summary: Summary; values: Float32Array };
+  | {
+      kind: "continuous";
+      key: string;
+      column?: string;
+      title: string;
+      /** Of what has arrived. */
+      summary: Summary;
+      values: Float32Array;
+      arrived?: number;
+    };
 
 export interface Geometry {
   positions: Float32Array;
@@ -214,7 +223,11 @@ export const useModel = create<Model>(() => ({
 export const set = useModel.setState;
 export const get = useModel.getState;
 
+const percent = (one: Progress | undefined) => one && `${one.label}:${one.fraction && Math.round(one.fraction * 100)}`;
+
 export function setProgress(key: string, progress: Progress | null): void {
+  // Told with every piece that comes; nobody sees less than a hundredth.
+  if (progress !== null && percent(progress) === percent(get().progress[key])) return;
   set((state) => {
     const { [key]: _, ...rest } = state.progress;
     return { progress: progress === null ? rest : { ...rest, [key]: progress } };

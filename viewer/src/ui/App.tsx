@@ -8,6 +8,7 @@ import { Help } from "./Help";
 import { ImageFrame } from "./ImageFrame";
 import { useKeys } from "./keys";
 import { Opening, PageFailure } from "./Page";
+import { useSheets } from "./sheets";
 import { useTheme } from "./theme";
 import { Unlock } from "./Unlock";
 
@@ -22,6 +23,7 @@ export function App() {
   useEffect(followHistory, []);
   useTheme();
   useKeys();
+  useSheets();
   // Pages ask for data as soon as they are there.
   if (lock === "missing" || lock === "wrong") return entering === "link" ? <Opening what="the data" /> : <Unlock />;
   return (

@@ -18,6 +18,7 @@ import { type PageKeys, useKeysOf } from "./keys";
 import { Legend, loadRest } from "./Legend";
 import { part } from "./part";
 import { Empty, Failure, Notice, Offline, ProgressStrip } from "./States";
+import { SheetButtons, Side } from "./sheets";
 import { TopBar } from "./TopBar";
 
 // Pictures need as much again as the points; they come when there is one.
@@ -55,7 +56,6 @@ export default function CellsPage() {
   const layout = useLayout();
   const narrow = useNarrow();
   const panes = (layout === "tissue" ? 0 : narrow ? 1 : views) + (layout === "embedding" ? 0 : 1);
-  const close = () => set({ sheet: "none" });
   return (
     <main
       data-testid="app"
@@ -64,14 +64,11 @@ export default function CellsPage() {
       className={`app sheet-${sheet}${analysis ? " with-dock" : ""}`}
     >
       <CellsBar />
-      <nav className="panel left" aria-label="What to show">
-        <button type="button" className="sheet-close" onClick={close}>
-          Done
-        </button>
+      <Side side="left" label="What to show">
         <ScatterPanel />
         {layout === "embedding" ? null : <TissuePanel />}
         {phase === "ready" ? <CellsTools /> : null}
-      </nav>
+      </Side>
       <div className="centre">
         <div className={`panes ${layout}`} data-panes={panes}>
           {layout === "tissue" ? null : <Grid />}
@@ -89,28 +86,19 @@ export default function CellsPage() {
         <Empty />
         {phase === "loading" ? <p className="waiting">Opening the data…</p> : null}
       </div>
-      <aside className="panel right" aria-label="Legend">
-        <button type="button" className="sheet-close" onClick={close}>
-          Done
-        </button>
+      <Side side="right" label="Legend">
         <Legend />
         <SelectionPanel />
         {dataset && phase === "ready" ? <LookInside source={dataset.id} /> : null}
-      </aside>
+      </Side>
       {analysis ? <Analysis /> : null}
       <footer className="bottom">
         <ProgressStrip />
-        <div className="sheet-buttons">
-          <button type="button" data-testid="panel-open" onClick={() => set({ sheet: "panel" })}>
-            What to show
-          </button>
-          <button type="button" data-testid="legend-open" onClick={() => set({ sheet: "legend" })}>
-            Legend{selection ? ` · ${counted(selection.count, "cell")} selected` : ""}
-          </button>
+        <SheetButtons legend={selection ? `Legend · ${counted(selection.count, "cell")} selected` : "Legend"}>
           <button type="button" data-testid="analysis-open" onClick={toggleAnalysis}>
             Analyse
           </button>
-        </div>
+        </SheetButtons>
       </footer>
     </main>
   );

@@ -4,9 +4,11 @@ import { useCombobox } from "downshift";
 import { useMemo, useState } from "react";
 import { toApiError } from "../api/client";
 import type { ExpressionInfo, Genes } from "../api/types";
+import { shorten } from "../data/format";
 import { findGenes, type GeneHit, type GeneHits, labelOf, nearGenes, SHOWN } from "../data/genes";
 import { chooseExpression, loadGenes, paint } from "../state/actions";
 import { type Color, get, set, useModel } from "../state/store";
+import { useElsewhere } from "./elsewhere";
 
 const NONE: GeneHits = { hits: [], total: 0 };
 
@@ -27,9 +29,19 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
   const own = matrices.find((m) => m.id === expression)?.n_genes ?? 0;
   const other = matrices.find((m) => m.n_genes > own);
 
+  const asked = genes !== null && query.trim() !== "";
+  const elsewhere = useElsewhere(asked ? query : "", found.hits[0], other);
+
   function take(hit: GeneHit | null | undefined): void {
     const matrix = get().expression;
     if (hit && matrix !== null) void choose({ kind: "gene", index: hit.index, key: hit.name, expression: matrix });
+  }
+
+  /** The cells are coloured from the matrix that is chosen; filters name their own. */
+  async function takeThere(matrix: ExpressionInfo, hit: GeneHit | null): Promise<void> {
+    if (hit === null) return;
+    if (plain) await chooseExpression(matrix.id);
+    void choose({ kind: "gene", index: hit.index, key: hit.name, expression: matrix.id });
   }
 
   const box = useCombobox<GeneHit>({
@@ -47,7 +59,11 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
     <div className="gene-search">
       {/* biome-ignore lint/a11y/noLabelWithoutControl: downshift ties it to the input by id. */}
       <label {...box.getLabelProps()} className="field-label">
-        Gene <span className="quiet">{own.toLocaleString("en")} to choose from</span>
+        Gene{" "}
+        <span className="quiet">
+          {own.toLocaleString("en")} to choose from
+          {other ? `, ${other.n_genes.toLocaleString("en")} in ${shorten(other.label, 16)}` : ""}
+        </span>
       </label>
       <div className="combo">
         <input
@@ -78,9 +94,10 @@ export function GeneSearch({ id = "gene-search", choose = paint }: Props) {
         </ul>
       </div>
       <p className="note" aria-live="polite">
-        {query.trim() !== "" && genes
-          ? hitsText(found, () => missingText(genes, query, plain ? other : undefined))
-          : ""}
+        {asked ? hitsText(found, () => missingText(genes, query)) : ""}
+        {other && (elsewhere || (elsewhere === null && found.total === 0)) ? (
+          <Elsewhere id={id} matrix={other} hit={elsewhere} show={() => void takeThere(other, elsewhere)} />
+        ) : null}
       </p>
       {plain && matrices.length > 1 ? (
         <label className="row">
@@ -108,11 +125,24 @@ export function GeneWords({ name, symbol }: GeneHit) {
   );
 }
 
-/** Why there is none, and what may help: a slip of the finger, or a matrix of the most variable genes only. */
-function missingText(genes: Genes, query: string, other: ExpressionInfo | undefined): string {
+/** What the larger matrix has of that name, and the way to it. */
+function Elsewhere(props: { id: string; matrix: ExpressionInfo; hit: GeneHit | null; show: () => void }) {
+  const { id, matrix, hit, show } = props;
+  if (hit === null) return `. ${matrix.label} has none either.`;
+  return (
+    <>
+      . {matrix.label} has {hit.symbol || hit.name}.{" "}
+      <button type="button" className="only" data-testid={`${id}-elsewhere`} onClick={show}>
+        Take it from there
+      </button>
+    </>
+  );
+}
+
+/** Why there is none, where it may be a slip of the finger. */
+function missingText(genes: Genes, query: string): string {
   const near = nearGenes(genes, query);
-  const words = near.length > 0 ? `No gene of that name; close to it: ${near.join(", ")}` : "No gene of that name";
-  return other ? `${words}. ${other.label} has ${other.n_genes.toLocaleString("en")} genes.` : words;
+  return near.length > 0 ? `No gene of that name; close to it: ${near.join(", ")}` : "No gene of that name";
 }
 
 function hitsText({ total }: GeneHits, missing: () => string): string {

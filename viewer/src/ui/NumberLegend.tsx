@@ -40,6 +40,9 @@ export default function NumberLegend({ painted }: { painted: Numbers }) {
       ) : (
         <p className="note">No cell has a value here.</p>
       )}
+      {painted.arrived === undefined ? null : (
+        <p className="note">Of the {countText(painted.arrived)} cells that have come so far.</p>
+      )}
       <label className="row">
         <span>Colours</span>
         <select data-testid="colormap-select" value={cmap} onChange={(e) => set({ cmap: e.target.value as ColorMap })}>

@@ -1,9 +1,10 @@
 /** Parts for ranges of numbers: a histogram, two handles, two fields. */
 
 import * as Slider from "@radix-ui/react-slider";
-import { useRef, useState } from "react";
+import { useRef } from "react";
 import { number } from "../data/format";
 import { BINS } from "../data/points";
+import { NumberField } from "./NumberField";
 
 const STEPS = 500;
 
@@ -94,39 +95,12 @@ export function Range({ min, max, low, high, of, ids, choose, reset }: RangeProp
         <Slider.Thumb className="slider-thumb" aria-label={`End of ${of}`} aria-valuetext={number(high)} />
       </Slider.Root>
       <div className="range-inputs">
-        <NumberInput id={ids[0]} label="From" value={low} onCommit={(v) => take(v, high)} />
-        <NumberInput id={ids[1]} label="to" value={high} onCommit={(v) => take(low, v)} />
+        <NumberField id={ids[0]} label="From" value={low} digits={4} onCommit={(v) => take(v, high)} />
+        <NumberField id={ids[1]} label="to" value={high} digits={4} onCommit={(v) => take(low, v)} />
         <button type="button" onClick={reset}>
           Reset
         </button>
       </div>
     </>
-  );
-}
-
-/** Takes effect on Enter or when left, so that half-typed numbers do nothing. */
-function NumberInput(props: { id: string; label: string; value: number; onCommit: (value: number) => void }) {
-  const { id, label, value, onCommit } = props;
-  const [draft, setDraft] = useState<string | null>(null);
-  function commit(): void {
-    const typed = draft === null || draft.trim() === "" ? Number.NaN : Number(draft);
-    if (Number.isFinite(typed)) onCommit(typed);
-    setDraft(null);
-  }
-  return (
-    <label>
-      <span>{label}</span>
-      <input
-        data-testid={id}
-        inputMode="decimal"
-        value={draft ?? Number(value.toPrecision(4)).toString()}
-        onChange={(e) => setDraft(e.target.value)}
-        onBlur={commit}
-        onKeyDown={(e) => {
-          if (e.key === "Enter") commit();
-          if (e.key === "Escape") setDraft(null);
-        }}
-      />
-    </label>
   );
 }

@@ -40,15 +40,19 @@ export function TopBar({ name, detail, search, share, children }: Parts) {
           <HomeIcon />
           <span className="home-word">Home</span>
         </a>
+        {atHome ? <h1 className="visually-hidden">Everything on offer</h1> : null}
         {atHome || (name === undefined && place.name === "") ? null : (
           <>
             <span className="quiet" aria-hidden="true">
               /
             </span>
-            {name ?? (
-              <span className="dataset" aria-current="page" title={place.name} data-testid="place">
+            {name}
+            {name ? (
+              <h1 className="visually-hidden">{place.name}</h1>
+            ) : (
+              <h1 className="dataset" dir="auto" aria-current="page" title={place.name} data-testid="place">
                 {place.name}
-              </span>
+              </h1>
             )}
           </>
         )}

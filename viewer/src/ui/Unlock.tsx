@@ -8,7 +8,8 @@ const WHY = {
   open: "",
   missing: "",
   wrong: "The token in the link is not this server's, or no longer.",
-  ended: "The server no longer knows this page: it may have been started again with another token.",
+  ended:
+    "The server no longer knows this page: the link that opened it has ended, or the server has another token now.",
 };
 
 /** In place of every page while the server is locked; over the page when that happened while it was in use. */

@@ -5,6 +5,7 @@ import { count, counted, number } from "../../data/format";
 import { labelOf } from "../../data/genes";
 import { addressOf, loadGenes } from "../../state/actions";
 import { useModel } from "../../state/store";
+import { NumberField } from "../../ui/NumberField";
 import { addGenes, colorBy, compare } from "./actions";
 import { kindOf, type MatrixKind } from "./counts";
 import { Figure, type Tip, useWidth } from "./Figure";
@@ -257,53 +258,18 @@ function LimitInputs({ limits, up, down }: { limits: Limits; up: number; down: n
         label="|log2 FC| ≥"
         value={limits.change}
         good={(v) => v >= 0}
-        onChange={(v) => change({ limits: { ...limits, change: v } })}
+        onCommit={(v) => change({ limits: { ...limits, change: v } })}
       />
       <NumberField
         id="limit-p"
         label="adjusted P ≤"
         value={limits.p}
         good={(v) => v >= 0 && v <= 1}
-        onChange={(v) => change({ limits: { ...limits, p: v } })}
+        onCommit={(v) => change({ limits: { ...limits, p: v } })}
       />
       <span aria-live="polite" data-testid="significant" data-up={up} data-down={down}>
         <span className="up">{count(up)} higher in A</span>, <span className="down">{count(down)} higher in B</span>
       </span>
     </div>
-  );
-}
-
-interface NumberFieldProps {
-  id: string;
-  label: string;
-  value: number;
-  good: (value: number) => boolean;
-  onChange: (value: number) => void;
-}
-
-function NumberField({ id, label, value, good, onChange }: NumberFieldProps) {
-  const [draft, setDraft] = useState<string | null>(null);
-  const typed = draft === null || draft.trim() === "" ? Number.NaN : Number(draft);
-  const bad = draft !== null && !(Number.isFinite(typed) && good(typed));
-  function commit(): void {
-    if (draft !== null && !bad) onChange(typed);
-    setDraft(null);
-  }
-  return (
-    <label className="number-field">
-      <span>{label}</span>
-      <input
-        data-testid={id}
-        inputMode="decimal"
-        aria-invalid={bad}
-        value={draft ?? String(value)}
-        onChange={(e) => setDraft(e.target.value)}
-        onBlur={commit}
-        onKeyDown={(e) => {
-          if (e.key === "Enter") commit();
-          if (e.key === "Escape") setDraft(null);
-        }}
-      />
-    </label>
   );
 }

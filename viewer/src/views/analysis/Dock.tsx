@@ -89,7 +89,10 @@ function Shown({ tab }: { tab: Tab }) {
 
 function close(): void {
   set({ analysis: false });
-  document.querySelector<HTMLElement>("[data-testid=analyse]")?.focus();
+  // One of the two is shown, the other cannot have the focus.
+  for (const opener of ["analyse", "analysis-open"]) {
+    document.querySelector<HTMLElement>(`[data-testid=${opener}]`)?.focus();
+  }
 }
 
 function stepTab(event: KeyboardEvent): void {

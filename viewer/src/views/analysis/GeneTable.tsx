@@ -106,7 +106,7 @@ export function GeneTable({ result, labels, marked, height, onGene }: GeneTableP
       </div>
       <div className="wide-table" ref={box} style={{ height }}>
         <div role="table" aria-label="Genes" aria-rowcount={rows.length + 1}>
-          <div role="row" tabIndex={-1} className="table-head">
+          <div role="row" tabIndex={-1} className="gene-head">
             {HEADS.map(({ id, words, title }) => (
               <div
                 key={id}

@@ -32,29 +32,35 @@ export interface GridProps {
 const STEP = 22;
 const LONGEST = 30;
 const TURN = 60;
-const LEGEND = 132;
 const PAD = 8;
+const BAR = 84;
+const SIZES = "Cells expressing (%)";
 
 interface Sides {
   left: number;
   top: number;
   width: number;
   height: number;
+  /** Where the legend begins. */
+  legend: number;
 }
 
-function sidesOf(genes: string[], groups: GridGroup[]): Sides {
+function sidesOf(genes: string[], groups: GridGroup[], titles: string[]): Sides {
   const longest = (names: string[]) => Math.max(24, ...names.map((name) => textWidth(shorten(name, LONGEST))));
   const rise = longest(genes) * Math.sin((TURN * Math.PI) / 180);
   const lean = longest(genes.slice(-3)) * Math.cos((TURN * Math.PI) / 180);
   const left = longest(groups.map((g) => g.name)) + 26 + PAD;
   const top = rise + 18;
-  const width = left + genes.length * STEP + Math.max(lean, 16) + LEGEND;
-  return { left, top, width, height: Math.max(top + groups.length * STEP + PAD, top + 116) };
+  const legend = left + genes.length * STEP + Math.max(lean, 16) + 16;
+  const width = Math.ceil(legend + Math.max(BAR + 2 * PAD, ...titles.map((title) => textWidth(title))) + PAD);
+  return { left, top, width, legend, height: Math.max(top + groups.length * STEP + PAD, top + 116) };
 }
 
 export function GridChart(props: GridProps) {
   const { label, genes, groups, onTip } = props;
-  const sides = useMemo(() => sidesOf(genes, groups), [genes, groups]);
+  const { unit } = props;
+  const dots = props.shares !== null;
+  const sides = useMemo(() => sidesOf(genes, groups, dots ? [unit, SIZES] : [unit]), [genes, groups, unit, dots]);
   const [at, setAt] = useState<[number, number] | null>(null);
   function follow(event: PointerEvent<SVGSVGElement>): void {
     const box = event.currentTarget.getBoundingClientRect();
@@ -194,11 +200,10 @@ function radius(share: number): number {
   return Math.sqrt(Math.max(0, share)) * (STEP / 2 - 1);
 }
 
-const BAR = 84;
 const COLOR_STEPS = 24;
 
 function Legend({ shares, domain, map, unit, sides }: Part) {
-  const x = sides.width - LEGEND + 16;
+  const x = sides.legend;
   const y = sides.top;
   const [low, high] = domain;
   return (
@@ -232,7 +237,7 @@ function SizeKey({ x, y }: { x: number; y: number }) {
   return (
     <>
       <text x={x} y={y}>
-        Cells expressing (%)
+        {SIZES}
       </text>
       {[0.2, 0.4, 0.6, 0.8, 1].map((share, i) => (
         <g key={share}>

@@ -138,7 +138,7 @@ function Scores() {
   return (
     <section aria-label="Scores">
       <h3>Scores</h3>
-      <ul className="lines">
+      <ul className="set-lines">
         {scores.map((one) => (
           <li key={one.id} data-testid="score-line" data-name={one.key}>
             <button
@@ -219,7 +219,7 @@ function Sets({ choose }: { choose: (one: GeneSet) => void }) {
         value={query}
         onChange={(e) => setQuery(e.target.value)}
       />
-      <ul className="lines">
+      <ul className="set-lines">
         {hits.slice(0, MOST_LISTED).map((one, i) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: two sets can have one name.
           <li key={i} data-testid="gmt-set" data-name={one.name}>

@@ -5,11 +5,16 @@ import { STATUS_NAMES } from "./model";
 
 export function StatusBadge({ source, always = false }: { source: Source; always?: boolean }) {
   const { status } = source;
-  if (status === "ready" && !always) return null;
-  const words =
-    status === "live" ? "This file is being written" : status === "failed" ? source.error?.message : undefined;
+  const ordinary = status === "ready" || status === "pending";
+  if (ordinary && !always) return null;
+  const words = {
+    ready: undefined,
+    pending: "It has not been read yet, so its kind is a guess by its name",
+    live: "This file is being written",
+    failed: source.error?.message,
+  }[status];
   return (
-    <span className={`badge ${status}`} data-testid="status" title={words}>
+    <span className={`badge ${ordinary ? "ready" : status}`} data-testid="status" title={words}>
       {STATUS_NAMES[status] ?? status}
     </span>
   );

@@ -4,6 +4,7 @@ import { memo, useEffect, useState } from "react";
 import type { Kind, Source } from "../../api/catalog";
 import { thumbnailUrl } from "../../api/catalog";
 import { KindIcon } from "./KindIcon";
+import { useHome } from "./live";
 import { kindOf } from "./model";
 import { hasNone, picture } from "./thumbnails";
 
@@ -35,7 +36,10 @@ export const Thumbnail = memo(function Thumbnail({ source, id }: Props) {
 function usePicture(url: string | null): { src: string | null; state: State } {
   const [src, setSrc] = useState<string | null>(null);
   const [state, setState] = useState<State>(url === null ? "none" : "waiting");
+  // What could not be had while the server was away is asked for when it is back.
+  const offline = useHome((s) => s.offline);
   useEffect(() => {
+    if (offline) return;
     if (url === null || hasNone(url)) {
       setSrc(null);
       setState("none");
@@ -58,6 +62,6 @@ function usePicture(url: string | null): { src: string | null; state: State } {
       clearTimeout(timer);
       own.abort();
     };
-  }, [url]);
+  }, [url, offline]);
   return { src, state };
 }

@@ -13,6 +13,7 @@ let offered: Source[] = [];
 let revision = 0;
 let scanning = false;
 let down = false;
+let noPictures = false;
 let refusal: { status: number; code: string } | null = null;
 let asked: string[] = [];
 
@@ -48,7 +49,8 @@ function answer(url: string): Response {
     const roots = ["lab"];
     return Response.json({ revision, sources: offered.length, by_kind, failed, scanning, roots });
   }
-  if (url.startsWith("api/thumbnail")) return new Response(new Blob(["p"]));
+  // The blob of a real answer takes a turn of the clock, which stands still here.
+  if (url.startsWith("api/thumbnail")) return { ok: true, blob: async () => new Blob(["p"]) } as Response;
   const query = new URLSearchParams(url.split("?")[1]);
   const text = query.get("search") ?? "";
   const found = offered.filter(
@@ -87,12 +89,13 @@ const active = () => listing().getAttribute("aria-activedescendant");
 beforeEach(() => {
   vi.useFakeTimers();
   useHome.setState(useHome.getInitialState(), true);
-  [revision, scanning, down, refusal, asked] = [0, false, false, null, []];
+  [revision, scanning, down, noPictures, refusal, asked] = [0, false, false, false, null, []];
   vi.stubGlobal("fetch", (url: string, options?: { signal?: AbortSignal }) => {
     asked.push(url);
     return new Promise<Response>((resolve, reject) => {
       options?.signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
-      setTimeout(() => (down ? reject(new TypeError("Failed to fetch")) : resolve(answer(url))), 20);
+      const gone = down || (noPictures && url.startsWith("api/thumbnail"));
+      setTimeout(() => (gone ? reject(new TypeError("Failed to fetch")) : resolve(answer(url))), 20);
     });
   });
   vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(WIDTH);
@@ -251,6 +254,23 @@ describe("living", () => {
     expect(names()).toEqual(["s00002"]);
   });
 
+  it("has the pictures, too, that could not be had while its server was away", async () => {
+    const pictures = () => screen.getAllByTestId("thumbnail").map((one) => one.dataset.state);
+    offer([source(1, { version: "away" }), source(2, { version: "away" })]);
+    vi.spyOn(URL, "createObjectURL").mockReturnValue("blob:here");
+    noPictures = true;
+    await open();
+    await pass(500);
+    expect(pictures()).toEqual(["failed", "failed"]);
+    down = true;
+    await pass(3000);
+    expect(screen.getByTestId("error").dataset.code).toBe("offline");
+    [down, noPictures] = [false, false];
+    await pass(4000);
+    await pass(300); // React draws at the end of a pass
+    expect(pictures()).toEqual(["there", "there"]);
+  });
+
   it("says that it still looks for files, and what to do when there are none", async () => {
     scanning = true;
     offer([]);
@@ -263,6 +283,18 @@ describe("living", () => {
     offer([]);
     await pass(2500);
     expect(screen.getByTestId("empty").textContent).toMatch(/Nothing found here.*lab.*h5ad/);
+  });
+
+  it("says of what is not read yet that it waits, in the table", async () => {
+    offer([source(1, { status: "pending", tensors: null }), source(2)]);
+    await open();
+    expect(screen.queryAllByTestId("status")).toEqual([]);
+    fireEvent.click(screen.getByTestId("as-table"));
+    await pass(300);
+    expect(screen.getAllByTestId("status").map((one) => one.textContent)).toEqual(["Waiting", "Ready"]);
+    fireEvent.change(screen.getByTestId("status-select"), { target: { value: "pending" } });
+    await pass(300);
+    expect(names()).toEqual(["s00001"]);
   });
 
   it("tells a refusal with its code, and asks again on demand", async () => {

@@ -62,7 +62,12 @@ export const KIND_NAMES: Record<Kind, string> = {
   network: "Networks",
   arrays: "Arrays",
 };
-export const STATUS_NAMES: Record<Status, string> = { ready: "Ready", live: "Live", failed: "Failed" };
+export const STATUS_NAMES: Record<Status, string> = {
+  ready: "Ready",
+  pending: "Waiting",
+  live: "Live",
+  failed: "Failed",
+};
 export const SORT_NAMES: Record<Sort, string> = {
   name: "Name A–Z",
   "-name": "Name Z–A",

@@ -21,9 +21,10 @@ function lutOf({ painted, cmap, fileColors }: Colors, hidden: Uint8Array | null)
 function valuesOf({ painted, range, geometry }: Pick<Own, "painted" | "range" | "geometry">) {
   const n = geometry?.n ?? 0;
   if (painted.kind === "none" || painted.values.length !== n) return { values: null, valued: n, range: null };
-  if (painted.kind === "category") return { values: painted.values, valued: painted.arrived ?? n, range: null };
+  const { values, arrived: valued = n } = painted;
+  if (painted.kind === "category") return { values, valued, range: null };
   const { min, max } = painted.summary;
-  return { values: painted.values, valued: n, range: range ?? ([min, max] as const) };
+  return { values, valued, range: range ?? ([min, max] as const) };
 }
 
 /** The look of one view; `hidden` are categories that its legend has switched off. */

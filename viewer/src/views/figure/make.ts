@@ -67,7 +67,8 @@ function sceneOf(view: View, state: Model, rooms: Rooms, width: number, height: 
     markColors.set([...fromHex(color), 255], (i + 1) * 4);
   });
   return {
-    positions: geometry?.positions ?? new Float32Array(0),
+    // On the screen, too, are only those whose colour has come.
+    positions: geometry?.positions.subarray(0, 3 * (look.valued ?? geometry.n)) ?? new Float32Array(0),
     values: look.values,
     colors: look.lut.pixels.subarray(0, look.lut.rows * LUT_WIDTH * 4),
     entries: look.lut.entries,

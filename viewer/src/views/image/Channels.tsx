@@ -4,9 +4,9 @@ import * as Slider from "@radix-ui/react-slider";
 import { useEffect, useState } from "react";
 import type { ChannelStatistics } from "../../api/images";
 import { number, shorten } from "../../data/format";
+import { NumberField } from "../../ui/NumberField";
 import { autoContrast, changeChannel, resetChannels, toggleShown, wantHistograms } from "./actions";
 import { type ChannelSetting, contrastDomain, MOST_SHOWN } from "./model";
-import { NumberField } from "./NumberField";
 import { useImage } from "./state";
 
 const STEPS = 1000;
@@ -89,13 +89,14 @@ function Channel({ index, whole }: { index: number; whole: boolean }) {
       <Histogram name={name} setting={setting} statistics={statistics[index]} />
       <Contrast name={name} setting={setting} statistics={statistics[index]} onChange={commit} />
       <div className="range-inputs">
-        <NumberField id="window-from" label="From" of={name} value={from} onCommit={(v) => commit(v, to)} />
-        <NumberField id="window-to" label="to" of={name} value={to} onCommit={(v) => commit(from, v)} />
+        <NumberField id="window-from" label="From" of={name} value={from} digits={5} onCommit={(v) => commit(v, to)} />
+        <NumberField id="window-to" label="to" of={name} value={to} digits={5} onCommit={(v) => commit(from, v)} />
         <NumberField
           id="gamma"
           label="γ"
           of={name}
           value={setting.gamma}
+          digits={5}
           onCommit={(v) => changeChannel(index, { gamma: Math.min(10, Math.max(0.1, v)) })}
         />
       </div>
@@ -185,7 +186,7 @@ function Choice() {
   const all = info.channels;
   const found = all.filter((c) => (c.label || `Channel ${c.index + 1}`).toLowerCase().includes(filter.toLowerCase()));
   return (
-    <details className="choice" data-testid="channel-choice">
+    <details className="more-channels" data-testid="channel-choice">
       <summary>
         {shown.length} of {all.length} channels
       </summary>

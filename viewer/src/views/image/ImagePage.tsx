@@ -3,8 +3,9 @@
 import { useCallback, useEffect, useRef } from "react";
 import { toApiError } from "../../api/client";
 import { amendUrl, setPlace } from "../../state/route";
-import { set, useModel } from "../../state/store";
+import { useModel } from "../../state/store";
 import { useKeysOf } from "../../ui/keys";
+import { SheetButtons, Side } from "../../ui/sheets";
 import { Axes } from "./Axes";
 import { fail, leaveImage, lookForServer, openImage } from "./actions";
 import type { Bench } from "./bench";
@@ -75,37 +76,23 @@ export default function ImagePage({ image = imageInUrl() }: { image?: string }) 
   useKeysOf(KEYS);
   const onPicture = useCallback(() => void takePicture(bench.current), []);
   useImageKeys(bench, onPicture);
-  const close = () => set({ sheet: "none" });
   return (
     <div className={`image-page sheet-${sheet}`}>
-      <nav className="panel left" aria-label="What to show">
-        <button type="button" className="sheet-close" onClick={close}>
-          Done
-        </button>
+      <Side side="left" label="What to show">
         <ImagePanel onPicture={onPicture} />
-      </nav>
+      </Side>
       <div className="centre">
         <ImageView onBench={onBench} />
         <Words />
       </div>
-      <aside className="panel right" aria-label="Channels and metadata">
-        <button type="button" className="sheet-close" onClick={close}>
-          Done
-        </button>
+      <Side side="right" label="Channels and metadata">
         <Channels />
         <Metadata />
-      </aside>
+      </Side>
       <footer className="bottom">
         <Axes />
         <Work />
-        <div className="sheet-buttons">
-          <button type="button" data-testid="panel-open" onClick={() => set({ sheet: "panel" })}>
-            What to show
-          </button>
-          <button type="button" data-testid="legend-open" onClick={() => set({ sheet: "legend" })}>
-            Channels
-          </button>
-        </div>
+        <SheetButtons legend="Channels" />
       </footer>
     </div>
   );

@@ -3,10 +3,11 @@
 import { useEffect, useState } from "react";
 import { counted } from "../../data/format";
 import { amendUrl, setPlace } from "../../state/route";
-import { set, useModel } from "../../state/store";
+import { useModel } from "../../state/store";
 import { ErrorCurtain } from "../../ui/ErrorCurtain";
 import { type PageKeys, useKeysOf } from "../../ui/keys";
 import { Legend } from "../../ui/Legend";
+import { SheetButtons, Side } from "../../ui/sheets";
 import { TopBar } from "../../ui/TopBar";
 import { Charts } from "./Charts";
 import { readLinked, writeLinked } from "./model";
@@ -54,18 +55,13 @@ export default function NetworkPage({ network }: { network: string }) {
   }, [network, about]);
   useLink();
   useKeysOf(KEYS);
-  const close = () => set({ sheet: "none" });
   return (
     <main data-testid="app" data-page="network" data-state={phase} className={`app network sheet-${sheet}`}>
       <TopBar />
-      <nav className="panel left" aria-label="What to show">
-        <button type="button" className="sheet-close" onClick={close}>
-          Done
-        </button>
+      <Side side="left" label="What to show">
         <NetworkPanel source={network} />
-      </nav>
+      </Side>
       <div className="centre">
-        <h1 className="visually-hidden">{about?.name ?? "Network"}</h1>
         <NetworkView />
         {phase === "loading" ? (
           <p className="waiting" role="status">
@@ -92,26 +88,16 @@ export default function NetworkPage({ network }: { network: string }) {
           </div>
         ) : null}
       </div>
-      <aside className="panel right" aria-label="Legend and figures">
-        <button type="button" className="sheet-close" onClick={close}>
-          Done
-        </button>
+      <Side side="right" label="Legend and figures">
         {phase === "ready" ? <Legend /> : null}
         <NeuronCard />
         <Charts />
-      </aside>
+      </Side>
       <footer className="bottom">
         <div className="strip" data-testid="progress" role="status">
           {work}
         </div>
-        <div className="sheet-buttons">
-          <button type="button" data-testid="panel-open" onClick={() => set({ sheet: "panel" })}>
-            What to show
-          </button>
-          <button type="button" data-testid="legend-open" onClick={() => set({ sheet: "legend" })}>
-            Legend and figures
-          </button>
-        </div>
+        <SheetButtons legend="Legend and figures" />
       </footer>
     </main>
   );

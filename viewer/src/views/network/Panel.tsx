@@ -114,7 +114,9 @@ function FindNeuron({ about }: { about: About }) {
       className="group"
       onSubmit={(event) => {
         event.preventDefault();
-        if (/^\d+$/.test(text.trim())) void pick(Number(text.trim()));
+        const gid = text.trim();
+        if (/^\d+$/.test(gid)) void pick(Number(gid));
+        else if (gid !== "") change({ notice: `“${gid}” is no gid: gids are whole numbers.` });
       }}
     >
       <h2>Neuron</h2>

@@ -142,7 +142,7 @@ function ColorChoice() {
         </select>
       </label>
       {identity?.incomplete && identity.incomplete.length > 0 ? (
-        <p className="facts warn-text" data-testid="incomplete" title={identity.incomplete.join("\n")}>
+        <p className="note warn-text" data-testid="incomplete" title={identity.incomplete.join("\n")}>
           This export is incomplete. Missing: {identity.incomplete.slice(0, 3).join(", ")}
           {identity.incomplete.length > 3 ? ` and ${identity.incomplete.length - 3} more` : ""}
         </p>

@@ -52,10 +52,9 @@ def main() -> int:
 def parsers(instrumented: bool) -> dict[str, Any]:
     """Every parser; as atheris wants it, each line of ours tells that it was reached."""
     if not instrumented:
-        from parsers import PARSERS
-        from parsers_of_files import FILES
+        from every_parser import ALL
 
-        return PARSERS | FILES
+        return ALL
     import atheris
 
     with atheris.instrument_imports(include=["coverslip"]):

@@ -7,28 +7,25 @@ as the catalog does, and some of each of its arrays is read.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
 
-from coverslip.app import describe
-from coverslip.core.errors import CoverslipError
-from coverslip.core.node import Array, Group
-from coverslip.core.spec import Box
-from coverslip.domains.cells import Options
+import network_files
 from coverslip.domains.gene_index import GeneIndex
 from coverslip.engine.sidecar import Sidecar
-from coverslip.formats import open_source, recognise
+from explored import look
 from parsers import Parser
 
 HERE = Path(__file__).parent
-MOST_ARRAYS, MOST_ALONG, MOST_ITEMS = 12, 48, 1 << 18
 Make = Callable[[Path], None]
 
 
@@ -36,37 +33,6 @@ Make = Callable[[Path], None]
 def scratch() -> Path:
     """A folder of this process."""
     return Path(mkdtemp(prefix="coverslip-parsers-"))
-
-
-def arrays(group: Group, depth: int = 0) -> Iterator[Array]:
-    """The arrays of a tree, as far as anybody would look."""
-    for name in list(group)[:20] if depth < 6 else ():
-        try:
-            node = group[name]
-        except CoverslipError:
-            continue
-        if isinstance(node, Array):
-            yield node
-        else:
-            yield from arrays(node, depth + 1)
-
-
-def look(path: Path) -> object:
-    """Open a source, describe it, and read a little of everything."""
-    recognise(path)
-    source = open_source(path)
-    try:
-        told = describe(Options(), source)
-        for number, array in enumerate(arrays(source.root)):
-            shape = array.spec.shape
-            end = tuple(min(n, MOST_ALONG) for n in shape)
-            if number >= MOST_ARRAYS or int(np.prod(end, dtype=np.int64)) > MOST_ITEMS:
-                break
-            read = array.read(Box((0,) * len(shape), end))
-            assert read.shape == end
-        return told
-    finally:
-        source.close()
 
 
 def file(name: str, data: bytes) -> object:
@@ -145,6 +111,38 @@ def _texts(path: Path) -> None:
     (path / "0" / "0").write_bytes(struct.pack("<I", 3) + words)
 
 
+def _array(path: Path, values: np.ndarray) -> None:
+    path.mkdir(parents=True)
+    array = {"zarr_format": 2, "shape": values.shape, "chunks": values.shape, "dtype": values.dtype.str,
+             "compressor": None, "fill_value": 0, "order": "C", "filters": None}  # fmt: skip
+    (path / ".zarray").write_text(json.dumps(array))
+    (path / ".".join("0" * values.ndim)).write_bytes(values.tobytes())
+
+
+def _group(path: Path, **attrs: object) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    (path / ".zattrs").write_text(json.dumps({name.replace("_", "-", 1): value for name, value in attrs.items()}))
+
+
+def _anndata(path: Path) -> None:
+    _group(path, encoding_type="anndata", encoding_version="0.1.0")
+    for name, count in (("obs", 6), ("var", 4)):
+        _group(path / name, encoding_type="dataframe", encoding_version="0.2.0", column_order=["n"])
+        (path / name / ".zattrs").write_text((path / name / ".zattrs").read_text()[:-1] + ', "_index": "id"}')
+        _array(path / name / "id", np.arange(count))
+        _array(path / name / "n", np.arange(count, dtype="f4"))
+    _group(path / "X", encoding_type="csr_matrix", encoding_version="0.1.0", shape=[6, 4])
+    for name, values in (("data", np.ones(6, "f4")), ("indices", np.arange(6) % 4), ("indptr", np.arange(7))):
+        _array(path / "X" / name, values)
+    _group(path / "obsm")
+    _array(path / "obsm" / "X_umap", np.ones((6, 2)))
+
+
+def _system(path: Path) -> None:
+    network_files.hippocampal(path)
+
+
 def _export(path: Path) -> None:
     with zipfile.ZipFile(HERE / "formats" / "exports" / "cellucid-0.9.4-0.zip") as packed:
         packed.extractall(path.parent / "export-of")
@@ -165,8 +163,29 @@ def _ndtiff(path: Path) -> None:
 
 FOLDERS: dict[str, Make] = {
     "n5": _n5, "zarr3": _zarr3, "zarr2": _zarr2, "texts": _texts, "export": _export, "tenx": _tenx, "ndtiff": _ndtiff,
+    "anndata.zarr": _anndata, "system": _system,
 }  # fmt: skip
 N5, ZARR3, ZARR2, TEXTS, EXPORT, TENX = "n5", "zarr3", "zarr2", "texts", "export", "tenx"
+
+
+def folder_names(data: bytes) -> object:
+    """Names of files in a folder, which may number a series of pictures: a line each."""
+    path = scratch() / "names"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    for number, name in enumerate(data.split(b"\n")[:16]):
+        with suppress(OSError, ValueError):
+            (path / os.fsdecode(name.replace(b"/", b"_"))).write_bytes(_tiff(number))
+    return look(path)
+
+
+@cache
+def _tiff(number: int) -> bytes:
+    """A picture of 3 x 2 pixels, all of one value."""
+    tags = [(256, 3, 1, 3), (257, 3, 1, 2), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8),
+            (277, 3, 1, 1), (278, 3, 1, 2), (279, 4, 1, 6)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<I", 14) + bytes([number] * 6) + struct.pack("<H", len(tags)) + entries + b"\0" * 4
 
 
 def gene_index(data: bytes) -> object:
@@ -202,6 +221,8 @@ FILES: dict[str, Parser] = {
     "dicom": partial(file, "a.dcm"),
     "lif": partial(file, "a.lif"),
     "nd2": partial(file, "a.nd2"),
+    "czi": partial(file, "a.czi"),
+    "zarr_zip": partial(file, "a.zarr.zip"),
     "hdf5": partial(file, "a.h5"),
     "n5_root": partial(in_folder, N5, "attributes.json"),
     "n5_array": partial(in_folder, N5, "0/attributes.json"),
@@ -219,6 +240,11 @@ FILES: dict[str, Parser] = {
     "tenx_barcodes": partial(in_folder, TENX, "barcodes.tsv"),
     "tenx_features": partial(in_folder, TENX, "features.tsv"),
     "ndtiff_index": partial(in_folder, "ndtiff", "NDTiff.index"),
+    "anndata_zarr": partial(in_folder, "anndata.zarr", "obs/.zattrs"),
+    "anndata_zarr_matrix": partial(in_folder, "anndata.zarr", "X/.zattrs"),
+    "system_graph": partial(in_folder, "system", "graph.json"),
+    "system_mea": partial(in_folder, "system", "mea.json"),
+    "folder_names": folder_names,
     "gene_index": gene_index,
     "sidecar": sidecar,
 }

@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from coverslip.core.errors import CoverslipError
+from every_parser import ALL, end, examples
 from fuzz import rounds
 from mutation import CORPUS, kept, mutated
-from parsers import PARSERS
-from parsers_of_files import FILES
 
-ALL = PARSERS | FILES
+
+@pytest.fixture(scope="module", autouse=True)
+def ended() -> Iterator[None]:
+    """What parsers share ends with these tests."""
+    yield
+    end()
 
 
 def refuses(parse: Callable[[bytes], object], data: bytes) -> bool:
@@ -38,6 +43,12 @@ def test_every_parser_has_something_to_begin_with() -> None:
         assert kept(name), name
 
 
+def test_the_reference_lists_them() -> None:
+    page = (CORPUS.parents[1] / "docs" / "reference" / "parsers.md").read_text("utf-8")
+    last = re.findall(r"^\|.*\| (`[^|]*) \|$", page, re.MULTILINE)
+    assert set(re.findall("`(\\w+)`", " ".join(last))) == set(ALL)
+
+
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_what_is_kept(name: str) -> None:
     refused = [refuses(ALL[name], data) for data in kept(name).values()]
@@ -49,7 +60,7 @@ def test_what_is_nearly_right(name: str) -> None:
     seeds = list(kept(name).values())
 
     @settings(
-        max_examples=len(rounds(12 if name in FILES else 40)), derandomize=True, database=None, deadline=None,
+        max_examples=len(rounds(examples(name))), derandomize=True, database=None, deadline=None,
         phases=[Phase.generate], suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(mutated(seeds))

@@ -97,6 +97,7 @@ class TestConfig:
             (b'{"server": {"port": 1}}', {"content-type": "text/plain"}, 415),
             (b'{"server": {"port": 1}}', {"if-match": '"other"'}, 412),
             (b'{"server": {"port": 1}}', {"origin": "http://evil.example"}, 403),
+            (b'{"server": {"port": 1}}', {"origin": "http://["}, 403),
             (b'{"x": "' + b"y" * (1 << 20) + b'"}', {}, 413),
             (b'{"server": {"port": 1}}', {"authorization": "Bearer wrong-wrong-wrong"}, 401),
         ],
@@ -122,6 +123,7 @@ class TestConfig:
             friend = {"origin": "https://friend.example"}
             assert c.get("/api/sources", headers=friend).status_code == 200
             assert c.get("/api/config", headers=friend).status_code == 403
+            assert c.get("/api/config", headers={"origin": "http://["}).status_code == 403
             assert c.put("/api/config", json={"server": {"port": 1}}, headers=friend).status_code == 403
             own = {"origin": "http://127.0.0.1:8765"}
             assert c.put("/api/config", json={"server": {"port": 1}}, headers=own).status_code == 200

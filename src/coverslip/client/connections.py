@@ -60,7 +60,7 @@ class Connections:
             except (HTTPException, *GONE) as error:
                 if not left:
                     raise self._broken(error) from error
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise self._no_server() from error
         raise AssertionError
 
@@ -225,7 +225,7 @@ class Connections:
             error = told.get("error") or {}
             code, message, hint = error.get("code") or "", error.get("message") or "", error.get("hint") or ""
             message = message or str(told.get("detail") or "")
-        except (ValueError, AttributeError, HTTPException):
+        except (ValueError, AttributeError, RecursionError, HTTPException):
             code, message, hint = "", "", ""
         if status == 401:
             return wrong_token(self._target)

@@ -16,7 +16,7 @@ import pyarrow.flight as flight
 from coverslip.client import flight_facts as facts
 from coverslip.client.address import Address, Target
 from coverslip.client.connections import changed
-from coverslip.client.errors import CannotConnect, TooOld
+from coverslip.client.errors import CannotConnect, TooOld, understanding
 from coverslip.client.flight_errors import told
 from coverslip.client.model import Description, Entry, Health, Rows
 from coverslip.client.tls import Trust
@@ -74,7 +74,7 @@ class FlightTransport:
         try:
             found = json.loads(answers[0].body.to_pybytes())
             protocol = int(found.get("protocol", 1))
-        except (IndexError, ValueError, AttributeError, TypeError) as error:
+        except (IndexError, ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
             raise CannotConnect(
                 f"What answers at {self.address} is no tensor server", "Check the port.", "not_coverslip"
             ) from error
@@ -128,7 +128,7 @@ class FlightTransport:
 
     def describe(self, array_id: str) -> Description:
         """As `Transport.describe`."""
-        return facts.description(self._plan(facts.description_option(array_id))[0])
+        return facts.described(self._compatible(facts.description_option(array_id)).descriptor.command)
 
     def read(
         self, image: Description, level: int, start: Index, stop: Index, out: npt.NDArray[Any] | None = None
@@ -144,13 +144,15 @@ class FlightTransport:
         found, chunks = self._plan(option)
         if found.HasField("content_version") and found.content_version.hex() != image.version:
             raise changed()
-        offset = facts.offset_in(found, option)
+        with understanding():
+            offset = facts.offset_in(found, option)
         if out is None and len(chunks) == 1 and not any(offset) and chunks[0][1:] == ((0,) * len(shape), shape):
             return self._chunk(chunks[0][0], shape, image.numpy_dtype)  # as it came, not to be written to
         whole = np.empty(shape, image.numpy_dtype) if out is None else out
         filled = 0
         for ticket, low, high in chunks:
-            into, of = facts.overlap(low, high, offset, shape)
+            with understanding():
+                into, of = facts.overlap(low, high, offset, shape)
             if any(s.start >= s.stop for s in into):
                 continue
             pixels = self._chunk(ticket, tuple(b - a for a, b in zip(low, high, strict=True)), image.numpy_dtype)
@@ -177,7 +179,7 @@ class FlightTransport:
         """The JSON that an action answers."""
         with self._call() as client:
             answers = list(client.do_action(flight.Action(name, b""), options=self._asking))
-        found = json.loads(answers[0].body.to_pybytes()) if answers else {}
+        found = facts.decoded(answers[0].body.to_pybytes()) if answers else {}
         return found if isinstance(found, Mapping) else {}
 
     def cancel(self) -> None:
@@ -201,7 +203,7 @@ class FlightTransport:
             names = set(self._schema_names())
             self._columns = ", ".join(c for c in COLUMNS if not names or c in names)
         query = f"SELECT {self._columns} FROM sources{rest}"  # noqa: S608  (our own words)
-        return [facts.entry(row) for row in self.table(query).to_pylist()]
+        return facts.entries(self.table(query).to_pylist())
 
     def _schema_names(self) -> list[str]:
         with self._call() as client:
@@ -228,28 +230,31 @@ class FlightTransport:
                 self._client = flight.FlightClient(address.url, **options)
             return self._client
 
+    def _compatible(self, option: TensorReadOption) -> flight.FlightInfo:
+        """A plan whose chunks come as we read them."""
+        info = self.info(option)
+        if (info.schema.metadata or {}).get(b"chunk_wire_protocol") != WIRE:
+            raise TooOld(f"The server at {self.address} sends chunks in another way", "Upgrade the server.")
+        return info
+
     def _plan(self, option: TensorReadOption) -> tuple[TensorDescriptor, list[Chunk]]:
         from biopb.tensor.descriptor_pb2 import TensorDescriptor
         from biopb.tensor.ticket_pb2 import ChunkBounds, ChunkRef, TensorTicket, TicketStub
 
-        info = self.info(option)
-        if (info.schema.metadata or {}).get(b"chunk_wire_protocol") != WIRE:
-            raise TooOld(f"The server at {self.address} sends chunks in another way", "Upgrade the server.")
-        found = TensorDescriptor.FromString(info.descriptor.command)
+        info = self._compatible(option)
+        found = facts.message(TensorDescriptor, info.descriptor.command)
         prefix = b""
         if found.ticket_stub:
-            stub = TensorTicket.FromString(found.ticket_stub).chunk_ref.stub
+            stub = facts.message(TensorTicket, found.ticket_stub).chunk_ref.stub
             shared = ChunkRef(stub=TicketStub(identity=stub.identity, grant=stub.grant))
             prefix = TensorTicket(chunk_ref=shared).SerializeToString()
         chunks = []
         for endpoint in info.endpoints:
-            bounds = ChunkBounds.FromString(endpoint.app_metadata)
+            bounds = facts.message(ChunkBounds, endpoint.app_metadata)
             chunks.append((prefix + endpoint.ticket.ticket, tuple(bounds.start), tuple(bounds.stop)))
         return found, chunks
 
     def _chunk(self, ticket: bytes, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
-        import numpy as np
-
         with self._call() as client:
             reader = client.do_get(flight.Ticket(ticket), options=self._fetching)
             with self._lock:
@@ -261,8 +266,10 @@ class FlightTransport:
             finally:
                 with self._lock:
                     self._reading.discard(reader)
-        data, found, kind = (batch.column(name)[0] for name in ("data", "shape", "dtype"))
-        if tuple(found.as_py()) != shape or np.dtype(kind.as_py()) != dtype:
+        with understanding():
+            found, kind, data = facts.chunk(batch)
+        if found != shape or kind != dtype:
             raise Damaged("The server sent another chunk than it had planned", "Open the image again.")
-        pixels: npt.NDArray[Any] = np.frombuffer(data.as_buffer(), kind.as_py()).reshape(shape)
+        with understanding():
+            pixels: npt.NDArray[Any] = data.reshape(shape)
         return pixels

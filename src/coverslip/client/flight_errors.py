@@ -59,7 +59,7 @@ def plain(message: str) -> str:
 def _extra(error: Exception) -> dict[str, Any]:
     try:
         found = json.loads(getattr(error, "extra_info", b"") or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

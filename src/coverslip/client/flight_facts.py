@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as percent_encoded
 
+from coverslip.client.errors import NotUnderstood, understanding
 from coverslip.client.metadata import Told
 from coverslip.client.model import Description, Entry, Level, Listed
 from coverslip.core.ngff import KINDS, Axis, unit_name
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from biopb.tensor.descriptor_pb2 import TensorDescriptor, TensorReadOption
 
 
@@ -60,8 +63,51 @@ def decoded(text: Any) -> Any:
     """JSON, or None where there is none."""
     try:
         return json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None
+
+
+def message(kind: Any, data: bytes) -> Any:
+    """A message of protobuf as the server sent it.
+
+    Raises
+    ------
+    NotUnderstood
+        When the bytes are none.
+    """
+    from google.protobuf.message import DecodeError
+
+    try:
+        return kind.FromString(data)
+    except (DecodeError, ValueError) as error:
+        raise NotUnderstood("The server sent no message of its protocol", "Upgrade the server, or this.") from error
+
+
+def described(data: bytes) -> Description:
+    """What an image is, of its descriptor as the server sent it.
+
+    Raises
+    ------
+    NotUnderstood
+        When it says something else.
+    """
+    from biopb.tensor.descriptor_pb2 import TensorDescriptor
+
+    found = message(TensorDescriptor, data)
+    with understanding():
+        return description(found)
+
+
+def entries(rows: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Rows of the table ``sources``.
+
+    Raises
+    ------
+    NotUnderstood
+        When they are of another table.
+    """
+    with understanding():
+        return [entry(row) for row in rows]
 
 
 def entry(row: Mapping[str, Any]) -> Entry:
@@ -123,7 +169,7 @@ def _levels(found: TensorDescriptor) -> tuple[Level, ...]:
     levels = [Level(shape, tuple(map(float, one)), chunks, one, "")]
     for told in found.pyramid:
         scale = tuple(told.scale_hint)
-        if len(scale) != len(shape) or all(s == 1 for s in scale):
+        if len(scale) != len(shape) or min(scale, default=1) < 1 or all(s == 1 for s in scale):
             continue
         small = tuple(told.shape) or tuple(-(-n // s) for n, s in zip(shape, scale, strict=True))
         ratio = tuple(n / m if s > 1 and m else 1.0 for n, m, s in zip(shape, small, scale, strict=True))
@@ -175,3 +221,19 @@ def overlap(
         into.append(slice(first, last))
         of.append(slice(first + o - a, last + o - a))
     return tuple(into), tuple(of)
+
+
+def chunk(batch: Any) -> tuple[tuple[int, ...], np.dtype[Any], npt.NDArray[Any]]:
+    """Shape, dtype and elements, one after the other, of a chunk as it was sent: the only row of a batch.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        When it is no chunk.
+    """
+    import numpy as np
+
+    batch.validate(full=True)  # where its parts lie was told by the server
+    data, shape, kind = (batch.column(name)[0] for name in ("data", "shape", "dtype"))
+    dtype = np.dtype(kind.as_py())
+    return tuple(shape.as_py()), dtype, np.frombuffer(data.as_buffer(), dtype)

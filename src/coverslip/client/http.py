@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from coverslip.client.address import Address, Target
 from coverslip.client.connections import Connections
-from coverslip.client.errors import CannotConnect
+from coverslip.client.errors import CannotConnect, understanding
 from coverslip.client.model import Description, Entry, Health, Level, Listed, Rows
 from coverslip.client.tls import Trust
 from coverslip.core.errors import NotFound
@@ -63,9 +63,12 @@ class HttpTransport:
     def count(self, search: str = "") -> int:
         """As `Transport.count`."""
         if not search:
-            return int(self._connections.json("api/catalog")[0]["sources"])
+            told, _ = self._connections.json("api/catalog")
+            with understanding():
+                return int(told["sources"])
         _, response = self._connections.json(f"api/sources?{urlencode({'search': search, 'limit': 1})}")
-        return int(response.getheader("X-Total-Sources") or 0)
+        with understanding():
+            return int(response.getheader("X-Total-Sources") or 0)
 
     def page(self, offset: int, limit: int, search: str = "") -> list[Entry]:
         """As `Transport.page`."""
@@ -73,7 +76,7 @@ class HttpTransport:
         if search:
             query["search"] = search
         found, _ = self._connections.json(f"api/sources?{urlencode(query)}")
-        return [_entry(one) for one in found]
+        return read_entries(found)
 
     def everything(self) -> list[Entry]:
         """As `Transport.everything`."""
@@ -85,7 +88,7 @@ class HttpTransport:
     def source(self, id: str) -> Entry | None:
         """As `Transport.source`."""
         try:
-            return _entry(self._connections.json(f"api/sources/{quote(id, safe='')}")[0])
+            return read_entry(self._connections.json(f"api/sources/{quote(id, safe='')}")[0])
         except NotFound:
             return None
 
@@ -96,13 +99,14 @@ class HttpTransport:
     def sql(self, query: str) -> Rows:
         """As `Transport.sql`."""
         found, response = self._connections.json("api/sources/query", {"sql": query})
-        rows = Rows(found)
+        with understanding():
+            rows = Rows([dict(row) for row in found])
         rows.truncated = (response.getheader("X-Truncated") or "").lower() == "true"
         return rows
 
     def describe(self, array_id: str) -> Description:
         """As `Transport.describe`."""
-        return _description(self._connections.json(f"api/tile_info/{quote(array_id, safe=AS_IS)}")[0])
+        return read_description(self._connections.json(f"api/tile_info/{quote(array_id, safe=AS_IS)}")[0])
 
     def read(
         self, image: Description, level: int, start: Index, stop: Index, out: npt.NDArray[Any] | None = None
@@ -134,6 +138,42 @@ class HttpTransport:
 
 def _commas(numbers: Index) -> str:
     return ",".join(map(str, numbers))
+
+
+def read_entries(told: Any) -> list[Entry]:
+    """A page of the list of sources.
+
+    Raises
+    ------
+    NotUnderstood
+        When it is none.
+    """
+    with understanding():
+        return [_entry(one) for one in told]
+
+
+def read_entry(told: Any) -> Entry:
+    """One source of the list.
+
+    Raises
+    ------
+    NotUnderstood
+        When it is none.
+    """
+    with understanding():
+        return _entry(told)
+
+
+def read_description(told: Any) -> Description:
+    """What an image is.
+
+    Raises
+    ------
+    NotUnderstood
+        When it says something else.
+    """
+    with understanding():
+        return _description(told)
 
 
 def _entry(told: dict[str, Any]) -> Entry:

@@ -40,9 +40,9 @@ def local_server(environment: Mapping[str, str] = os.environ) -> LocalServer | N
         told = json.loads((folder / "server.json").read_text("utf-8"))
         url, pid, node = told.get("grpc") or told.get("http"), int(told["pid"]), told["node"]
         certificate = told.get("certificate")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    if not isinstance(url, str) or node != platform.node() or not _alive(pid):
+    if not isinstance(url, str) or node != platform.node() or pid <= 0 or not _alive(pid):
         return None
     try:
         token = (folder / "server.token").read_text("utf-8").strip() or None
@@ -65,6 +65,6 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's process has the number now
+    except (OSError, OverflowError):  # somebody else's process has the number now; no process has such a number
         return False
     return True

@@ -139,7 +139,10 @@ class Description:
         """The type of an element."""
         import numpy
 
-        return numpy.dtype(self.dtype)
+        from coverslip.client.errors import understanding
+
+        with understanding():
+            return numpy.dtype(self.dtype)
 
 
 class Rows(list[dict[str, Any]]):

@@ -36,7 +36,7 @@ def saved_url(environment: Mapping[str, str] = os.environ) -> str | None:
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         text = file.read_text("utf-8")
         given = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
         if isinstance(given, dict):

@@ -41,9 +41,10 @@ class CoverslipError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "", code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # What a client sent and what a file holds may stand in it, with lines of its own.
+        self.message = " ".join(message.splitlines())
+        self.hint = " ".join(hint.splitlines())
+        super().__init__(self.message)
         self.name = code or self.code
 
     def __str__(self) -> str:

@@ -5,15 +5,17 @@ A table of columns is a group of equally long arrays (as AnnData and NeuroH5 sto
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy.typing as npt
 
-from coverslip.core.errors import Damaged
+from coverslip.core.errors import Damaged, TooLarge
 from coverslip.core.spec import ArraySpec, Box
 
+MOST_AT_ONCE = 16 << 30
 Attrs = Mapping[str, Any]
 """Attributes as plain Python: str, int, float, bool, None and lists of them."""
 
@@ -33,12 +35,24 @@ class Array(ABC):
         """The elements of ``box``, with ``result.shape == box.shape``."""
 
     def read_all(self) -> npt.NDArray[Any]:
-        """Every element."""
-        return self.read(Box.whole(self.spec.shape))
+        """Every element.
+
+        Raises
+        ------
+        TooLarge
+            When they are more than any memory holds: a file may claim any shape and hold no element.
+        """
+        return self.read(self._bounded(Box.whole(self.spec.shape)))
 
     def read_rows(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Elements ``start`` to ``stop`` of the first axis, all of the others."""
-        return self.read(Box.rows(start, stop, self.spec.shape))
+        """Elements ``start`` to ``stop`` of the first axis, all of the others; bounded as `read_all` is."""
+        return self.read(self._bounded(Box.rows(start, stop, self.spec.shape)))
+
+    def _bounded(self, box: Box) -> Box:
+        size = math.prod(box.shape) * self.spec.dtype.itemsize
+        if size > MOST_AT_ONCE:
+            raise TooLarge(f"{size:,} bytes would have to be read at once", "Is the file damaged? See its shapes.")
+        return box
 
 
 class Group(ABC):

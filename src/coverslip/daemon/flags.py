@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from coverslip.daemon.places import Places, write_private
+from coverslip.daemon.typed import fits
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,6 @@ def kept(places: Places) -> Flags:
     """The flags of the last start; none when there was none."""
     try:
         given = json.loads(places.flags.read_text())
-        return Flags.of(given) if isinstance(given, dict) else Flags()
-    except (OSError, ValueError, TypeError):
+        return Flags.of(given) if isinstance(given, dict) and fits(Flags, given) else Flags()
+    except (OSError, ValueError, TypeError, RecursionError):
         return Flags()

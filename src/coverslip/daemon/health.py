@@ -26,7 +26,7 @@ def counts(record: Record, places: Places) -> dict[str, Any] | None:
             told = json.loads(answer.read()) if answer.status == 200 else None
         finally:
             connection.close()
-    except (OSError, HTTPException, ValueError):
+    except (OSError, HTTPException, ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) else None
 
@@ -38,7 +38,7 @@ def answers_as_coverslip(host: str, port: int) -> bool:
         connection.request("GET", "/healthz")
         told = json.loads(connection.getresponse().read(4096))
         return isinstance(told, dict) and told.get("service") == "coverslip"
-    except (OSError, HTTPException, ValueError):
+    except (OSError, HTTPException, ValueError, RecursionError):
         return False
     finally:
         connection.close()

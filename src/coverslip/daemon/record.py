@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from coverslip.daemon.identity import Identity, this_boot
 from coverslip.daemon.places import Places, write_private
+from coverslip.daemon.typed import fits
 
 State = Literal["running", "stale", "stopped", "elsewhere"]
 
@@ -95,8 +96,10 @@ def known(places: Places) -> Known:
 def _read(places: Places, pid: int) -> Record | None:
     try:
         given: dict[str, Any] = json.loads(places.record.read_text())
+        if not fits(Record, given):
+            return None
         record = Record(**{field.name: given[field.name] for field in fields(Record) if field.name in given})
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return record if record.pid == pid else None
 

@@ -84,7 +84,7 @@ def check_ports(settings: Settings, now: Record | None) -> None:
     """
     from coverslip.server import FlightRefused, listen
 
-    own = {urlsplit(url).port for url in (now.http, now.grpc) if url} if now is not None else set()
+    own = ports_of(now) if now is not None else set()
     try:
         listen(settings.host, 0 if settings.port in own else settings.port).close()
         if settings.flight_port is not None:
@@ -95,3 +95,12 @@ def check_ports(settings: Settings, now: Record | None) -> None:
                 raise FlightRefused(error.message, error.hint, error.name) from error
     except CannotListen as error:
         raise compose.refused(error, settings) from error
+
+
+def ports_of(record: Record) -> set[int]:
+    """The ports that a server has, as it wrote them down."""
+    found = set()
+    for url in filter(None, (record.http, record.grpc)):
+        with suppress(ValueError):
+            found.add(urlsplit(url).port)
+    return {port for port in found if port is not None}

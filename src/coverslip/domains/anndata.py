@@ -22,6 +22,7 @@ from coverslip.core.tree import MemoryArray
 from coverslip.domains.columns import Category, Column, Continuous, Text
 
 INDEX_NAMES = ("_index", "index")
+MOST_COLORS = 1 << 20
 
 
 class RecordField(Array):
@@ -56,11 +57,11 @@ class FrameArray(Array):
     """The numeric columns of a data frame side by side, as ``obsm`` may hold coordinates."""
 
     def __init__(self, frame: Group) -> None:
-        order = _names(frame.attrs.get("column-order"))
-        columns = [node for name in order if isinstance(node := frame[name], Array)]
+        order = names_in(frame.attrs.get("column-order"))
+        columns = [node for name in order if name in frame and isinstance(node := frame[name], Array)]
         self._columns = [c for c in columns if c.spec.dtype.kind in "iuf" and len(c.spec.shape) == 1]
-        if not self._columns:
-            raise Unsupported("A data frame in obsm has no numeric columns")
+        if len({c.spec.shape for c in self._columns}) != 1:
+            raise Unsupported("A data frame in obsm has no numeric columns, or they differ in length")
         self._spec = ArraySpec((self._columns[0].spec.shape[0], len(self._columns)), np.dtype(np.float64))
         self.attrs = {}
 
@@ -102,12 +103,12 @@ class Frame:
         if records is not None:
             self._nodes: Group | dict[str, Node] = records
             order = list(records)
-            self._index = next((n for n in INDEX_NAMES if n in records), order[0])
+            self._index = next((n for n in (*INDEX_NAMES, *order) if n in records), "index")
         elif isinstance(node, Group):
             self._nodes = node
             attrs = node.attrs
             self._index = str(attrs.get("_index", "_index" if "_index" in node else "index"))
-            order = _names(attrs.get("column-order")) or [n for n in node if not n.startswith("__")]
+            order = names_in(attrs.get("column-order")) or [n for n in node if not n.startswith("__")]
         else:
             raise Damaged(
                 f"{label} is neither a data frame nor records", "Write the file again with AnnData.write_h5ad."
@@ -165,7 +166,9 @@ class Frame:
 
     def _list(self, name: str) -> list[str] | None:
         node = self._uns[name] if self._uns is not None and name in self._uns else None
-        return as_text(node.read_all()) if isinstance(node, Array) and len(node.spec.shape) == 1 else None
+        if not isinstance(node, Array) or len(node.spec.shape) != 1 or node.spec.shape[0] > MOST_COLORS:
+            return None
+        return as_text(node.read_all())
 
 
 def _group_column(name: str, node: Group, colors: list[str] | None) -> Column:
@@ -183,7 +186,8 @@ def _group_column(name: str, node: Group, colors: list[str] | None) -> Column:
     return Continuous(name, values, mask=mask)
 
 
-def _names(value: Any) -> list[str]:
+def names_in(value: Any) -> list[str]:
+    """Names that an attribute lists; none where it holds something else."""
     return [str(v) for v in value] if isinstance(value, list) else [value] if isinstance(value, str) else []
 
 

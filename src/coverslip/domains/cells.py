@@ -18,7 +18,7 @@ from coverslip.core.errors import Ambiguous, CoverslipError, Damaged, NotFound, 
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.stop import NEVER, Stop
 from coverslip.domains.anndata import Frame, FrameArray, as_text, record_fields
-from coverslip.domains.columns import Category, Column, Float32, Text
+from coverslip.domains.columns import Category, Column, Float32, Text, to_float32
 from coverslip.domains.embedding import Embedding, best, umap_by_dimension
 from coverslip.domains.genes import Genes
 from coverslip.domains.matrix import Csr, Matrix, Scattered, read_matrix
@@ -26,6 +26,8 @@ from coverslip.domains.vectors import VectorField, vector_fields
 
 LATENT_KEYS = ("scanvi", "scvi", "X_scvi", "X_pca", "harmony", "X_harmony")
 NAMES_AT_ONCE = 1 << 16
+MOST_CELLS, MOST_GENES = 1 << 28, 1 << 24
+"""A file may claim any shape and hold no element."""
 
 
 @dataclass(frozen=True)
@@ -230,8 +232,9 @@ class Cells:
         fields = held.group("fields") if held is not None else None
         if fields is None or key not in fields:
             return None
-        values = fields.array(key).read_all().astype(np.float32)
-        return values if values.shape == (self.n_cells,) else None
+        stored = fields.array(key)
+        fits = stored.spec.shape == (self.n_cells,) and stored.spec.dtype.kind in "iuf"
+        return to_float32(stored.read_all()) if fits else None
 
     @property
     def latent_key(self) -> str | None:
@@ -256,7 +259,7 @@ class Cells:
     def _said(self, part: str, name: str) -> str:
         held = self._own(part)
         node = held[name] if held is not None and name in held else None
-        if not isinstance(node, Array) or not node.spec.text:
+        if not isinstance(node, Array) or not node.spec.text or node.spec.shape not in ((), (1,)):
             return ""
         return "".join(as_text(np.asarray(node.read_all(), object).reshape(-1)[:1]))
 
@@ -349,6 +352,11 @@ class Cells:
         return counts[0]
 
     def _check(self) -> None:
+        if self.n_cells > MOST_CELLS or any(e.matrix.shape[1] > MOST_GENES for e in self.expressions.values()):
+            raise Unsupported(
+                f"This data set says it has {self.n_cells:,} cells and {self.n_genes:,} genes",
+                f"coverslip reads up to {MOST_CELLS:,} and {MOST_GENES:,}.",
+            )
         rows = {f"obsm/{e.key}": e.n_cells for e in self.embeddings}
         rows |= {e.id: e.matrix.shape[0] for e in self.expressions.values()}
         for what, count in rows.items():

@@ -19,6 +19,7 @@ Float32 = npt.NDArray[np.float32]
 LEGEND_LIMIT = 100_000
 """A text column with more distinct values than this is an identifier, not a grouping."""
 BLOCK_ROWS = 1 << 16
+MOST_CATEGORIES = 1 << 24
 
 
 class Column(ABC):
@@ -29,6 +30,8 @@ class Column(ABC):
             raise Damaged(f"The column {key!r} has the shape {values.spec.shape}", "Columns are one-dimensional.")
         if mask is not None and mask.spec.shape != values.spec.shape:
             raise Damaged(f"The column {key!r} and its mask differ in length", "Write the file again.")
+        if mask is not None and mask.spec.dtype.kind not in "biuf":
+            raise Damaged(f"The mask of the column {key!r} is no mask", "Write the file again.")
         self.key = key
         self._values = values
         self._mask = mask
@@ -105,6 +108,8 @@ class Category(Column):
         colors: list[str] | None = None,
     ) -> None:
         super().__init__(key, codes, mask)
+        if codes.spec.dtype.kind not in "biuf" or len(categories.spec.shape) != 1:
+            raise Damaged(f"The column {key!r} holds no categories", "Write the file again.")
         self._categories = categories
         self.ordered = ordered
         self._colors = colors
@@ -122,6 +127,8 @@ class Category(Column):
     @cached_property
     def categories(self) -> list[str]:
         """Names in the file's order."""
+        if self.n_categories > MOST_CATEGORIES:
+            raise Damaged(f"The column {self.key!r} has {self.n_categories:,} categories", "Write the file again.")
         values = self._categories.read_all().tolist()
         return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
 
@@ -138,9 +145,7 @@ class Category(Column):
 
     def codes_as(self, dtype: np.dtype[Any], missing: int) -> npt.NDArray[Any]:
         """Every code in another integer type that holds all categories, ``(n,)``, and what means missing there."""
-        stored = self._values.read_all()
-        if stored.dtype.kind not in "iu":
-            stored = stored.astype(np.int64)
+        stored = self._whole(self._values.read_all())
         codes = stored.astype(dtype)
         # Looking for the least and the most is quick; marking takes several arrays as long as the column.
         if stored.size and (stored.min() < 0 or stored.max() >= self.n_categories):
@@ -148,6 +153,13 @@ class Category(Column):
         if self._mask is not None:
             codes[self._missing(0, self.n_rows)] = missing
         return codes
+
+    def _whole(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Codes as integers; those that are none, -1."""
+        if stored.dtype.kind == "f":
+            known = (stored >= 0) & (stored < self.n_categories)
+            return np.where(known, stored, -1).astype(np.int64)
+        return stored if stored.dtype.kind in "iu" else stored.astype(np.int64)
 
     def names(self) -> list[str]:
         """Every row's category name, read at once."""
@@ -157,13 +169,12 @@ class Category(Column):
 
     def at(self, row: int) -> str | None:
         """One row's category name."""
-        code = int(self._values.read_rows(row, row + 1)[0])
-        known = 0 <= code < self.n_categories and not self._missing(row, row + 1)[0]
-        return self.categories[code] if known else None
+        found: str | None = self.between(row, row + 1)[0]
+        return found
 
     def between(self, start: int, stop: int) -> list[Any]:
         """Several rows' category names."""
-        codes = self._values.read_rows(start, stop).astype(np.int64)
+        codes = self._whole(self._values.read_rows(start, stop)).astype(np.int64)
         codes[(codes < 0) | (codes >= self.n_categories) | self._missing(start, stop)] = self.n_categories
         names = [*self.categories, None]
         return [names[code] for code in codes.tolist()]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from coverslip.core.errors import NotFound
+from coverslip.core.errors import NotFound, TooLarge
 from coverslip.core.node import Array, Attrs
+from coverslip.core.spec import Box
 from coverslip.domains.columns import Float32, to_float32
 
 TIERS = (
@@ -40,7 +43,8 @@ LABELS = {
 SMALLEST_RANGE = 1e-8
 NORMALISED = "coverslip-normalised"
 """Attribute of coordinates that were centred and scaled for drawing when they were written."""
-BLOCK_ROWS = 1 << 17
+BLOCK_ROWS, BLOCK_ITEMS = 1 << 17, 1 << 23
+MOST_NUMBERS = 1 << 32
 WIDE_ROWS = 1024
 
 
@@ -87,16 +91,28 @@ class Embedding:
 
     def coordinates(self, columns: Sequence[int] | None = None) -> Float32:
         """Coordinates as stored, float32 ``(n_cells, len(columns))``; all columns when None."""
+        if columns is None and self.width * self.n_cells > MOST_NUMBERS:
+            raise TooLarge(f"{self.key} has {self.width:,} columns", "That is no embedding.")
         chosen = list(range(self.width)) if columns is None else list(columns)
         if any(not 0 <= c < self.width for c in chosen):
             hint = f"There are the columns 0 to {self.width - 1}."
             raise NotFound(f"{self.key} has no columns {chosen}", hint, "embedding_not_found")
         result = np.empty((self.n_cells, len(chosen)), np.float32)
-        for start in range(0, self.n_cells, BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, self.n_cells)
-            block = self._values.read_rows(start, stop).reshape(stop - start, self.width)
-            result[start:stop] = to_float32(block[:, chosen])
+        # Whole rows lie in one piece, and are read the quickest way; of many columns only what is between those wanted.
+        narrow = self.width <= WIDE_ROWS
+        low, high = (0, self.width) if narrow else (min(chosen, default=0), max(chosen, default=0) + 1)
+        step = max(min(BLOCK_ITEMS // (high - low), BLOCK_ROWS), 1)
+        for start in range(0, self.n_cells, step):
+            stop = min(start + step, self.n_cells)
+            block = self._part(start, stop, low, high)
+            result[start:stop] = to_float32(block[:, [c - low for c in chosen]])
         return result
+
+    def _part(self, start: int, stop: int, low: int, high: int) -> npt.NDArray[Any]:
+        """Some columns of some cells."""
+        if high - low == self.width:
+            return self._values.read_rows(start, stop).reshape(stop - start, self.width)
+        return self._values.read(Box((start, low), (stop, high)))
 
     def points(self, columns: Sequence[int]) -> Float32:
         """Coordinates for drawing: centred, scaled so that the longest axis fills [-1, 1], the aspect kept."""

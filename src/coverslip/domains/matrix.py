@@ -136,10 +136,14 @@ class Sparse(Matrix):
         self.shape = shape
         self._data, self._indices, self._indptr = (beside_locks(parts.array(n)) for n in ("data", "indices", "indptr"))
         expected = shape[major] + 1
-        if self._indptr.spec.shape != (expected,) or self._data.spec.shape != self._indices.spec.shape:
+        flat = len(self._data.spec.shape) == 1 and self._data.spec.shape == self._indices.spec.shape
+        if self._indptr.spec.shape != (expected,) or not flat:
             raise Damaged(
                 "A sparse matrix does not fit its own shape", "The file was not written completely; write it again."
             )
+        numbers = self._indptr.spec.dtype.kind in "iu" and self._indices.spec.dtype.kind in "iu"
+        if not numbers or self._data.spec.dtype.kind not in "iufb":
+            raise Damaged("A sparse matrix holds something else than numbers", "Write the file again.")
 
     @cached_property
     def indptr(self) -> npt.NDArray[Any]:
@@ -296,6 +300,10 @@ def _checked(indices: npt.NDArray[Any], limit: int) -> npt.NDArray[Any]:
     return indices
 
 
+def _is_size(value: object) -> bool:
+    return isinstance(value, (int, float)) and value >= 0 and value == value // 1
+
+
 def read_matrix(node: Node) -> Matrix:
     """The matrix stored at ``node``; reads none of its values.
 
@@ -309,7 +317,7 @@ def read_matrix(node: Node) -> Matrix:
     attrs = node.attrs
     kind = str(attrs.get("encoding-type") or attrs.get("h5sparse_format") or "")
     shape = attrs.get("shape") or attrs.get("h5sparse_shape")
-    if not isinstance(shape, list) or len(shape) != 2:
+    if not isinstance(shape, list) or len(shape) != 2 or not all(_is_size(n) for n in shape):
         raise Damaged("A sparse matrix does not say its shape", "Write the file again with AnnData.write_h5ad.")
     if kind.startswith("csr"):
         return Csr(node, (int(shape[0]), int(shape[1])), 0)

@@ -19,6 +19,7 @@ from coverslip.core.errors import Damaged
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.tree import MemoryArray, MemoryGroup
+from coverslip.domains.anndata import names_in
 from coverslip.domains.tissue import cells_root, holds_cells, tables
 
 MODALITIES = "mod"
@@ -96,7 +97,7 @@ class Places(Array):
     @property
     def spec(self) -> ArraySpec:
         """One number for each cell of the whole."""
-        return ArraySpec(self._stored.spec.shape, np.dtype(np.int64))
+        return ArraySpec(self._stored.spec.shape[:1], np.dtype(np.int64))
 
     @cached_property
     def values(self) -> npt.NDArray[np.int64]:
@@ -112,7 +113,11 @@ def _positions(root: Group, name: str) -> Places:
     held = root.group("obsmap")
     if held is None or name not in held:
         raise Damaged(f"obsmap of {name!r} is missing", "Write the file again with mudata 0.2 or later.")
-    return Places(held.array(name))
+    stored = held.array(name)
+    shape = stored.spec.shape
+    if stored.spec.dtype.kind not in "iub" or not shape or shape[1:] not in ((), (1,)):
+        raise Damaged(f"obsmap of {name!r} holds no numbers of cells", "Write the file again with mudata.")
+    return Places(stored)
 
 
 class Placed(Array):
@@ -171,7 +176,7 @@ def _frame(node: Node, parts: Mapping[str, Group], at: Mapping[str, Places]) -> 
     if not isinstance(node, Group):
         return node
     index = str(node.attrs.get("_index", "_index"))
-    order = [str(n) for n in node.attrs.get("column-order") or []]
+    order = names_in(node.attrs.get("column-order"))
     nodes: dict[str, Any] = {name: partial(node.__getitem__, name) for name in (*order, index) if name in node}
     if "__categories" in node:
         nodes["__categories"] = partial(node.__getitem__, "__categories")
@@ -179,7 +184,7 @@ def _frame(node: Node, parts: Mapping[str, Group], at: Mapping[str, Places]) -> 
         own = part.group("obs")
         if own is None:
             continue
-        for key in own.attrs.get("column-order") or []:
+        for key in names_in(own.attrs.get("column-order")):
             full = f"{name}:{key}"
             if full not in nodes and key in own:
                 order.append(full)

@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from coverslip.core.errors import BadRequest, Forbidden, TooLarge, Unreadable
 from coverslip.core.mounts import is_remote
 from coverslip.engine.annotation import Annotation, Orphans, Place
@@ -172,11 +174,11 @@ class Annotations:
         columns = ", ".join(f"r.{name}" for name in FIELDS)
         sql = f"SELECT t.place, t.field, {columns} FROM rois r JOIN tensors t ON t.number = r.tensor ORDER BY r.number"  # noqa: S608
         with self._reading() as db:
-            rows = db.execute(sql).fetchall()
-        for place, inner, *row in rows:
-            array_id = find(os.fsdecode(place), inner)
+            rows = [(os.fsdecode(place), inner, _annotation(row, "")) for place, inner, *row in db.execute(sql)]
+        for place, inner, one in rows:
+            array_id = find(place, inner)
             if array_id is not None:
-                yield _annotation(row, array_id)
+                yield replace(one, array_id=array_id)
 
     def look(self, find: Find) -> None:
         """Note which images are there now: those that are offered, and files that exist though nobody offers them."""
@@ -312,8 +314,8 @@ def _connect(file: Path) -> sqlite3.Connection:
 def _told() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # what SQLite says of damage may hold bytes of it
+        reason = getattr(error, "strerror", None) or ("it is damaged" if isinstance(error, ValueError) else str(error))
         hint = "See whether the disk of the state folder is full, or who may write there; the file was left as it is."
         raise Unreadable(f"Annotations cannot be read or kept: {reason}", hint, "annotations_unavailable") from error
 
@@ -343,5 +345,8 @@ def _values(one: Annotation) -> list[object]:
 
 def _annotation(row: Sequence[Any], array_id: str) -> Annotation:
     named = dict(zip(FIELDS, row, strict=True))
-    plane = {int(axis): index for axis, index in json.loads(named.pop("plane")).items()}
-    return Annotation(**named, plane=plane, array_id=array_id)
+    try:
+        named["plane"] = {int(axis): index for axis, index in json.loads(named["plane"]).items()}
+        return msgspec.convert({**named, "array_id": array_id}, Annotation)
+    except (ValueError, TypeError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
+        raise sqlite3.DatabaseError("an annotation makes no sense") from error

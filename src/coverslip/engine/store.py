@@ -206,7 +206,10 @@ class Store:
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._reading_lock:
-            return self._reading.execute(sql, values).fetchall()
+            try:
+                return self._reading.execute(sql, values).fetchall()
+            except UnicodeDecodeError as error:
+                raise sqlite3.DatabaseError("the list is damaged") from error
 
     def put(self, rows: Iterable[Row], gone: Iterable[str] = (), described: Iterable[Described] = ()) -> None:
         """Write rows, and those that were opened with what was learnt; remove those that are gone."""
@@ -306,7 +309,10 @@ class Store:
     def device(self, root: str) -> int | None:
         """The device a root was on when it was last looked at."""
         found = self._read("SELECT device FROM roots WHERE root = ?", (root,))
-        return int(found[0][0]) if found else None
+        try:
+            return int(found[0][0]) if found else None
+        except (ValueError, TypeError) as error:
+            raise sqlite3.DatabaseError("the device of a root makes no sense") from error
 
     def put_device(self, root: str, device: int) -> None:
         """Remember the device a root is on."""
@@ -334,7 +340,7 @@ def open_store(file: Path | None) -> Store:
             try:
                 file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 return Store(file)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 damaged = not isinstance(error, sqlite3.OperationalError)
                 if attempt or not damaged:
                     LOG.warning("The catalog is kept in memory only: %s", error)
@@ -365,6 +371,9 @@ def _connect(file: Path | None) -> sqlite3.Connection:
     except (sqlite3.Error, OSError):
         db.close()
         raise
+    except UnicodeDecodeError as error:  # what SQLite says of damage may hold bytes of it
+        db.close()
+        raise sqlite3.DatabaseError("the list is damaged") from error
     return db
 
 
@@ -397,9 +406,12 @@ def _values(row: Row) -> tuple[Any, ...]:
 
 def _row(values: Sequence[Any]) -> Row:
     found = dict(zip(COLUMNS, values, strict=True))
-    found["path"] = os.fsdecode(found["path"])
-    found["folder"] = bool(found["folder"])
-    found["inode"] = int(found["inode"])
-    found["members"] = tuple(json.loads(found["members"])) if found["members"] else ()
-    found["tensors"] = None if found["tensors"] is None else msgspec.json.decode(found["tensors"])
-    return Row(**found)
+    try:
+        found["path"] = os.fsdecode(found["path"])
+        found["folder"] = bool(found["folder"])
+        found["inode"] = int(found["inode"])
+        found["members"] = tuple(json.loads(found["members"])) if found["members"] else ()
+        found["tensors"] = None if found["tensors"] is None else msgspec.json.decode(found["tensors"])
+        return msgspec.convert(found, Row)
+    except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        raise sqlite3.DatabaseError("a row of the list makes no sense") from error

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -35,6 +36,9 @@ from coverslip.engine.upload_array import UploadedArray, array_document, opened,
 OWN = "coverslip-upload"
 """The attribute of a group that says which upload it is."""
 ARRAY = "0"
+ID = re.compile("[0-9a-f]{32}")
+"""It names folders."""
+NONSENSE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 LONGEST_NAME = 120
 
 
@@ -201,10 +205,10 @@ def _load(path: Path) -> Upload | None:
         chunks = tuple(array["chunk_grid"]["configuration"]["chunk_shape"])
         target = Target.of(str(own["array_id"]))
         declared = Declared.of(target, array["shape"], array["data_type"], chunks, axes)
-        if declared.chunks != chunks or array_document(declared) != array:
+        if declared.chunks != chunks or array_document(declared) != array or not ID.fullmatch(own["id"]):
             return None
-        return Upload(str(own["id"]), declared, created_s=own["created_s"], expires_s=own["expires_s"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, CoverslipError):
+        return Upload(own["id"], declared, created_s=own["created_s"], expires_s=own["expires_s"])
+    except (OSError, CoverslipError, *NONSENSE):
         return None
 
 

@@ -84,7 +84,10 @@ def loom_tree(root: Group) -> Group:
     graph = graphs.group(chosen) if graphs is not None and chosen is not None else None
 
     def turned(holder: Group, name: str) -> Node:
-        return Rearranged(holder.array(name), (1, 0))
+        found = holder.array(name)
+        if len(found.spec.shape) != 2:
+            raise Damaged(f"{name!r} has the shape {found.spec.shape}", "Write the file again with loompy.")
+        return Rearranged(found, (1, 0))
 
     return anndata_tree(
         _frame(cells, CELL_NAMES, n_cells),
@@ -160,8 +163,13 @@ def _graph(graph: Group, n: int) -> Node:
     from coverslip.core.tree import MemoryArray
     from coverslip.formats.trees.anndata_parts import csr
 
-    a, b, w = (graph.array(name).read_all() for name in ("a", "b", "w"))
-    if not a.shape == b.shape == w.shape or a.ndim != 1 or (a.size and (min(a.min(), b.min()) < 0 or a.max() >= n)):
+    parts = [graph.array(name) for name in ("a", "b", "w")]
+    fits = len({part.spec.shape for part in parts}) == 1 and len(parts[0].spec.shape) == 1
+    kinds = zip(parts, ("iu", "iu", "iuf"), strict=True)
+    if not fits or any(part.spec.dtype.kind not in known for part, known in kinds):
+        raise Damaged("A graph of cells holds no pairs with weights", "Write it again with loompy.")
+    a, b, w = (part.read_all() for part in parts)
+    if a.size and (min(a.min(), b.min()) < 0 or a.max() >= n):
         raise Damaged("A graph of cells does not fit the file", "Write it again with loompy.")
     order = np.argsort(a, kind="stable")
     indptr: Any = np.concatenate([[0], np.cumsum(np.bincount(a.astype(np.int64), minlength=n))])

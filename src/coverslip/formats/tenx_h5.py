@@ -92,10 +92,10 @@ def tenx_tree(root: Group) -> Group:
 def _tree(group: Group) -> Group:
     from coverslip.formats.trees.anndata_parts import anndata_tree, csr, frame
 
-    shape = group.array("shape").read_all().tolist()
-    if len(shape) != 2:
-        raise Damaged(f"The matrix has the shape {shape}", "Write the file again with Cell Ranger.")
-    n_genes, n_cells = (int(n) for n in shape)
+    told = group.array("shape")
+    if told.spec.shape != (2,) or told.spec.dtype.kind not in "iu":
+        raise Damaged("The matrix does not say its shape", "Write the file again with Cell Ranger.")
+    n_genes, n_cells = (int(n) for n in told.read_all())
     features = group.group("features")
     names: Any
     if features is not None:

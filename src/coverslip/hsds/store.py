@@ -11,6 +11,7 @@ from types import TracebackType
 
 from coverslip.core.errors import BadUsage, CoverslipError, Unreadable
 from coverslip.daemon.identity import Identity
+from coverslip.daemon.typed import fits
 from coverslip.engine.secret import write_private
 from coverslip.hsds.environment import locked
 
@@ -127,6 +128,7 @@ class Store:
 
     def _known(self) -> Record | None:
         try:
-            return Record(**json.loads(self._record.read_bytes()))
-        except (OSError, ValueError, TypeError):
+            given = json.loads(self._record.read_bytes())
+            return Record(**given) if isinstance(given, dict) and fits(Record, given) else None
+        except (OSError, ValueError, TypeError, RecursionError):
             return None

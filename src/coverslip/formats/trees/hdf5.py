@@ -306,6 +306,8 @@ class H5Array(Array):
             raise outside(str(dataset.name))
         if dataset.shape is None:
             raise Unsupported(f"{dataset.name} holds no data")
+        if dataset.dtype.subdtype is not None:
+            raise Unsupported(f"{dataset.name} holds an array in each of its elements")
         self._dataset = dataset
         self._source = source
         text = h5py.check_string_dtype(dataset.dtype) is not None

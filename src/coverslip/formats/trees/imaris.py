@@ -27,7 +27,7 @@ from coverslip.formats.trees.hdf5_chunks import lazily
 from coverslip.formats.trees.image import PlaneArray, image
 
 SAVE_AGAIN = "Save it again in Imaris, or convert it."
-NUMBERED = {name: re.compile(rf"{name} (\d+)") for name in ("ResolutionLevel", "TimePoint", "Channel")}
+NUMBERED = {name: re.compile(rf"{name} (\d{{1,9}})") for name in ("ResolutionLevel", "TimePoint", "Channel")}
 MOST_LEVELS = 64
 MOST_OPEN = 256
 
@@ -138,7 +138,9 @@ def _time_step(times: Mapping[str, str], n: int) -> tuple[float, str | None]:
             taken.append(datetime.fromisoformat(times[f"TimePoint{i}"].strip()))
         except (KeyError, ValueError):
             return 1.0, None
-    step = (taken[1] - taken[0]).total_seconds() / (n - 1) if n > 1 else 0.0
+    if n < 2 or (taken[0].tzinfo is None) != (taken[1].tzinfo is None):
+        return 1.0, None
+    step = (taken[1] - taken[0]).total_seconds() / (n - 1)
     return (step, "second") if step > 0 else (1.0, None)
 
 

@@ -29,6 +29,8 @@ CODES: dict[type[errors.CoverslipError], str] = {
     errors.TimedOut: "DEADLINE_EXCEEDED",
     errors.Stopped: "CANCELLED",
 }
+MOST_CHARACTERS = 500
+"""Of a message: gRPC escapes what is not ASCII, and drops an error of more than 8 KiB."""
 ABSENT = frozenset({"annotations_unavailable", "no_state", HANGS})
 """Codes of parts of the server, or storage, that cannot be had now."""
 
@@ -79,7 +81,7 @@ def flight_error(error: Exception) -> Exception:
 
 
 def _made(kind: Callable[..., Exception], message: str, code: str, reason: str) -> Exception:
-    message = message.encode("utf-8", "replace").decode()  # names on disk are bytes and need not be text
+    message = message[:MOST_CHARACTERS].encode("utf-8", "replace").decode()  # names on disk need not be text
     return kind(message, extra_info=json.dumps({"code": code, "reason": reason}).encode())
 
 

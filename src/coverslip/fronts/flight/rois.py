@@ -24,6 +24,7 @@ from coverslip.engine.annotation import Place
 from coverslip.engine.annotations import MOST, RESERVED, Annotations
 from coverslip.fronts.flight import roi_rows
 from coverslip.fronts.flight.errors import Unauthenticated, parsed
+from coverslip.fronts.flight.incoming import batches
 from coverslip.fronts.flight.registry import Call
 
 if TYPE_CHECKING:
@@ -171,12 +172,10 @@ def _reply(writer: Any, message: Any) -> None:
 
 def _bounded(reader: Any) -> Iterator[pa.RecordBatch]:
     rows = size = 0
-    for chunk in reader:
-        if chunk.data is None:
-            continue
-        rows += chunk.data.num_rows
-        size += chunk.data.nbytes
+    for batch in batches(reader):
+        rows += batch.num_rows
+        size += batch.nbytes
         if rows > MOST or size > MOST_BYTES:
             what = f"More than {MOST:,} rows, or {MOST_BYTES >> 20} MiB, in one request"
             raise TooLarge(what, "Send fewer at a time.")
-        yield chunk.data
+        yield batch

@@ -116,7 +116,10 @@ class SourceDesk:
 
     def _path(self, url: str) -> Path | None:
         """The path of this machine that is meant; None for an address of another one."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:  # brackets that hold no address
+            raise BadRequest(f"{url[:200]!r} is no address", "Name an absolute path.") from error
         if parts.scheme == "file" and parts.netloc in ("", "localhost"):
             url = unquote(parts.path)
         elif "://" in url:

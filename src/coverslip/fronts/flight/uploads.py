@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from biopb.tensor.descriptor_pb2 import TensorDescriptor, UploadStatus
 from biopb.tensor.ticket_pb2 import SetUploadStatus, TensorTicket
 from pyarrow import flight
@@ -31,6 +32,7 @@ from coverslip.engine.upload import (
     UploadOver,
 )
 from coverslip.fronts.flight.errors import Superseded, Unauthenticated, Unavailable, parsed
+from coverslip.fronts.flight.incoming import batches
 from coverslip.fronts.flight.region import Region, unpack_index
 from coverslip.fronts.flight.registry import Call
 from coverslip.fronts.flight.tensors import UNKNOWN, Tensor, Tensors
@@ -277,19 +279,16 @@ def _elements(reader: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """The only column of a stream, as one flat array of the chunk's own dtype."""
     parts: list[npt.NDArray[Any]] = []
     size = 0
-    for chunk in reader:
-        batch = chunk.data
-        if batch is None:
-            continue
+    for batch in batches(reader):
         if batch.num_columns != 1 or batch.column(0).null_count:
             raise BadRequest("A chunk is one column without nulls", "Send the elements in C order as the column data.")
-        size += batch.nbytes
+        kind = batch.column(0).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise BadRequest("The column holds no numbers", f"Send elements of {dtype}.")
+        size += batch.num_rows * max(kind.bit_width // 8, 1)
         if size > 2 * LARGEST_CHUNK:
             raise TooLarge("The chunk is larger than any", f"A chunk has at most {LARGEST_CHUNK >> 20} MiB.")
-        try:
-            parts.append(batch.column(0).to_numpy(zero_copy_only=False))
-        except (ValueError, NotImplementedError) as error:
-            raise BadRequest("The column holds no numbers", f"Send elements of {dtype}.") from error
+        parts.append(batch.column(0).to_numpy(zero_copy_only=False))
     found = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, dtype)
     if found.dtype != dtype:
         raise BadRequest(f"Elements are {found.dtype}, and the array holds {dtype}", "Convert them first.")

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -25,7 +24,7 @@ from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
 from coverslip.fronts.http import matches, to_json
 from coverslip.fronts.tensors.body import body_of, object_in
 from coverslip.fronts.tensors.browse import listing
-from coverslip.fronts.tokens import client_of, problem
+from coverslip.fronts.tokens import client_of, not_done, problem
 
 CONFIG, DIAGNOSTICS, STATUS, BROWSE = "api/config", "api/diagnostics", "api/admin/status", "api/admin/browse"
 PATHS = frozenset({CONFIG, DIAGNOSTICS, STATUS, BROWSE})
@@ -107,8 +106,7 @@ class AdminFront:
     async def __call__(self, request: Request, path: str) -> Response:
         """Answer one request."""
         if request.method not in ("GET", "HEAD") and not (path == CONFIG and request.method == "PUT"):
-            allowed = "GET, HEAD, PUT" if path == CONFIG else "GET, HEAD"
-            return problem(405, "method_not_allowed", "This is not done here", f"Use {allowed}.", {"Allow": allowed})
+            return not_done("GET, HEAD, PUT" if path == CONFIG else "GET, HEAD")
         try:
             content = await _sent(request) if request.method == "PUT" else {}
         except (TooLarge, BadRequest) as error:
@@ -241,7 +239,7 @@ async def _sent(request: Request) -> dict[str, Any]:
 def _check_same_origin(request: Request) -> None:
     """Refuse pages that may read the data and nothing more."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+    if origin is not None and origin.partition("://")[2].lower() != request.headers.get("host", "").lower():
         raise Forbidden("The configuration is for this server's own page", "Open it at the server.", "wrong_origin")
 
 

@@ -26,6 +26,9 @@ from coverslip.engine.overrides import Override
 CODE = "bad_configuration"
 REMOTE = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_KIND = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
+KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list",
+         "object": "a table", "null": "nothing"}  # fmt: skip
 _PLACE = re.compile(r"([a-z_.\[\]0-9]+):? (.*)", re.DOTALL)
 """A line about a problem begins with the key."""
 CLIENTS = "tensor_browser"
@@ -427,9 +430,15 @@ def marked(sources: Iterable[SourceTable]) -> str:
 
 
 def _where(text: str) -> str:
-    """A line of msgspec's, with the key as the file has it."""
+    """A line of msgspec's, with the key as the file has it and kinds of values as people call them."""
     message, _, path = text.partition(" - at `$.")
+    message = _KIND.sub(_called, message)
     return f"{path.rstrip('`')}: {message[:1].lower()}{message[1:]}" if path else text
+
+
+def _called(kinds: re.Match[str]) -> str:
+    words = kinds[1].split(" | ")
+    return " or ".join(KINDS.get(word, word) for word in words if word != "null" or len(words) == 1)
 
 
 def _wrong(file: Path, what: str, hint: str) -> BadRequest:

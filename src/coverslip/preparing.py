@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coverslip import __version__
+from coverslip.core.amounts import size
 from coverslip.core.errors import BadUsage, CoverslipError, DiskFull, NotFound, Unreadable
 from coverslip.core.node import Array, Group, Node, Source
 from coverslip.core.tree import MemoryArray, MemoryGroup
@@ -195,7 +196,7 @@ def _check_place(out: Path, force: bool, needed: int) -> None:
     free = shutil.disk_usage(above).free
     if needed + SPARE_BYTES > free:
         raise DiskFull(
-            f"The export may take {needed / 1e9:.1f} GB while it is written, and {free / 1e9:.1f} GB are free",
+            f"The export may take {size(needed)} while it is written, and {size(free)} are free",
             "Make room, write elsewhere, or write fewer genes.",
         )
 

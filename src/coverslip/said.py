@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from coverslip.core.errors import BadUsage
 from coverslip.every_setting import of_command, without_flag
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from coverslip.config import Config
 
 FLAG = "flag"
+NO = {bool: "neither true nor false", int: "no whole number", float: "no number"}
 SEE = "coverslip config show prints every setting; docs/reference/settings.md says what each means."
 
 
@@ -97,7 +98,7 @@ def amended(config: Config, words: Mapping[str, Said]) -> Config:
         try:
             value: Any = msgspec.convert(one.text, fields[name], strict=False)
         except msgspec.ValidationError as error:
-            raise _wrong(one, str(error)[:1].lower() + str(error)[1:]) from error
+            raise _wrong(one, f"{one.text} is {_no(fields[name])}") from error
         if key == "server.write_dir":
             value = str(Path(one.text).expanduser().absolute())
         changed = msgspec.structs.replace(getattr(config, table), **{name: value})
@@ -120,6 +121,12 @@ def unwatched(paths: Iterable[str], config: Config) -> list[Any]:
     if config.server.monitor_mode != "off":
         return [path if is_url(path) else Path(path) for path in paths]
     return [path if is_url(path) else SourceTable(path=str(Path(path).absolute()), monitor=False) for path in paths]
+
+
+def _no(kind: Any) -> str:
+    """What a text is not, that cannot become a value of this kind."""
+    kinds = set(get_args(kind) or (kind,))
+    return next((word for known, word in NO.items() if known in kinds), "nothing that can stand there")
 
 
 def _wrong(one: Said, problem: str) -> BadUsage:

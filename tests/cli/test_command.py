@@ -10,13 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import coverslip
 import make
+from coverslip import __main__ as entry
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -206,6 +212,62 @@ def test_a_misspelled_command_is_recognised(capsys: pytest.CaptureFixture[str]) 
     code, said = told(capsys, "serv")
     assert code == 2
     assert "Did you mean 'serve'?" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["{here}/empty.h5ad"], "Did you mean: coverslip serve {here}/empty.h5ad"),
+        (["s3://bucket/a.zarr", "--no-browser"], "Did you mean: coverslip serve s3://bucket/a.zarr --no-browser"),
+        (["tensor", "quer"], "Did you mean 'query'?"),
+        (["server", "strat"], "Did you mean 'start'?"),
+        (["nothing.h5ad"], "No such command 'nothing.h5ad'."),
+    ],
+)
+def test_what_was_meant(odd: Path, capsys: pytest.CaptureFixture[str], words: list[str], meant: str) -> None:
+    code, said = told(capsys, *(word.format(here=odd) for word in words))
+    assert code == 2
+    assert meant.format(here=odd) in said.splitlines()[-1]
+
+
+def test_ctrl_c_while_the_command_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "coverslip.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "coverslip.cli.main")
+    monkeypatch.delattr("coverslip.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 130
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts["coverslip"] == "coverslip.__main__:main"
+
+
+def test_a_server_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.zeros((5, 2)))
+    words = [sys.executable, "-m", "coverslip", "serve", str(tmp_path), "--port", "0", "--no-browser"]
+    reader, writer = os.pipe()
+    with subprocess.Popen(words, stdout=writer, stderr=subprocess.PIPE, text=True) as process:
+        os.close(writer)
+        try:
+            said = b""
+            while b"\n\n" not in said.partition(b"http")[2]:
+                said += os.read(reader, 1)
+            os.close(reader)
+            url = said.split()[-1].decode()
+            end = time.monotonic() + PATIENCE_S
+            while json.loads(fetched(f"{url}api/catalog"))["scanned"] is not True:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            assert json.loads(fetched(f"{url}api/sources"))[0]["name"] == "points.npy"
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            assert process.stderr.read().strip() == ""
+        assert process.wait(PATIENCE_S) == 130
 
 
 def test_what_the_system_refuses_is_told_in_its_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

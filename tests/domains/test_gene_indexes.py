@@ -144,7 +144,7 @@ def test_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list((tmp_path / "kept").glob("*.genes"))) == 1
     small = GeneIndexes(tmp_path / "small", quota_bytes=size // 2, least_items=1)
     third = Opened(tmp_path / "0.h5ad")
-    assert "GB are allowed" in str(third.when(small).message)
+    assert "kB are allowed" in str(third.when(small).message)
     monkeypatch.setattr(gene_indexes, "SPARE_BYTES", 1 << 60)
     full = GeneIndexes(tmp_path / "full", least_items=1)
     assert third.when(full) == Progress("failed", message="the disk is full")

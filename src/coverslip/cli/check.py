@@ -23,7 +23,7 @@ COLORS = {"broken": "red", "slow": "yellow", "note": None}
 
 
 @click.command(cls=Sectioned, examples=EXAMPLES)
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path, readable=False))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Print errors in full.")
 def check(path: Path, as_json: bool, verbose: bool) -> None:

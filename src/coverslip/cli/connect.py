@@ -94,7 +94,7 @@ def parted(place: str) -> tuple[str, str]:
     if place.startswith("["):  # an address of IPv6
         inside, _, rest = place[1:].partition("]")
         host, colon, path = inside, rest[:1], rest[1:]
-    if not host or colon != ":" or not path or host.startswith("-") or path.startswith("//"):
+    if not host or colon != ":" or not path or host.startswith("-") or path.startswith(("//", "\\")):
         raise BadUsage(f"{place} names no path on another machine", "Write it like user@host:/data/cells.h5ad.")
     return host, path
 

@@ -15,6 +15,7 @@ from typing import Literal
 import click
 
 from coverslip import __version__
+from coverslip.core.amounts import size
 from coverslip.core.errors import CoverslipError
 
 Grade = Literal["ok", "note", "problem"]
@@ -108,7 +109,7 @@ def _folder(what: str, folder_of: Callable[[], Path]) -> Finding:
         return Finding(what, "problem", f"cannot be used: {error.strerror}", "Check who may write there: ls -ld.")
     if not folder.is_dir():
         return Finding(what, "problem", f"{folder} is no folder", "Remove it, or name another one in the environment.")
-    told = f"{folder}, {free / 1e9:,.1f} GB free"
+    told = f"{folder}, {size(free)} free"
     if not os.access(folder, os.W_OK):
         return Finding(what, "problem", f"{folder} cannot be written", "Check who may write there: ls -ld.")
     if free < LEAST_DISK:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -61,7 +62,25 @@ def _section(formatter: click.HelpFormatter, heading: str, records: list[tuple[s
             formatter.write_dl(records)
 
 
-class Listed(click.Group):
+class Meant(click.Group):
+    """A group that tells who misspelled a command which was meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message} {self.meant(ctx, args)}".rstrip(), ctx) from error
+
+    def meant(self, ctx: click.Context, args: list[str]) -> str:
+        """What was probably meant, in a sentence; empty where nothing is alike."""
+        close = get_close_matches(args[0], self.list_commands(ctx))
+        return f"Did you mean {close[0]!r}?" if close else ""
+
+
+class Listed(Meant):
     """A group whose ``--help`` says of each command the whole of its first sentence."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

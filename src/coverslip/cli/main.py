@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import traceback
 import warnings
-from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from coverslip import __version__
+from coverslip.cli.helping import Meant
 from coverslip.core.errors import CoverslipError
 
 INTERRUPTED = 130
@@ -37,7 +39,7 @@ FIRST = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Meant):
     """A group whose commands live in modules of the same name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -52,16 +54,11 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does; who misspelled a command is told which was meant."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            close = get_close_matches(args[0], COMMANDS)
-            message = f"{error.message} Did you mean {close[0]!r}?" if close else error.message
-            raise click.UsageError(message, ctx) from error
+    def meant(self, ctx: click.Context, args: list[str]) -> str:
+        """Who names data first wants to look at it."""
+        if os.path.exists(args[0]) or "://" in args[0]:  # noqa: PTH110  (this module is to be imported quickly)
+            return f"Did you mean: coverslip serve {shlex.join(args)}"
+        return super().meant(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""

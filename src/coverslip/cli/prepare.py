@@ -33,8 +33,8 @@ BITS = click.Choice(["8", "16"])
 
 
 @click.command(cls=Sectioned, sections=SECTIONS, examples=EXAMPLES)
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path, readable=False))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path, readable=False))
 @click.option("--force", is_flag=True, help="Replace an export that is there, as a whole.")
 @click.option("--static", is_flag=True, help="Write a web page with the viewer, for any plain web host.")
 @click.option("--var-quantization", type=BITS, help="Bits of a gene's values, rounded.  [default: float32]")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,32 +150,43 @@ def serve(
             threading.Thread(target=end_with, args=(server,), daemon=True).start()
         tell_safety(server, settings)
         if quiet:
-            click.echo(server.viewer_url)
+            say(server.viewer_url)
             if read_token == AUTO:
-                click.echo(f"To read only: {server.url}/#token={server.keys.read_token}", err=True)
+                say(f"To read only: {server.url}/#token={server.keys.read_token}", err=True)
             return
         named = [shown(item) for item in offered]
-        click.echo(f"coverslip is serving {', '.join(named)}\n\n  {server.viewer_url}\n")
+        say(f"coverslip is serving {', '.join(named)}\n\n  {server.viewer_url}\n")
         if server.flight_url is not None:
-            click.echo(f"  {server.flight_url}\n")
+            say(f"  {server.flight_url}\n")
         if server.keys.read_token is not None:
-            click.echo(f"  To read only: {server.url}/#token={server.keys.read_token}\n")
+            say(f"  To read only: {server.url}/#token={server.keys.read_token}\n")
         if server.certificate is not None:
-            click.echo(f"  Certificate, SHA-256: {server.certificate.fingerprint}\n")
+            say(f"  Certificate, SHA-256: {server.certificate.fingerprint}\n")
         if not all(map(is_loopback, settings.listeners)):
             open_line = "" if server.certificate is not None else " The connection is not encrypted."
             if server.network_url is not None:
-                click.echo(f"  From other machines: {server.network_url}\n")
-            click.echo(f"  Anyone on the network who has this URL can read the data.{open_line}\n")
-        click.echo("Press Ctrl+C to stop.")
+                say(f"  From other machines: {server.network_url}\n")
+            say(f"  Anyone on the network who has this URL can read the data.{open_line}\n")
+        say("Press Ctrl+C to stop.")
         if len(offered) > 1 or not (isinstance(offered[0], Path) and offered[0].is_file()):
             threading.Thread(target=tell_found, args=(server,), daemon=True).start()
         if sys.stdout.isatty():
             threading.Thread(target=tell_indexing, args=(server,), daemon=True).start()
         if verbose:
-            click.echo(f"Ready after {time.perf_counter() - started:.2f} s.")
+            say(f"Ready after {time.perf_counter() - started:.2f} s.")
 
     server.run(announce, verbose)
+
+
+def say(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Print something; a server goes on when nobody reads it any more, or a log of it is full."""
+    try:
+        click.echo(text, nl=nl, err=err)
+    except BrokenPipeError:
+        with suppress(OSError, ValueError):  # what was not taken would be tried again at the end, and told as an error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
+    except OSError:
+        pass
 
 
 def end_with(server: Server) -> None:
@@ -186,11 +199,11 @@ def end_with(server: Server) -> None:
 def tell_safety(server: Server, settings: Settings) -> None:
     """Say on stderr what a person should know of tokens and certificates."""
     if settings.dev:
-        click.echo("DEV MODE: no token is asked for; only this machine can reach the server.", err=True)
+        say("DEV MODE: no token is asked for; only this machine can reach the server.", err=True)
     if server.certificate is not None:
         ends = server.certificate.warning()
         for note in (*server.certificate.notes, *([ends] if ends else [])):
-            click.echo(note, err=True)
+            say(note, err=True)
 
 
 def shown(item: Any) -> str:
@@ -230,10 +243,10 @@ def tell_found(server: Server) -> None:
     while (counts := server.counts()) is not None:
         waiting = counts["by_status"].get("pending", 0)
         if counts["scanned"] and not counts["scanning"] and not waiting:
-            click.echo(f"{CLEAR if terminal else ''}{summary(counts)}")
+            say(f"{CLEAR if terminal else ''}{summary(counts)}")
             return
         if terminal:
-            click.echo(f"{CLEAR}Looking: {counts['sources']:,} found, {waiting:,} to be opened", nl=False)
+            say(f"{CLEAR}Looking: {counts['sources']:,} found, {waiting:,} to be opened", nl=False)
         time.sleep(LOOK_S)
 
 
@@ -244,17 +257,17 @@ def tell_indexing(server: Server) -> None:
     while server.is_running():
         at_work, answering = server.indexing(), server.answering()
         if at_work is None and name is not None:
-            click.echo(f"{CLEAR}{name}: {server.index_error() or 'the gene index is ready'}")
+            say(f"{CLEAR}{name}: {server.index_error() or 'the gene index is ready'}")
             name = None
         if asked and answering is None:
-            click.echo(CLEAR, nl=False)
+            say(CLEAR, nl=False)
         asked = answering is not None
         if answering is not None:
             of, kind, share = answering
-            click.echo(f"{CLEAR}{of}: {kind} {share:.0%}", nl=False)
+            say(f"{CLEAR}{of}: {kind} {share:.0%}", nl=False)
         elif at_work is not None:
             name, share = at_work
-            click.echo(f"{CLEAR}{name}: gene index {share:.0%}", nl=False)
+            say(f"{CLEAR}{name}: gene index {share:.0%}", nl=False)
         time.sleep(LOOK_S)
 
 

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+from coverslip.core import amounts
 from coverslip.core.errors import Damaged
 from coverslip.core.processes import may_run
 from coverslip.domains.cells import Cells
@@ -227,7 +228,7 @@ class GeneIndexes:
     def _make_room(self, size: int) -> str | None:
         """Remove what was not used for longest; why there is no room, or None."""
         if size > self._quota:
-            return f"it would take {size / 1e9:.1f} GB, and {self._quota / 1e9:.1f} GB are allowed"
+            return f"it would take {amounts.size(size)}, and {amounts.size(self._quota)} are allowed"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for part in self._folder.glob(".part-*"):  # of a process that was ended: only one is at work

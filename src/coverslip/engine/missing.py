@@ -13,7 +13,7 @@ from coverslip.core.errors import NotFound
 WINDOWS = re.compile(r"[A-Za-z]:")
 SCHEME = re.compile(r"(s3|gs|https?|file):/*(.*)")
 FAR = re.compile(r"(?:[\w.-]+@)?[\w-][\w.-]+:[^:]+")
-PATTERN = frozenset("*?[")
+PATTERN = re.compile(r"[*?]|\[[^]]+\]")
 MOST_NAMES = 10_000
 LIKENESS = 0.7
 
@@ -49,7 +49,7 @@ def hint(written: str, path: Path) -> str:
         return f"For data of another machine: coverslip connect {written}"
     if written.startswith("~"):
         return "The shell reads ~ only where it stands outside of quotes."
-    if PATTERN & set(written):
+    if PATTERN.search(written):
         return "No name here matches the pattern, so the shell left it as it is."
     return near(Path(os.path.abspath(path))) or "Check the spelling, and that it is on this machine."  # noqa: PTH100
 

@@ -202,9 +202,9 @@ def _private(path: str, name: str) -> bool:
 def _plain(path: str, array: Array, shelf: Shelf) -> Image:
     shape = array.spec.shape
     names = _dimension_names(array, len(shape))
-    steps = array.attrs.get("step") or [1.0] * len(shape)
-    unit = array.attrs.get("unit")
-    axes = tuple(Axis(n, float(s), unit if n in "zyx" else None) for n, s in zip(names, steps, strict=True))
+    steps = _vector(array.attrs.get("step"), shape) or [1.0] * len(shape)
+    unit = _text(array.attrs.get("unit"))
+    axes = tuple(Axis(n, s, unit if n in "zyx" else None) for n, s in zip(names, steps, strict=True))
     spatial = len(shape) >= 2
     name = path.rsplit("/", 1)[-1]
     raw = {k: v for k, v in array.attrs.items() if k not in ("dimension_names", "step", "unit")}
@@ -292,7 +292,10 @@ def _axes(scale: Mapping[str, Any], dataset: Mapping[str, Any], shape: tuple[int
 def _vector(value: Any, shape: tuple[int, ...]) -> list[float] | None:
     if not isinstance(value, list) or len(value) != len(shape):
         return None
-    numbers = [float(v) for v in value if isinstance(v, (int, float)) and math.isfinite(v)]
+    try:
+        numbers = [float(v) for v in value if isinstance(v, (int, float)) and math.isfinite(v)]
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
     return numbers if len(numbers) == len(shape) else None
 
 

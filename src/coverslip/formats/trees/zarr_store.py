@@ -170,7 +170,7 @@ class ZipStore(Store):
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
             raise Damaged(f"{Path(path.name).name} is not a whole zip file: {error}", "Copy it again.") from error
-        self._entries = {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
+        self._entries = {info.filename: info for info in self._zip.infolist() if info.filename and not info.is_dir()}
         self._below: dict[str, set[str]] = {}
         for name in self._entries:
             parts = name.split("/")

@@ -17,7 +17,6 @@ from catalog_files import catalog, row, statuses, toy, within
 from coverslip.core.errors import Damaged
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.options import CatalogOptions
-from coverslip.engine.store import Row
 from coverslip.engine.suspects import CODE, DIGEST, MOST_TIMES, Suspects
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs flock")
@@ -25,20 +24,22 @@ KEPT = CatalogOptions(quiet_s=0.1, settle_s=0.2)
 BOMB = "BOMB"
 TESTS = Path(__file__).parents[1]
 SERVER = f"""
-import os, signal, sys
+import ctypes, sys
 sys.path.insert(0, {str(TESTS)!r})
 import catalog_files
-from coverslip.engine import indexer
 from coverslip.engine.options import CatalogOptions
 from pathlib import Path
 
-def describe(source):
-    if {BOMB!r} in source.words:
-        os.kill(os.getpid(), signal.SIGSEGV)
-    return catalog_files.describe(source)
+def bomb(path):
+    if {BOMB!r} in path.read_text():
+        ctypes.string_at(0)
 
-catalog_files.describe = describe
-indexer.SUSPECT_S = 0.2
+if sys.argv[2] == "recognise":
+    real = catalog_files.recognise
+    catalog_files.recognise = lambda path: (bomb(path) if path.is_file() else None, real(path))[1]
+else:
+    known = catalog_files.describe
+    catalog_files.describe = lambda source: (bomb(source.path), known(source))[1]
 made = catalog_files.catalog(Path(sys.argv[1]), options=CatalogOptions(quiet_s=0.1, settle_s=0.2))
 made.start()
 assert made.wait_idle(60)
@@ -61,9 +62,10 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def served(data: Path) -> int:
-    """How a server of a folder ends when it has looked at everything."""
-    return subprocess.run([sys.executable, "-c", SERVER, str(data)], check=False, capture_output=True).returncode
+def served(data: Path, ends_in: str = "describe") -> int:
+    """How a server ends when it has looked at everything."""
+    command = [sys.executable, "-c", SERVER, str(data), ends_in]
+    return subprocess.run(command, check=False, capture_output=True).returncode
 
 
 @contextmanager
@@ -87,93 +89,94 @@ def test_a_source_that_ends_the_server_is_left_alone_after_the_second_time(data:
             made.open(failed.id).source()
         toy(data / "bomb.toy", "DAPI", old=False)
         within(30, lambda: row(made, "bomb.toy").status == "ready")
-    assert not list(cache.glob("*.opening-*"))
+    assert not list(cache.glob("looking-*"))
 
 
-def test_others_are_looked_at_before_it_is_tried_again(data: Path) -> None:
-    assert served(data) == -signal.SIGSEGV
-    toy(data / "new.toy")
-    assert served(data) == -signal.SIGSEGV
+def test_one_that_ends_the_server_while_its_format_is_asked_for_too(data: Path) -> None:
+    assert [served(data, "recognise") for _ in range(MOST_TIMES)] == [-signal.SIGSEGV] * MOST_TIMES
+    assert served(data, "recognise") == 0
     with started(data) as made:
-        assert row(made, "new.toy").indexed_s is not None
+        assert statuses(made) == {"a.toy": "ready", "bomb.toy": "failed", "c.toy": "ready"}
         assert row(made, "bomb.toy").code == CODE
 
 
+def test_a_file_that_is_served_alone_too(data: Path) -> None:
+    bomb = data / "bomb.toy"
+    assert [served(bomb, "recognise") for _ in range(MOST_TIMES)] == [-signal.SIGSEGV] * MOST_TIMES
+    with pytest.raises(Damaged, match="left alone until it changes") as told:
+        catalog(bomb, options=KEPT)
+    assert told.value.name == CODE
+
+
 def test_a_server_that_was_killed_accuses_nobody_for_long(data: Path, cache: Path) -> None:
+    left(cache, data / "a.toy")
     with started(data) as made:
-        innocent = row(made, "a.toy")
-        file = next(cache.glob("*.sqlite"))
-    left(file, innocent)
-    with closing(Suspects()) as seen:
-        seen.begin(file)
-        assert seen.times(innocent) == 1
-        seen.check(innocent)
-        with seen.opening(innocent):
-            pass
-        assert not seen.any
+        assert statuses(made)["a.toy"] == "ready"
     with closing(Suspects()) as later:
-        later.begin(file)
-        assert not later.any
+        later.begin(cache)
+        assert later.times(data / "a.toy") == 0
 
 
-def left(file: Path, *rows: Row) -> None:
-    """What a server leaves that is killed while it opens some sources."""
+def left(folder: Path, *paths: Path) -> None:
+    """What a server leaves that is killed while it looks at some files."""
+    folder.mkdir(parents=True, exist_ok=True)
     gone = Suspects()
-    gone.begin(file)
-    opening = [gone.opening(one) for one in rows]
-    for one in opening:
+    gone.begin(folder)
+    looking = [gone.looking(path, "open") for path in paths]
+    for one in looking:
         one.__enter__()
-    assert gone._mark is not None
-    os.close(gone._mark)  # as the system does
-    gone._mark = None
+    assert gone._handle is not None
+    os.close(gone._handle)  # as the system does
+    gone._handle = None
 
 
-def test_several_at_once_are_all_noted_and_one_that_is_at_work_accuses_nobody(tmp_path: Path) -> None:
-    file = tmp_path / "list.sqlite"
-    rows = [Row(f"id{n}", "root", f"{n}.toy", f"{n}.toy", "toy", "images", stamp=str(n)) for n in range(3)]
+def test_several_at_once_are_all_noted_and_one_that_is_at_work_accuses_nobody(data: Path, tmp_path: Path) -> None:
+    paths = [data / "a.toy", data / "bomb.toy", data / "c.toy"]
     with closing(Suspects()) as working:
-        working.begin(file)
-        with working.opening(rows[2]), closing(Suspects()) as beside:
-            left(file, rows[0], rows[1])
-            beside.begin(file)
-            assert [beside.times(one) for one in rows] == [1, 1, 0]
-    left(file, rows[0])
+        working.begin(tmp_path)
+        with working.looking(paths[2], "open"), closing(Suspects()) as beside:
+            left(tmp_path, paths[0], paths[1])
+            beside.begin(tmp_path)
+            assert [beside.times(one) for one in paths] == [1, 1, 0]
+    left(tmp_path, paths[0])
     with closing(Suspects()) as last:
-        last.begin(file)
-        assert [last.times(one) for one in rows] == [2, 1, 0]
-        with pytest.raises(Damaged) as told:
-            last.check(rows[0])
-        assert told.value.name == CODE
-        changed = Row("id0", "root", "0.toy", "0.toy", "toy", "images", stamp="another")
-        last.check(changed)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 3}', '{"%s": "x"}' % ("0" * DIGEST), "[" * 10_000])
-def test_a_damaged_note_accuses_nobody(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "list.sqlite"
-    (tmp_path / "list.sqlite.suspects").write_text(text)
-    (tmp_path / "list.sqlite.opening-0").write_bytes(os.urandom(400))
-    (tmp_path / "list.sqlite.opening-1").symlink_to(tmp_path / "nowhere")
-    with closing(Suspects()) as seen:
-        seen.begin(file)
-        assert not seen.any
-
-
-def test_where_nothing_can_be_written_nothing_is_noted(tmp_path: Path) -> None:
-    with closing(Suspects()) as seen:
-        seen.begin(tmp_path / "not there" / "list.sqlite")
-        seen.begin(None)
-        with seen.opening(Row("a", "r", "p", "n", "f", "k")):
+        last.begin(tmp_path)
+        assert [last.times(one) for one in paths] == [2, 1, 0]
+        with pytest.raises(Damaged) as told, last.looking(paths[0], "open"):
             pass
-    assert not list(tmp_path.iterdir())
+        assert told.value.name == CODE
+        os.utime(paths[0], (5e8, 5e8))
+        with last.looking(paths[0], "open"):
+            pass
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 3}', f'{{"{"0" * DIGEST}": "x"}}', "[" * 10_000])
+def test_a_damaged_note_accuses_nobody(data: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "suspects.json").write_text(text)
+    (tmp_path / "looking-0").write_bytes(os.urandom(400))
+    (tmp_path / "looking-1").symlink_to(tmp_path / "nowhere")
+    with closing(Suspects()) as seen:
+        seen.begin(tmp_path)
+        assert seen.times(data / "a.toy") == 0
+        with seen.looking(data / "a.toy", "open"):
+            pass
+
+
+def test_where_nothing_can_be_written_nothing_is_noted(data: Path, tmp_path: Path) -> None:
+    with closing(Suspects()) as seen:
+        seen.begin(tmp_path / "not there")
+        seen.begin(None)
+        with seen.looking(data / "a.toy", "open"):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_the_note_names_no_file(data: Path, cache: Path) -> None:
     assert served(data) == -signal.SIGSEGV
-    (mark,) = cache.glob("*.opening-*")
-    assert mark.stat().st_mode & 0o077 == 0
-    assert b"bomb" not in mark.read_bytes()
+    (note,) = cache.glob("looking-*")
+    assert note.stat().st_mode & 0o077 == 0
+    assert b"bomb" not in note.read_bytes()
     assert served(data) == -signal.SIGSEGV
-    (told,) = cache.glob("*.suspects")
-    assert "bomb" not in told.read_text()
-    assert list(json.loads(told.read_text()).values()) == [1]
+    told = (cache / "suspects.json").read_text()
+    assert "bomb" not in told
+    assert list(json.loads(told).values()) == [1]

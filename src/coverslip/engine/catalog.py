@@ -24,7 +24,7 @@ from coverslip.engine.opening import Opening
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.query import Query
-from coverslip.engine.rows import Rows, file_of
+from coverslip.engine.rows import Rows, file_of, list_folder
 from coverslip.engine.storage import place_of
 from coverslip.engine.store import Row, shown_path
 from coverslip.engine.survey import Survey
@@ -87,11 +87,17 @@ class Catalog(Listing):
         self._employ()
         for root in self.roots:
             if root.path.is_file():
-                (root.recognise or recognise)(root.path)
+                self._note()
+                with self._suspects.looking(root.path, "recognise"):
+                    (root.recognise or recognise)(root.path)
+
+    def _note(self) -> None:
+        """Note what is looked at from now on, so that what ends this server does not end every one after it."""
+        self._suspects.begin(list_folder() if self.options.persist else None)
 
     def _employ(self) -> None:
         """Make the two that work in the background; each can be started once."""
-        self._survey = Survey(self.roots, self._recognise, self._intake, self.options)
+        self._survey = Survey(self.roots, self._recognise, self._intake, self.options, self._suspects)
         self._indexer = Indexer(self._intake, self._describe, self.options, self._suspects)
         self._rows.reader = self._intake.indexer = self._indexer
 
@@ -229,7 +235,7 @@ class Catalog(Listing):
             self._employ()
         self._started = True
         file = file_of(self._edition, self.roots, self._added) if self.options.persist else None
-        self._suspects.begin(file)
+        self._note()
         known = self._rows.begin(file, self._added, self._offered.holds)
         self._survey.start()
         self._indexer.start()

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -38,8 +39,6 @@ REST = 0.25
 """The share of its working time that the indexer rests, so that requests come first."""
 VERIFY_REST = 20.0
 FIRST, LATER = 0, 1
-SUSPECT_S = 2.0
-"""How long after all others at least a source is opened over which a server ended."""
 LONGEST_S = 60.0
 """A source on a network disk that is looked at for longer is left to itself, and looked at again after as long."""
 
@@ -98,7 +97,7 @@ class Indexer:
     options
         How long to wait for files that are being written.
     suspects
-        Told of what is opened; what servers ended over waits until all else was looked at.
+        Told of what is opened.
     """
 
     def __init__(self, catalog: Shown, describe: Describe, options: CatalogOptions, suspects: Suspects) -> None:
@@ -146,11 +145,7 @@ class Indexer:
             due = min(now + self._options.quiet_s, max(now, self._tried.setdefault(id, now) + LIVE_S))
         else:
             due = now
-        placed = self._catalog.place(id) if self._suspects.any else None
-        if placed is not None and self._suspects.times(placed[0]):
-            self._push(id, due + SUSPECT_S, LATER, False)
-        else:
-            self._push(id, due, FIRST, False)
+        self._push(id, due, FIRST, False)
 
     def verify(self, id: str) -> None:
         """See, when there is nothing better to do, whether a folder changed where no scan looks."""
@@ -229,9 +224,9 @@ class Indexer:
         placed = self._catalog.place(id)
         if placed is None:
             return None
-        row, _, open_source = placed
+        row, path, open_source = placed
         try:
-            found, etag = self._look(row, open_source)
+            found, etag = self._look(row, path, open_source)
         except (CoverslipError, *FAILURES):
             self.add(id)
             return None
@@ -248,7 +243,7 @@ class Indexer:
         error: CoverslipError | None = None
         found, etag = Description(), row.version
         try:
-            found, etag = self._look(row, open_source)
+            found, etag = self._look(row, path, open_source)
         except CoverslipError as caught:
             error = caught
         except FAILURES as caught:
@@ -273,8 +268,8 @@ class Indexer:
             self._changed.pop(id, None)
             self._tried.pop(id, None)
 
-    def _look(self, row: Row, open_source: Callable[[], Source]) -> tuple[Description, str]:
-        with self._suspects.opening(row):
+    def _look(self, row: Row, path: Path | None, open_source: Callable[[], Source]) -> tuple[Description, str]:
+        with self._suspects.looking(path, "open") if path is not None else nullcontext():
             return self._described(row, open_source())
 
     def _described(self, row: Row, source: Source) -> tuple[Description, str]:

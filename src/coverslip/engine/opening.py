@@ -56,8 +56,8 @@ class Opening:
             root = self._offered.of(row)
             path = root.full(row.path)
             try:
-                self._suspects.check(row)
                 check_inside(path, self._offered.roots)
+                self._suspects.check(path)
                 return self.overlay(id, (root.open_source or self._open_source)(path))
             except CoverslipError as error:
                 plain = self._offered.plain(error, row)

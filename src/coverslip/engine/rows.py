@@ -180,13 +180,20 @@ def file_of(edition: str, roots: Sequence[Root], added: Iterable[Row]) -> Path:
         *(row.id for row in added),
     ]
     key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
+    folder = list_folder()
+    with suppress(OSError):
+        for old in _unused(folder):
+            old.unlink()
+    return folder / f"{key}.sqlite"
+
+
+def list_folder() -> Path:
+    """Where lists are kept; made for its owner only, if it can be."""
     folder = cache_folder() / "catalog"
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
-        for old in _unused(folder):
-            old.unlink()
-    return folder / f"{key}.sqlite"
+    return folder
 
 
 def _unused(folder: Path) -> Iterator[Path]:

@@ -27,6 +27,7 @@ from coverslip.engine.found import (
     parent,
 )  # fmt: skip
 from coverslip.engine.places import Root, inside
+from coverslip.engine.suspects import Suspects
 
 SKIPPED_FOLDERS = frozenset(
     ("appdata", "$recycle.bin", "$winreagent", "system volume information", "windows", "program files",
@@ -50,11 +51,20 @@ class Tree:
         Shared by the trees of one catalog.
     known
         What was found before; not asked about again while it did not change.
+    suspects
+        Told of every file that a format is asked about.
     """
 
     def __init__(
-        self, root: Root, roots: Sequence[Root], recognise: Recognise, seen: Seen, known: Tree | None = None
+        self,
+        root: Root,
+        roots: Sequence[Root],
+        recognise: Recognise,
+        seen: Seen,
+        known: Tree | None = None,
+        suspects: Suspects | None = None,
     ) -> None:
+        self._suspects = suspects or Suspects()
         self.root = root
         self.items: dict[str, Found] = {}
         self.folders: dict[str, Key] = {}
@@ -302,7 +312,8 @@ class Tree:
     def _ask(self, path: str) -> Format | CoverslipError | None:
         full = self.root.full(path)
         try:
-            return self._recognise(full)
+            with self._suspects.looking(full, "recognise"):
+                return self._recognise(full)
         except (UnknownFormat, NotFound):
             return None
         except CoverslipError as error:

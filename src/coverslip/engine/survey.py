@@ -14,6 +14,7 @@ from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.reach import Reach
 from coverslip.engine.scan import Tree
+from coverslip.engine.suspects import Suspects
 from coverslip.engine.watch import MODIFIED, Changes, Watch
 
 LOG = logging.getLogger("coverslip.catalog")
@@ -60,9 +61,14 @@ class Survey:
         Is told what was found.
     options
         How often to look.
+    suspects
+        Told of every file that is looked at.
     """
 
-    def __init__(self, roots: list[Root], recognise: Recognise, catalog: List, options: CatalogOptions) -> None:
+    def __init__(
+        self, roots: list[Root], recognise: Recognise, catalog: List, options: CatalogOptions, suspects: Suspects
+    ) -> None:
+        self._suspects = suspects
         self._roots = roots
         self._recognise = recognise
         self._catalog = catalog
@@ -202,7 +208,7 @@ class Survey:
         self._tell_omitted()
 
     def _tree(self, root: Root, known: Tree | None = None) -> Tree:
-        return Tree(root, self._roots, self._recognise, self._seen, known)
+        return Tree(root, self._roots, self._recognise, self._seen, known, self._suspects)
 
     def _scan(self, roots: Sequence[Root]) -> None:
         """Look everywhere below these roots."""

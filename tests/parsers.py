@@ -25,13 +25,14 @@ from coverslip.core.errors import BadRequest
 from coverslip.core.ngff import Axis
 from coverslip.core.typed import Compound, Float, Integer, Text
 from coverslip.domains.cells import Cells, Options
+from coverslip.domains.plan import KINDS
 from coverslip.engine.dialogue import Dialogue
 from coverslip.engine.keys import Keys
 from coverslip.engine.upload import Declared, Target
 from coverslip.formats import open_source
 from coverslip.formats.remote.address import Address
 from coverslip.formats.trees import dicom_codestream, ome_xml, zarr_meta
-from coverslip.fronts.analysis.questions import KINDS, plan_of
+from coverslip.fronts.analysis.questions import plan_of
 from coverslip.fronts.cellucid import paths
 from coverslip.fronts.dialogue.front import document
 from coverslip.fronts.forwarded import Proxies, last

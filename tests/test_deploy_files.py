@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coverslip.config import load
-from coverslip.settings import FLIGHT_PORT
+from coverslip.ports import FLIGHT_PORT
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from coverslip.core.errors import CoverslipError, Damaged
-from coverslip.domains.analysis import ERROR, Plan, answer
+from coverslip.domains.analysis import answer
 from coverslip.domains.cell_sets import Labels
 from coverslip.domains.cells import Cells
 from coverslip.domains.gene_index import GeneIndex
+from coverslip.domains.plan import ERROR, Plan
 from coverslip.engine.job_process import Told, do
 from coverslip.task_cells import cells_of
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -80,7 +80,9 @@ from coverslip.remotes import Remotes, is_remote
 from coverslip.roots import Named, root_of
 from coverslip.settings import Settings
 from coverslip.shared import Parts, Sharing
-from coverslip.writable import recall, uploads_of
+
+if TYPE_CHECKING:
+    from coverslip.engine.uploads import Uploads
 
 MOST_DESCRIBED = 2000
 """Images of one source that the catalog lists; a plate has thousands, and its wells are found through it."""
@@ -257,6 +259,14 @@ def viewer_built() -> bool:
     return ViewerFront().built
 
 
+def _uploads_of(settings: Settings, catalog: Catalog) -> Uploads | None:
+    if settings.write_dir is None:
+        return None
+    from coverslip.writable import uploads_of  # nothing of it is needed where nothing is uploaded
+
+    return uploads_of(settings, catalog)
+
+
 def create_app(
     catalog: Catalog,
     settings: Settings,
@@ -280,7 +290,7 @@ def create_app(
     keys = keys or keys_of(settings)
     if remotes is not None:
         remotes.check()
-    uploads = uploads_of(settings, catalog)
+    uploads = _uploads_of(settings, catalog)
     reader = Reader(settings.read_threads)
     shelf = Shelf(Sidecar(cache_folder() / "levels", settings.disk_bytes))
     tiles: ByteCache[Answer] = ByteCache(settings.cache_bytes)
@@ -358,6 +368,8 @@ def create_app(
         if remotes is not None:
             remotes.start()
         if uploads is not None:
+            from coverslip.writable import recall
+
             recall(catalog, uploads)
         rest = Rest()
         rest.start()

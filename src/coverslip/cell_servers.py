@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from coverslip.core.errors import BadUsage, NotFound
 from coverslip.engine.access import is_loopback
 from coverslip.formats.remote.address import is_url
+from coverslip.ports import DEFAULT_PORT
 from coverslip.server import Server
-from coverslip.settings import DEFAULT_PORT, Settings
+from coverslip.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,6 @@ import difflib
 import json
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -274,7 +273,11 @@ def decoded(text: str, file: Path) -> Any:
         When it is neither TOML nor, in a file called so, JSON.
     """
     try:
-        return json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        if file.suffix == ".json":
+            return json.loads(text)
+        import tomllib  # for who has such a file
+
+        return tomllib.loads(text)
     except RecursionError as error:
         raise _wrong(file, "it is nested too deeply", "See docs/reference/configuration.md.") from error
     except ValueError as error:  # both parsers' own, and numbers with more digits than Python reads

@@ -18,7 +18,6 @@ from coverslip.engine.failures import Failures
 from coverslip.engine.keys import Keys
 from coverslip.fronts.forwarded import Proxies
 from coverslip.settings import Settings
-from coverslip.writable import writing_of
 
 if TYPE_CHECKING:
     from coverslip.engine.uploads import Uploads
@@ -54,6 +53,8 @@ def flight_of(
     host = settings.flight_host or settings.host
     pair = certificate.pair if certificate is not None else None
     front = module("front").FlightFront
+    from coverslip.writable import writing_of
+
     writing = writing_of(settings, uploads)
     port = settings.flight_port
     return front(

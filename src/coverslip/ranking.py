@@ -67,8 +67,9 @@ def rank_genes(
     except ImportError:
         raise Unsupported("A table needs pandas", "pip install pandas.") from None
     from coverslip.core.errors import BadRequest
-    from coverslip.domains.analysis import COLUMNS, Plan, ranked
+    from coverslip.domains.analysis import COLUMNS, ranked
     from coverslip.domains.cells import Cells, as_category
+    from coverslip.domains.plan import Plan
     from coverslip.fronts.analysis.questions import plan_of
 
     with ExitStack() as opened:

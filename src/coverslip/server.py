@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import threading
-import webbrowser
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -406,6 +405,8 @@ def _announcing(config: uvicorn.Config, front: Any, on_ready: Callable[[], None]
 
 
 def _open_tab(url: str) -> None:
+    import webbrowser
+
     try:
         opened = webbrowser.open(url)
     except (webbrowser.Error, OSError):

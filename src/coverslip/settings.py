@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from coverslip.domains.cells import Options
 from coverslip.engine.options import CatalogOptions
 from coverslip.formats.remote.credentials import Credentials, Profile
+from coverslip.ports import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from coverslip.config import Config
 
-DEFAULT_PORT = 8765
-FLIGHT_PORT = 8815
 CACHE_BYTES = 128 << 20
 SLICE_BYTES = 1 << 30
 DISK_BYTES = 10 << 30

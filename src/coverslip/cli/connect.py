@@ -19,7 +19,7 @@ import click
 
 from coverslip.cli.helping import Sectioned
 from coverslip.core.errors import BadUsage, CannotListen, CoverslipError, NotFound, TimedOut
-from coverslip.settings import DEFAULT_PORT
+from coverslip.ports import DEFAULT_PORT
 
 EXAMPLES = (
     ("coverslip connect you@there:/data/cells.h5ad", "Opens a tab here; nothing is copied."),

@@ -14,7 +14,7 @@ import click
 
 from coverslip.cli.access import access_options, index_option, location_option, more_option
 from coverslip.cli.helping import Sectioned
-from coverslip.settings import DEFAULT_PORT, FLIGHT_PORT
+from coverslip.ports import DEFAULT_PORT, FLIGHT_PORT
 
 if TYPE_CHECKING:
     from coverslip.config import Config

@@ -64,7 +64,8 @@ def settings_of(flags: Flags, config: Config) -> tuple[Settings, Flags]:
 def wanted(flags: Flags, config: Config) -> Settings:
     """What was asked for, before it is seen whether it can be."""
     from coverslip.domains.cells import Options
-    from coverslip.settings import FLIGHT_PORT, Settings, with_config
+    from coverslip.ports import FLIGHT_PORT
+    from coverslip.settings import Settings, with_config
 
     given = config.server
     flight = _first(flags.port, given.flight_port, given.port, FLIGHT_PORT)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from coverslip.core.errors import BadRequest, CoverslipError, Unreadable
-from coverslip.domains.analysis import ERROR, Plan, answer
 from coverslip.domains.cells import Cells
 from coverslip.domains.gene_indexes import GeneIndexes, Kept
+from coverslip.domains.plan import ERROR, Plan
 from coverslip.engine.job import Job
 from coverslip.engine.tasks import Files, Lane, Task, Tasks
 
@@ -69,6 +69,8 @@ class Analyses:
         return self.tasks.ask(id, plan.kind, kept.name, work, lane)
 
     def _here(self, kept: Kept, cells: Cells, plan: Plan, fresh: Callable[[], bool], task: Task) -> Files:
+        from coverslip.domains.analysis import answer  # who never asks need not wait for it
+
         if self._indexes is not None and plan.expression is not None:
             self._indexes.want(kept, cells, plan.expression)  # used where it is there, else begun
         files = answer(plan, cells, task.id, lambda done, total: task.tell(done / max(total, 1)), stop=task.stop)

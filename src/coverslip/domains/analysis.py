@@ -6,23 +6,19 @@ import csv
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from coverslip.core.stop import NEVER, Stop
-from coverslip.domains.cell_sets import CellSets, Labels
+from coverslip.domains.cell_sets import CellSets
 from coverslip.domains.cells import Cells, Expression
 from coverslip.domains.differential import LISTS, Ranked, Test, Told, compare
 from coverslip.domains.gene_scores import Score, score
 from coverslip.domains.group_statistics import QUANTILES, composition, distribution, rows_by_group, summary
+from coverslip.domains.plan import CSV, JSON, VALUES, Document, Plan
 
-JSON, CSV, VALUES = "result.json", "result.csv", "values.f32"
-ERROR = "error.json"
-"""Where a process writes why there is no answer."""
 SCORE_QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
 COLUMNS = {
     "names": "names", "scores": "scores", "logfoldchanges": "logfoldchanges", "pvals": "pvals",
@@ -31,33 +27,6 @@ COLUMNS = {
     "log10_pvals_adj": "log10_pvals_adj", "gene": "genes", "n_nan": "n_nan",
 }  # fmt: skip
 """Columns of the table after ``group``, as scanpy names them, and the lists that they hold."""
-Document = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A question that can be answered: everything in it was found to be there.
-
-    Attributes
-    ----------
-    kind
-        ``differential``, ``markers``, ``summary``, ``distribution``, ``composition`` or ``score``.
-    expression
-        The matrix's id; None where no gene is asked for.
-    genes, fields
-        Numbers.
-    labels
-        The groups; None for scores.
-    settings
-        What else was asked for; numbers and text only.
-    """
-
-    kind: str
-    expression: str | None = None
-    genes: tuple[int, ...] = ()
-    fields: tuple[int, ...] = ()
-    labels: Labels | None = None
-    settings: Document | None = None
 
 
 def answer(

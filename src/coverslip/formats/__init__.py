@@ -7,7 +7,6 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from coverslip.core.errors import Damaged, NotFound, UnknownFormat, Unreadable
@@ -21,6 +20,8 @@ SUFFIX = re.compile(r"(?<![\w])\.[a-z][a-z0-9]*(?:\.[a-z0-9]+)?")
 
 
 def _named() -> Iterator[object]:
+    from importlib.metadata import entry_points  # nothing of it is needed before a file is to be recognised
+
     for module in pkgutil.iter_modules(__path__):
         if module.ispkg:
             continue

@@ -19,13 +19,16 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coverslip.core.errors import Unsupported
 from coverslip.core.format import Format, file_etag
 from coverslip.core.node import Source
 from coverslip.formats.trees.dicom_header import looks_like_dicom
-from coverslip.formats.trees.dicom_series import Found, folder, one_file
 from coverslip.formats.trees.source import PathSource
+
+if TYPE_CHECKING:
+    from coverslip.formats.trees.dicom_series import Found
 
 HEAD, SAMPLED, FIRST = 1024, 16, 3
 LOOKED_AT, FULL_LOOK_S = 16, 1.0
@@ -61,6 +64,8 @@ class Dicom:
             Whether names, identifiers, dates and free text may appear in metadata and image names, and pictures of a
             slide's label among the images.
         """
+        from coverslip.formats.trees.dicom_series import folder, one_file
+
         if not path.is_dir():
             return _source(path, one_file(path, identifiers), ())
         files = _dicom_files(path)

@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from coverslip.core.errors import BadRequest, CoverslipError, Forbidden, NotFound, TooLarge
 from coverslip.domains.analyses import Analyses
-from coverslip.domains.analysis import CSV, JSON, VALUES
+from coverslip.domains.cells import Cells
+from coverslip.domains.plan import CSV, JSON, KINDS, VALUES, Plan
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.read import Reader
 from coverslip.engine.rights import Right
 from coverslip.engine.tasks import Task
-from coverslip.fronts.analysis.questions import KINDS, plan_of
 from coverslip.fronts.cellucid.front import CellsFront, unstored
 from coverslip.fronts.errors import CLIENT_GONE, answering, error_response
 from coverslip.fronts.http import Body, reply, text_body, to_json
@@ -123,7 +123,7 @@ class AnalysisFront:
         self._askers.note(id, right_in(request.scope))
         task = self._analyses.tasks.known(id)
         if task is None:
-            plan = await self._reader.run(("plan", id), lambda stop: plan_of(kind, body, cells))
+            plan = await self._reader.run(("plan", id), lambda stop: _planned(kind, body, cells))
             task = self._analyses.ask(id, kept, cells, plan, fresh)
         waited = 0.0
         while task.state == "running" and waited < QUICK_S:
@@ -175,6 +175,12 @@ def _told(task: Task) -> dict[str, Any]:
         "job": task.id, "kind": task.kind, "state": task.state, "progress": round(task.progress, 4),
         "message": task.message, "result": f"analysis/jobs/{task.id}/{JSON}",
     }  # fmt: skip
+
+
+def _planned(kind: str, body: dict[str, Any], cells: Cells) -> Plan:
+    from coverslip.fronts.analysis.questions import plan_of  # who never asks need not wait for it
+
+    return plan_of(kind, body, cells)
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -8,17 +8,16 @@ from typing import Any, get_args
 import numpy as np
 
 from coverslip.core.errors import BadRequest, NotFound
-from coverslip.domains.analysis import Plan
 from coverslip.domains.cell_sets import CellSets, Labels, overlap
 from coverslip.domains.cells import Cells, Expression
 from coverslip.domains.differential import METHODS
 from coverslip.domains.gene_scores import SCORE_METHODS
 from coverslip.domains.group_statistics import MOST_COUNTS, number_field
+from coverslip.domains.plan import Plan
 from coverslip.domains.tails import Correction
 from coverslip.fronts.cellucid.arrays import find_gene
 
 Body = dict[str, Any]
-KINDS = ("differential", "markers", "summary", "distribution", "composition", "score")
 MOST_ROWS = 2000
 MOST_DISTRIBUTIONS = 100
 MOST_BINS = 1000

@@ -28,6 +28,7 @@ from coverslip.domains.cells import Cells, Options
 from coverslip.domains.plan import KINDS
 from coverslip.engine.dialogue import Dialogue
 from coverslip.engine.keys import Keys
+from coverslip.engine.rights import link_id
 from coverslip.engine.upload import Declared, Target
 from coverslip.formats import open_source
 from coverslip.formats.remote.address import Address
@@ -99,7 +100,7 @@ def credentials(data: bytes) -> object:
     keys = Keys("t" * 32, key=b"k" * 32)
     assert keys.right_of(shown) is None or shown == "t" * 32
     assert keys.right_of_cookie(shown) is None
-    return spelled(shown), password_of(shown)
+    return spelled(shown), password_of(shown), link_id(shown)
 
 
 @parser

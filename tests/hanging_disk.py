@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import signal
 import stat
@@ -26,6 +27,8 @@ INIT, OPENDIR, READDIR, RELEASEDIR, ACCESS, INTERRUPT, DESTROY, FORGET_MANY = 26
 LARGEST = 1 << 17
 DIRECT = 1
 """Nothing is kept by the kernel: every read is one of ours."""
+MAPPED = frozenset({".dv"})
+"""But of files that a library maps into memory, for which the kernel must keep what it reads."""
 READ_ONLY, NO_SUID, NO_DEVICES, DETACH = 1, 2, 4, 2
 MOUNT_S = 20
 
@@ -56,7 +59,7 @@ class Disk:
         if what == GETATTR:
             return struct.pack("<QII", 0, 0, 0) + self._attributes(path)
         if what in (OPEN, OPENDIR):
-            return struct.pack("<QII", 0, DIRECT if what == OPEN else 0, 0)
+            return struct.pack("<QII", 0, DIRECT if what == OPEN and path.suffix not in MAPPED else 0, 0)
         _, offset, size = struct.unpack_from("<QQI", data)
         if what == READ:
             with path.open("rb", 0) as file:
@@ -91,7 +94,37 @@ class Disk:
         return out
 
 
-def serve(folder: Path, point: Path) -> None:
+class Watched:
+    """How many questions a disk was asked, and at which one it is to hang: two numbers in a file, in shared memory."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            path.write_bytes(bytes(16))
+        with path.open("r+b") as file:
+            self._numbers = memoryview(mmap.mmap(file.fileno(), 16)).cast("Q")
+
+    @property
+    def asked(self) -> int:
+        """So many, since `hang_at` was set."""
+        return int(self._numbers[0])
+
+    @property
+    def hang_at(self) -> int:
+        """0 = never."""
+        return int(self._numbers[1])
+
+    @hang_at.setter
+    def hang_at(self, number: int) -> None:
+        self._numbers[0], self._numbers[1] = 0, number
+
+    def ask(self) -> None:
+        """One more."""
+        self._numbers[0] += 1
+        if self._numbers[0] == self._numbers[1]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def serve(folder: Path, point: Path, watched: Watched | None = None) -> None:
     """Show a folder at a mount point until nobody mounts it any more."""
     device = os.open("/dev/fuse", os.O_RDWR)
     told = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}".encode()
@@ -107,6 +140,8 @@ def serve(folder: Path, point: Path) -> None:
                 continue
             return
         _, what, unique, number, *_ = HEAD.unpack_from(question)
+        if watched is not None and what not in (FORGET, FORGET_MANY, INTERRUPT):
+            watched.ask()
         try:
             data, failed = disk.answer(what, number, question[HEAD.size :]), 0
         except OSError as error:
@@ -123,6 +158,7 @@ class Mounted:
 
     def __init__(self, point: Path, process: subprocess.Popen[bytes]) -> None:
         self.point, self._process = point, process
+        self.pid = process.pid
 
     def hang(self) -> None:
         """Answer nothing any more."""
@@ -152,10 +188,11 @@ def _mounts() -> bool:
 
 
 @contextmanager
-def hanging_disk(folder: Path, point: Path) -> Iterator[Mounted]:
-    """Show ``folder`` at ``point`` as a disk that can hang."""
+def hanging_disk(folder: Path, point: Path, watched: Path | None = None) -> Iterator[Mounted]:
+    """Show ``folder`` at ``point`` as a disk that can hang, where ``watched`` (a file of `Watched`) says too."""
     point.mkdir()
-    process = subprocess.Popen([sys.executable, __file__, str(folder), str(point)])
+    more = [str(watched)] if watched is not None else []
+    process = subprocess.Popen([sys.executable, __file__, str(folder), str(point), *more])
     mounted = Mounted(point, process)
     try:
         end = time.monotonic() + MOUNT_S
@@ -169,4 +206,4 @@ def hanging_disk(folder: Path, point: Path) -> Iterator[Mounted]:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), Path(sys.argv[2]))
+    serve(Path(sys.argv[1]), Path(sys.argv[2]), Watched(Path(sys.argv[3])) if len(sys.argv) > 3 else None)

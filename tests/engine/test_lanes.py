@@ -10,12 +10,13 @@ from itertools import count
 
 import pytest
 
+from coverslip.core.beats import beat, beats
 from coverslip.core.errors import Unreadable
 from coverslip.core.node import Source
 from coverslip.core.patience import HANGS
 from coverslip.core.tree import MemoryGroup
 from coverslip.engine import lanes, library
-from coverslip.engine.lanes import Lane
+from coverslip.engine.lanes import Lane, Worker
 from coverslip.engine.library import Library
 from coverslip.engine.storage import STORAGE, Storage
 
@@ -238,3 +239,37 @@ def test_a_source_that_hangs_holds_up_no_other_and_not_the_end(monkeypatch: pyte
         gate.open()
         within(lambda: bool(seen))
         within(lambda: storage.held() == 0)
+
+
+def test_who_hears_that_another_process_works_does_not_hang() -> None:
+    """It uses no processor time of its own, and what it waits for says that it goes on."""
+    storage, told = Storage(), list[str]()
+    with lane(1, still_s=1.0, hangs_s=5.0, storage=storage) as made:
+        worker = Worker(busy=True, visits=["nas"], lost=lambda: told.append("lost"))
+        for now in range(0, 100, 4):
+            worker.beats[0] += 1
+            made._look(worker, float(now))
+        assert told == []
+        assert not worker.still
+        made._look(worker, 98.0)
+        assert worker.still
+        assert told == []
+        made._look(worker, 102.0)
+        assert told == ["lost"]
+
+
+def test_each_thread_hears_its_own() -> None:
+    heard: list[int] = []
+
+    def listen() -> None:
+        beat()
+        heard.append(beats()[0])
+
+    before = beats()[0]
+    threads = [threading.Thread(target=listen) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG_S)
+    assert heard == [1, 1, 1]
+    assert beats()[0] == before

@@ -15,7 +15,17 @@ from coverslip.client.address import Address, Target
 from coverslip.client.connections import wrong_token
 from coverslip.client.errors import CannotConnect, NotAnswering
 from coverslip.client.tls import PROBE_S, Trust, presented, reason, speaks_tls, tls_scheme, wrong_certificate
-from coverslip.core.errors import BadRequest, CoverslipError, Forbidden, NotFound, Stopped, TimedOut, Unsupported
+from coverslip.core.errors import (
+    BadRequest,
+    CoverslipError,
+    Forbidden,
+    NotFound,
+    Stopped,
+    TimedOut,
+    Unreadable,
+    Unsupported,
+)
+from coverslip.core.patience import HANGS
 
 NOISE = re.compile(r"(\. )?(gRPC client debug context|Client context|Detail: ).*", re.DOTALL)
 LEAD = re.compile(r"^(Flight (returned )?\w+ error|Flight error)[,:]?\s*(with message: )?", re.IGNORECASE)
@@ -35,6 +45,8 @@ def told(error: Exception, target: Target, trust: Trust) -> CoverslipError:
         case flight.FlightUnauthorizedError():
             return Forbidden(message)
         case flight.FlightUnavailableError():
+            if _extra(error).get("reason") == HANGS:
+                return Unreadable(message, "", HANGS)
             return _unavailable(message, target.address, trust)
         case flight.FlightTimedOutError():
             return TimedOut(f"{target.address} did not answer in time", "Try again, or ask for less at once.")

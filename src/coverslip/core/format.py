@@ -41,6 +41,13 @@ class Several(Protocol):
         """Every file that belongs to the source at ``path``, itself included; these are not listed on their own."""
 
 
+@runtime_checkable
+class Apart(Protocol):
+    """A format whose library may keep Python's lock while it asks a disk: another process reads network disks."""
+
+    apart: bool
+
+
 def file_etag(stat: os.stat_result) -> str:
     """Size, modification time and inode of one file, in hexadecimal."""
     return f"{stat.st_size:x}-{stat.st_mtime_ns:x}-{stat.st_ino:x}"

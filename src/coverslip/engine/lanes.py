@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+from coverslip.core.beats import beats
 from coverslip.engine.storage import STORAGE, Storage
 
 Work = Callable[[], None]
@@ -35,6 +36,9 @@ class Worker:
     since_s: float = 0.0
     """When it was last seen to do something."""
     cpu_s: float = 0.0
+    beats: list[int] = field(default_factory=lambda: [0])
+    heard: int = 0
+    """Signs of life of another process that it waits for, as they were when it was seen."""
     visits: list[Hashable] = field(default_factory=lambda: [None])
     held: list[Hashable] = field(default_factory=list)
     """The storage that was told to hold it."""
@@ -191,7 +195,7 @@ class Lane:
     # --- threads ------------------------------------------------------------------------------------------------------
 
     def _work(self, worker: Worker) -> None:
-        worker.visits = self._storage.enter()
+        worker.visits, worker.beats = self._storage.enter(), beats()
         while True:
             with self._room:
                 work = self._next(worker)
@@ -224,8 +228,8 @@ class Lane:
 
     def _look(self, worker: Worker, now: float) -> None:
         cpu_s = cpu_of(worker.thread)
-        if cpu_s - worker.cpu_s > LEAST_CPU_S:
-            worker.cpu_s, worker.since_s = cpu_s, now
+        if cpu_s - worker.cpu_s > LEAST_CPU_S or worker.heard != worker.beats[0]:
+            worker.cpu_s, worker.since_s, worker.heard = cpu_s, now, worker.beats[0]
             return
         waited, place = now - worker.since_s, worker.visits[0]
         enough = self._still_s if place is None else min(self._still_s, FAR_STILL_S)

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from coverslip.core.errors import Damaged, NotFound, UnknownFormat, Unreadable
-from coverslip.core.format import Format, file_etag
+from coverslip.core.format import Apart, Format, file_etag
+from coverslip.core.mounts import network_mount
 from coverslip.core.node import Source
 
 HEAD_BYTES = 4096
@@ -102,11 +103,19 @@ def _opened(form: Format, path: Path) -> Source:
     """The source, of which all was read after the last change: else it would take the old file for the new one."""
     for left in reversed(range(TRIES)):
         before = _state(path)
-        source = form.open(path)
+        source = _open(form, path)
         if not left or _state(path) == before:
             return source
         source.close()
     raise AssertionError
+
+
+def _open(form: Format, path: Path) -> Source:
+    if not isinstance(form, Apart) or not form.apart or network_mount(path) is None:
+        return form.open(path)
+    from coverslip.formats.trees.apart import open_apart
+
+    return open_apart(form.name, path)
 
 
 def _state(path: Path) -> str:

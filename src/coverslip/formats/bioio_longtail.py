@@ -144,6 +144,7 @@ class LongTail:
     expects = "any file of an installed bioio plug-in"
     kind = "images"
     rank = 100
+    apart = True
 
     def claims(self, path: Path, head: bytes) -> bool:
         """By the extensions that the plug-ins list; no plug-in is imported to ask."""

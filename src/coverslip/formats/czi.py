@@ -174,6 +174,7 @@ class Czi:
     name = "czi"
     expects = "Zeiss .czi file"
     kind = "images"
+    apart = True
 
     def claims(self, path: Path, head: bytes) -> bool:
         """By the magic bytes, or the suffix of a file."""

@@ -53,8 +53,9 @@ RGB = (Channel("Red", "FF0000"), Channel("Green", "00FF00"), Channel("Blue", "00
 class Facts:
     """What the library says of a file, as plain values."""
 
-    def __init__(self, nd2: Any, path: Path) -> None:
-        with nd2.ND2File(path) as file:
+    def __init__(self, nd2: Any, path: Path, data: FileBytes) -> None:
+        # Not the path: the library would map the file into memory, and Python's lock is held while the disk is asked.
+        with data.stream() as stream, nd2.ND2File(stream) as file:
             self.legacy = bool(file.is_legacy)
             a = file.attributes
             self.experiment = list(file.experiment)
@@ -256,7 +257,7 @@ class Nd2:
         try:
             if data.read(0, 4) not in (MAGIC, LEGACY_MAGIC):
                 raise Damaged(f"{path} is not an ND2 file", "It has the suffix of one; look at what it is.")
-            facts = Facts(nd2, path)
+            facts = Facts(nd2, path, data)
             refuse_lossy(facts.compression)
             if math.prod(facts.counts) > MOST_FRAMES:
                 raise Damaged(f"{path} says it has {math.prod(facts.counts)} frames", "The file is damaged.")

@@ -5,12 +5,13 @@ Pixels are read with ``pread`` and not through a memory map: a map of a file tha
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -114,6 +115,10 @@ class FileBytes:
                 done += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def stream(self) -> io.BufferedReader:
+        """The same for a library that wants an open file, and that would map one with a number into memory."""
+        return io.BufferedReader(_Stream(self))
+
     def rows(self, offset: int, pitch: int, rows: int, length: int) -> npt.NDArray[np.uint8]:
         """Bytes of shape (rows, length): the first ``length`` of every ``pitch`` bytes from ``offset`` on."""
         if not rows or not length:
@@ -130,3 +135,31 @@ class FileBytes:
         if len(whole) != rows * length:
             raise Damaged(f"{self._name} ended while it was read", TRUNCATED)
         return np.frombuffer(whole, np.uint8).reshape(rows, length)
+
+
+class _Stream(io.RawIOBase):
+    def __init__(self, data: FileBytes) -> None:
+        self._data, self._at = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}.get(whence, self._data.size)
+        if start + offset < 0:
+            raise OSError("There is nothing before the beginning of the file")
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        with memoryview(buffer).cast("B") as target:
+            size = max(min(len(target), self._data.size - self._at), 0)
+            target[:size] = self._data.read(self._at, size)
+        self._at += size
+        return size

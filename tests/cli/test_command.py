@@ -181,7 +181,7 @@ ODD_PATHS = [
     ("empty.zip", "is an empty file"),
     ("text.docx", "It opens .ccp4"),
     ("x" * 5000, "File name too long"),
-    ("a\nb\x1b[31m.h5ad", "a\\nb\\x1b[31m.h5ad"),
+    ("a\nb\x1b[31m.h5ad", "a b\\x1b[31m.h5ad"),
     ("text.docx/more", "Path not found"),
 ]
 

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -78,6 +79,16 @@ def test_ports(monkeypatch: pytest.MonkeyPatch, stranger: int) -> None:
     assert told[f"port {stranger}"]["grade"] == "note"
     assert "--port" in told[f"port {stranger}"]["hint"]
     assert told[f"port {free}"]["told"] == "is free (coverslip ui server)"
+
+
+def test_arrow_flight_of_the_server_in_the_background_is_no_stranger(
+    monkeypatch: pytest.MonkeyPatch, stranger: int
+) -> None:
+    now = SimpleNamespace(running=True, record=SimpleNamespace(grpc=f"grpc://127.0.0.1:{stranger}"))
+    monkeypatch.setattr("coverslip.daemon.record.known", lambda places: now)
+    monkeypatch.setattr(module, "PORTS", {stranger: "coverslip server, Arrow Flight"})
+    [finding] = module.ports()
+    assert (finding.grade, finding.told) == ("ok", "the background server answers there")
 
 
 def test_a_limit_of_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,10 @@ def test_a_running_server_takes_another_token(places: Places, data: Path) -> Non
     link = made.stdout.strip()
     assert link.startswith("https://lab.example.org/data/#share=s2.")
     assert "until 20" in made.stderr
+    assert "this machine's own" not in made.stderr
+    unknown = invoke("share", "point")
+    assert isinstance(unknown.exception, CoverslipError)
+    assert "coverslip tensor query" in unknown.exception.hint
     quiet = invoke("share", "points.npy", "--quiet")
     assert quiet.output.startswith(f"{base}/#share=")
     secret = link.partition("#share=")[2]

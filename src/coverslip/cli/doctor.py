@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import click
 
@@ -140,16 +141,31 @@ def ports() -> Iterator[Finding]:
     """Whether the usual ports are free."""
     from coverslip.daemon.health import answers_as_coverslip
 
+    flight = _flight_port()
     for port, who in PORTS.items():
         with socket.socket() as probe:
             probe.settimeout(1)
             taken = probe.connect_ex(("127.0.0.1", port)) == 0
         if not taken:
             yield Finding(f"port {port}", "ok", f"is free ({who})")
+        elif port == flight:
+            yield Finding(f"port {port}", "ok", "the background server answers there")
         elif answers_as_coverslip("127.0.0.1", port):
             yield Finding(f"port {port}", "ok", "a coverslip server answers there")
         else:
             yield Finding(f"port {port}", "note", f"another program has it ({who})", "Choose another one: --port.")
+
+
+def _flight_port() -> int | None:
+    """Where the background server speaks Arrow Flight, which says of nobody whose it is without its libraries."""
+    from coverslip.daemon.places import Places
+    from coverslip.daemon.record import known
+
+    try:
+        now = known(Places.here())
+    except CoverslipError:  # told where the server is looked at
+        return None
+    return urlsplit(now.record.grpc).port if now.running and now.record is not None and now.record.grpc else None
 
 
 def proxies() -> Iterator[Finding]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import click
 
 from coverslip.cli.helping import Sectioned
-from coverslip.core.errors import BadUsage, CoverslipError
+from coverslip.core.errors import BadUsage, CoverslipError, NotFound
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 SHARES = "api/shares"
+HERE = ("127.0.0.1", "::1", "localhost")
 ID = re.compile(r"[0-9a-f]{16}")
 TIME = re.compile(r"([0-9]{1,9})([smhdw])")
 
@@ -82,10 +83,17 @@ def share(
             click.echo(f"The link to {plain(told['name'])} opens nothing any more.")
     else:
         content = {"source": source, "expires_s": for_s, **({"label": label} if label else {})}
-        told = post(asked, SHARES, shown, content, certificate)
+        try:
+            told = post(asked, SHARES, shown, content, certificate)
+        except CoverslipError as error:
+            if error.name != "source_not_found":
+                raise
+            raise NotFound(error.message, "coverslip tensor query lists them.", error.name) from error
         click.echo(f"{base}/{told['fragment']}" if "fragment" in told else told["token"])
         if not quiet:
             click.echo(f"It opens {told['source']} to whoever has it, until {told['expires']}.", err=True)
+            if url is None and urlsplit(base).hostname in HERE:
+                click.echo("Its address is this machine's own: --url names the server as others reach it.", err=True)
             click.echo(f"Take it back: coverslip share --revoke {told['id']}", err=True)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coverslip.core.errors import BadUsage, NotFound
 from coverslip.engine.access import is_loopback
+from coverslip.engine.missing import hint
 from coverslip.formats.remote.address import is_url
 from coverslip.ports import DEFAULT_PORT
 from coverslip.server import Server
@@ -188,8 +189,7 @@ def there(path: str | os.PathLike[str]) -> str | Path:
         return path
     found = Path(path).expanduser()
     if not found.exists():
-        hint = "Check the spelling, and that it is on the machine where this runs."
-        raise DataNotFound(f"Data directory not found: {found.absolute()}", hint)
+        raise DataNotFound(f"Data directory not found: {found.absolute()}", hint(str(path), found))
     return found
 
 

@@ -99,11 +99,17 @@ def load(cert_file: Path, key_file: Path, now: datetime | None = None) -> Certif
         key = serialization.load_pem_private_key(key_pem, None)
     except TypeError as error:
         raise wrong(f"The key {key_file.name} asks for a password", "Remove it: openssl pkey -in KEY.") from error
-    except ValueError as error:
+    except nonsense() as error:
         raise wrong(f"{key_file.name} holds no private key in PEM", "Name the file with --tls-key.") from error
-    if not belong(found, key):
+    try:
+        together = belong(found, key)
+        certificate = described(found, chain_pem, key_pem, cert_file, key_file)
+    except nonsense() as error:
+        raise wrong(
+            f"The certificate {cert_file.name} cannot be used", "Make another one; it may be damaged."
+        ) from error
+    if not together:
         raise wrong(f"The key {key_file.name} is not that of {cert_file.name}", "Name the pair that was made together.")
-    certificate = described(found, chain_pem, key_pem, cert_file, key_file)
     check_time(certificate, now or datetime.now(UTC))
     return certificate
 
@@ -156,12 +162,21 @@ def kept(file: Path) -> Certificate | None:
         data = file.read_bytes()
         found = pem.load_pem_x509_certificate(data)
         key = serialization.load_pem_private_key(data, None)
-    except (FileNotFoundError, ValueError, TypeError):
+        if not belong(found, key):
+            return None
+        chain_end = data.index(b"-----BEGIN PRIVATE KEY-----")
+        return described(found, data[:chain_end], data[chain_end:], file.with_name(SHOWN), file)
+    except (FileNotFoundError, *nonsense()):
         return None
-    if not belong(found, key):
-        return None
-    chain_end = data.index(b"-----BEGIN PRIVATE KEY-----")
-    return described(found, data[:chain_end], data[chain_end:], file.with_name(SHOWN), file)
+
+
+def nonsense() -> tuple[type[Exception], ...]:
+    """What the library raises for what is no certificate or no key that it knows."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    broken = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+    return (ValueError, TypeError, UnsupportedAlgorithm, *broken)
 
 
 def belong(found: x509.Certificate, key: Any) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import h5py
+import numpy as np
 
 from coverslip.core.errors import CoverslipError, Damaged, Unsupported
 from coverslip.core.node import Group
@@ -110,7 +111,8 @@ def _listed(dataset: h5py.Dataset) -> list[str]:
     names = [""] * dataset.ndim
     try:
         with damage(str(dataset.name)):
-            for axis, references in enumerate(dataset.attrs["DIMENSION_LIST"][: dataset.ndim]):
+            listed = np.atleast_1d(dataset.attrs["DIMENSION_LIST"])
+            for axis, references in enumerate(listed[: dataset.ndim]):
                 if len(references):
                     names[axis] = _scale_name(dataset.file[references[0]])
     except Damaged:

@@ -20,7 +20,13 @@ export function Help() {
   }, [help]);
   return (
     <dialog ref={dialog} className="help" onClose={() => set({ help: false })} aria-label="Keys">
-      <h2>Keys</h2>
+      {/* First, as it has the focus: a long list would be opened at its end. */}
+      <div className="help-head">
+        <h2>Keys</h2>
+        <button type="button" onClick={() => set({ help: false })}>
+          Close
+        </button>
+      </div>
       <dl>
         {[...lines, ...SHELL].map(([key, what]) => (
           <div key={key}>
@@ -31,9 +37,6 @@ export function Help() {
           </div>
         ))}
       </dl>
-      <button type="button" onClick={() => set({ help: false })}>
-        Close
-      </button>
     </dialog>
   );
 }

@@ -140,7 +140,7 @@ function ChartChoice() {
               checked={ordered}
               onChange={(e) => change({ ordered: e.target.checked })}
             />
-            like beside like
+            similar ones side by side
           </label>
         </>
       )}
@@ -155,7 +155,7 @@ function GridTab({ again }: { again: () => void }) {
     <>
       {nothing ? (
         <p className="note empty" data-testid="no-genes">
-          No gene is chosen. Add one on the left, paste a list, or take the marker genes of the groups.
+          No gene is chosen. Add one, paste a list, or take the marker genes of the groups.
         </p>
       ) : (
         <WorkState kind="summary" what="Averaging the groups" again={again} behind={summary !== null} />

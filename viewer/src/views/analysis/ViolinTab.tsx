@@ -26,7 +26,7 @@ export function ViolinTab({ grouping, ask }: { grouping: Grouping; ask: (of: Of)
     if (of !== null) ask(of);
   }, [of?.kind, of?.index, grouping.kind, grouping.kind === "field" ? grouping.index : 0, ...ground]);
   if (of === null) {
-    return <p className="note empty">Add a gene on the left; this data set has no field of numbers.</p>;
+    return <p className="note empty">Add a gene; this data set has no field of numbers.</p>;
   }
   const choice = (
     <label className="choice">

@@ -63,15 +63,16 @@ export function NothingThere({ clear }: { clear: () => void }) {
       </div>
     );
   }
-  const where = catalog?.roots.join(", ") ?? "";
+  const where = catalog?.roots.map((root) => `“${root}”`).join(", ") ?? "";
   return (
     <div className="curtain" data-testid="empty">
       <div>
         <strong>{catalog?.scanning ? "Nothing found yet, still looking…" : "Nothing found here"}</strong>
         <p>
           {where === "" ? "" : `Looked in ${where}. `}
-          coverslip shows cells (.h5ad), images (OME-TIFF and TIFF, OME-Zarr, CZI, LIF, ND2, DICOM, NIfTI, MRC and more)
-          and arrays (HDF5, Zarr, NumPy). Put a file there: it appears here by itself.
+          coverslip shows cells (.h5ad, Zarr, Loom, 10x, MuData), images (OME-TIFF and TIFF, OME-Zarr, CZI, LIF, ND2,
+          DICOM, NIfTI, MRC and more), networks of neurons, and arrays (HDF5, Zarr, NumPy). Put a file there: it appears
+          here by itself.
         </p>
       </div>
     </div>

@@ -10,18 +10,23 @@ import { ErrorCurtain } from "../../ui/ErrorCurtain";
 import { type PageKeys, useKeysOf } from "../../ui/keys";
 import { TopBar } from "../../ui/TopBar";
 import { filesOf, HSDS, nameOf, readLinked } from "./model";
+import { turns } from "./turns";
 import "@h5web/app/styles.css";
 import "./h5web.css";
 
 const AGAIN_MS = 2000;
 const LOCKED = 401;
 
-const plain = createBasicFetcher({ credentials: "same-origin" });
+/** H5Web asks for every object of a group at once; of thousands a browser refuses most. */
+const AT_ONCE = 24;
 
-/** As H5Web's own; a refusal for want of a token asks for it as every other request does. */
+const plain = createBasicFetcher({ credentials: "same-origin" });
+const take = turns(AT_ONCE);
+
+/** As H5Web's own, in turns; a refusal for want of a token asks for it as every other request does. */
 const fetcher: Fetcher = async (url, params, options) => {
   try {
-    return await plain(url, params, options);
+    return await take(() => plain(url, params, options));
   } catch (error) {
     if ((error as { status?: number }).status === LOCKED) getCatalog().catch(() => undefined);
     throw error;

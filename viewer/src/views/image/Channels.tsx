@@ -112,10 +112,22 @@ interface PlotProps {
 
 const HEIGHT = 40;
 
+/** A count for each whole number, where there are more bins than such numbers: the bins between them would be gaps. */
+function eachWhole(bins: number[], lo: number, hi: number): number[] | null {
+  const numbers = hi - lo + 1;
+  if (!Number.isInteger(lo) || !Number.isInteger(hi) || numbers < 2 || numbers >= bins.length) return null;
+  const binOf = (i: number) => Math.min(bins.length - 1, Math.floor((i * bins.length) / (hi - lo)));
+  const counts = Array.from({ length: numbers }, (_, i) => bins[binOf(i)] ?? 0);
+  const sum = (all: number[]) => all.reduce((a, b) => a + b, 0);
+  // Numbers that are not whole fall between.
+  return sum(counts) === sum(bins) ? counts : null;
+}
+
 /** The outline of a histogram within a domain; heights by square root, so that the background hides nothing. */
 export function outline(statistics: ChannelStatistics, [low, high]: [number, number]): string {
-  const { lo, hi, counts } = statistics.histogram;
+  const { lo, hi, counts: bins } = statistics.histogram;
   if (lo === null || hi === null) return "";
+  const counts = eachWhole(bins, lo, hi) ?? bins;
   const tallest = Math.sqrt(counts.reduce((a, b) => Math.max(a, b), 1));
   const step = (hi > lo ? hi - lo : 1) / counts.length;
   const x = (value: number) => (((value - low) / (high - low)) * 256).toFixed(2);

@@ -132,6 +132,13 @@ describe("channels", () => {
     );
     expect(outline({ histogram: { lo: null, hi: null, counts: [] } } as never, [0, 1])).toBe("");
   });
+
+  it("has no gaps between whole numbers", () => {
+    const of = (counts: number[]) => ({ histogram: { lo: 0, hi: 2, counts } }) as never;
+    // 0, 1 and 2 in four bins, the third of which is what 1 falls into.
+    expect(outline(of([4, 0, 4, 4]), [0, 2])).toBe(outline(of([4, 4, 4]), [0, 2]));
+    expect(outline(of([4, 4, 4, 4]), [0, 2])).toContain("L64.00 0.00");
+  });
 });
 
 describe("axes", () => {

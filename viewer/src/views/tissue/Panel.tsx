@@ -35,6 +35,7 @@ export default function TissuePanel() {
         <p className="note">{chosen.name}</p>
       )}
       <SpotSize />
+      <p className="note">Opacity</p>
       <Opacity id="picture-opacity" label="Picture" value={pictureAlpha} change={(v) => set({ pictureAlpha: v })} />
       <Opacity id="points-opacity" label="Cells" value={spotAlpha} change={(v) => set({ spotAlpha: v })} />
     </section>

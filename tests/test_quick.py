@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import quick
 
+NAMED = ast.FunctionDef | ast.ClassDef
 SLOW = "tests/formats/test_a.py::test_slow"
 
 
@@ -49,3 +52,17 @@ def test_the_list_names_files_that_are_there() -> None:
     listed = (root / "tests" / "slow.txt").read_text().split()
     assert listed == sorted(set(listed))
     assert [name for name in listed if not (root / name.partition("::")[0]).is_file()] == []
+
+
+def test_the_list_names_tests_that_are_there() -> None:
+    root = Path(quick.__file__).parents[1]
+    listed = [name.split("::") for name in (root / "tests" / "slow.txt").read_text().split()]
+    files = {file: ast.parse((root / file).read_text()).body for file, *_ in listed}
+    there = {(file, node.name) for file, nodes in files.items() for node in nodes if isinstance(node, NAMED)}
+    assert [name for name in listed if (name[0], name[1]) not in there] == [], "tests of a class may be inherited"
+
+
+def test_no_two_modules_of_tests_have_one_name() -> None:
+    """They are imported by their names alone; the second would be taken for the first."""
+    found = Counter(file.name for file in Path(quick.__file__).parent.rglob("*.py") if file.name != "conftest.py")
+    assert [name for name, n in found.items() if n > 1] == []

@@ -166,7 +166,9 @@ def kept(file: Path) -> Certificate | None:
             return None
         chain_end = data.index(b"-----BEGIN PRIVATE KEY-----")
         return described(found, data[:chain_end], data[chain_end:], file.with_name(SHOWN), file)
-    except (FileNotFoundError, *nonsense()):
+    except FileNotFoundError:
+        return None
+    except nonsense():
         return None
 
 

@@ -41,17 +41,16 @@ class CoverslipError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "", code: str | None = None) -> None:
-        # What a client sent and what a file holds may stand in it, with lines of its own.
-        self.message = " ".join(message.splitlines())
-        self.hint = " ".join(hint.splitlines())
-        super().__init__(self.message)
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
         self.name = code or self.code
 
     def __str__(self) -> str:
-        if not self.hint:
-            return self.message
-        stop = "" if self.message.endswith((".", "?", "!")) else "."
-        return f"{self.message}{stop} {self.hint}"
+        stop = "" if not self.hint or self.message.endswith((".", "?", "!")) else "."
+        text = f"{self.message}{stop} {self.hint}" if self.hint else self.message
+        # What a client sent and what a file holds may stand in it, with lines of its own.
+        return " ".join(text.splitlines())
 
 
 class NotFound(CoverslipError):

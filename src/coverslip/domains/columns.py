@@ -67,6 +67,11 @@ class Column(ABC):
 class Continuous(Column):
     """Numbers; NaN, infinite and masked values are missing."""
 
+    def __init__(self, key: str, values: Array, mask: Array | None = None) -> None:
+        super().__init__(key, values, mask)
+        if values.spec.dtype.kind not in "biuf":
+            raise Damaged(f"The column {key!r} holds no numbers", "Write the file again.")
+
     @property
     def kind(self) -> Kind:
         """Always ``continuous``."""

@@ -134,6 +134,8 @@ class Placed(Array):
     """
 
     def __init__(self, array: Array, at: Places, fill: Any) -> None:
+        if not array.spec.shape:
+            raise Damaged("A part of a modality holds one value for all its cells", "Write the file again with mudata.")
         self._array, self._at, self._fill = array, at, fill
         dtype = array.spec.dtype
         if isinstance(fill, float) and dtype.kind in "iu":

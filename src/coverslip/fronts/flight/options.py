@@ -48,4 +48,4 @@ class FlightOptions:
     @property
     def threads(self) -> int:
         """How many large reads are decoded at once."""
-        return max(os.cpu_count() or 1, 2) + 2
+        return 2 * max(os.cpu_count() or 1, 2) + 4

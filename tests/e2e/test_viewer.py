@@ -273,6 +273,7 @@ def test_the_plot_moves_by_keys(server: Running, look: Open) -> None:
         assert (round(y, 9), zoom) == (0, 0.5)
 
     eventually(moved)
+    assert plot.evaluate("(element) => getComputedStyle(element).outlineStyle") == "solid", "where the keys go is seen"
     watched.page.keyboard.press("ArrowLeft")
     watched.page.keyboard.press("r")
     plot.blur()

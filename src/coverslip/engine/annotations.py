@@ -174,7 +174,7 @@ class Annotations:
         columns = ", ".join(f"r.{name}" for name in FIELDS)
         sql = f"SELECT t.place, t.field, {columns} FROM rois r JOIN tensors t ON t.number = r.tensor ORDER BY r.number"  # noqa: S608
         with self._reading() as db:
-            rows = [(os.fsdecode(place), inner, _annotation(row, "")) for place, inner, *row in db.execute(sql)]
+            rows = [(_path(place), inner, _annotation(row, "")) for place, inner, *row in db.execute(sql)]
         for place, inner, one in rows:
             array_id = find(place, inner)
             if array_id is not None:
@@ -186,8 +186,8 @@ class Annotations:
         with self._writing() as db:
             rows = db.execute("SELECT number, place, field, array_id FROM tensors").fetchall()
             for number, raw, inner, array_id in rows:
-                now_id = find(os.fsdecode(raw), inner)
-                if now_id is not None or _exists(os.fsdecode(raw)):
+                now_id = find(_path(raw), inner)
+                if now_id is not None or _exists(_path(raw)):
                     seen = "UPDATE tensors SET seen_ms = ?, array_id = ? WHERE number = ?"
                     db.execute(seen, (now, now_id or array_id, number))
 
@@ -209,7 +209,7 @@ class Annotations:
             found = [
                 (number, Orphans(array_id, url, count, seen))
                 for number, raw, inner, array_id, url, seen, count in db.execute(ORPHANS, (RESERVED, before))
-                if not _exists(place := os.fsdecode(raw)) and find(place, inner) is None
+                if not _exists(place := _path(raw)) and find(place, inner) is None
             ]
             deleted = 0
             for number, _ in found if apply else ():
@@ -231,7 +231,7 @@ class Annotations:
         if place.inode:
             sql = "SELECT number, place FROM tensors WHERE inode = ? AND field = ? AND array_id = ?"
             for number, old in db.execute(sql, (str(place.inode), place.field, place.array_id)).fetchall():
-                if not _exists(os.fsdecode(old)):
+                if not _exists(_path(old)):
                     return int(number)
         return None
 
@@ -331,6 +331,13 @@ def _look(given: Sequence[Annotation]) -> None:
 
 def _reserved(name: str) -> Forbidden:
     return Forbidden(f"The set {name!r} is the server's own", f"Use a name that does not begin with {RESERVED}.")
+
+
+def _path(raw: Any) -> str:
+    """Where an image is, as it was kept."""
+    if not isinstance(raw, (bytes, str)):
+        raise sqlite3.DatabaseError("an annotation is of no image")
+    return os.fsdecode(raw)
 
 
 def _exists(place: str) -> bool:

@@ -99,6 +99,12 @@ def write_types(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
+def command(imaging_command: Path) -> Path:
+    """Servers of these tests read microscopy files."""
+    return imaging_command
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images of every kind that the view treats differently."""
     path = tmp_path_factory.mktemp("images")

@@ -15,6 +15,7 @@ from conftest import (
 )
 from image_pages import Seen, Show, channel, id_of, type_into
 
+command = image_pages.command
 folder = image_pages.folder
 server = image_pages.server
 show = image_pages.show

@@ -21,6 +21,7 @@ from conftest import (
 )
 from image_pages import CHANNELS, Seen, Show, Z, channel, decode_png, five, id_of, stripes, type_into
 
+command = image_pages.command
 folder = image_pages.folder
 server = image_pages.server
 show = image_pages.show

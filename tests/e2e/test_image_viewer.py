@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import image_pages
 import pytest
 from conftest import (
@@ -12,14 +10,10 @@ from conftest import (
 )
 from image_pages import HEIGHT, STRIPE, TOP, WIDTH, Show, T, Z, channel, five, level_of, stripes, type_into
 
+command = image_pages.command
 folder = image_pages.folder
 server = image_pages.server
 show = image_pages.show
-
-
-@pytest.fixture(scope="module")
-def command(imaging_command: Path) -> Path:
-    return imaging_command
 
 
 def test_channels_are_put_together_in_their_colours(show: Show) -> None:

@@ -89,7 +89,10 @@ class Annotations:
         with self._reading() as db:
             number = self._number(db, place)
             sql = "SELECT set_name, count(*) FROM rois WHERE tensor = ? GROUP BY set_name ORDER BY set_name"
-            return dict(db.execute(sql, (number,)))
+            found = dict(db.execute(sql, (number,)))
+            if not all(isinstance(name, str) for name in found):
+                raise sqlite3.DatabaseError("a set of annotations has no name")
+            return found
 
     def put(
         self, place: Place, given: Sequence[Annotation], check_rev: bool = False
@@ -227,12 +230,12 @@ class Annotations:
         raw = os.fsencode(place.place)
         found = db.execute("SELECT number FROM tensors WHERE place = ? AND field = ?", (raw, place.field)).fetchone()
         if found is not None:
-            return int(found[0])
+            return _whole(found[0])
         if place.inode:
             sql = "SELECT number, place FROM tensors WHERE inode = ? AND field = ? AND array_id = ?"
             for number, old in db.execute(sql, (str(place.inode), place.field, place.array_id)).fetchall():
                 if not _exists(_path(old)):
-                    return int(number)
+                    return _whole(number)
         return None
 
     def _made(self, db: sqlite3.Connection, place: Place, now: int) -> int:
@@ -252,9 +255,9 @@ class Annotations:
             return None
         if found[2] != tensor:
             raise BadRequest(f"The annotation {roi_id} is of another image", "Leave roi_id empty to add a new one.")
-        if found[3].startswith(RESERVED):
+        if str(found[3]).startswith(RESERVED):
             raise _reserved(found[3])
-        return int(found[0]), int(found[1])
+        return _whole(found[0]), _whole(found[1])
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -331,6 +334,13 @@ def _look(given: Sequence[Annotation]) -> None:
 
 def _reserved(name: str) -> Forbidden:
     return Forbidden(f"The set {name!r} is the server's own", f"Use a name that does not begin with {RESERVED}.")
+
+
+def _whole(raw: Any) -> int:
+    """A number as it was kept."""
+    if not isinstance(raw, int):
+        raise sqlite3.DatabaseError("an annotation has a number that is none")
+    return raw
 
 
 def _path(raw: Any) -> str:

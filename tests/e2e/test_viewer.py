@@ -251,6 +251,7 @@ def test_orbit_turns_and_reset_comes_back(server: Running, look: Open) -> None:
     wait_for(lambda: watched.attribute("camera") != "", "a turned camera")
     wait_for(lambda: sum((home & pixels(watched)).values()) < sum(home.values()), "another picture")
     watched.page.keyboard.press("r")
+    watched.page.get_by_role("application").blur()  # after a key it shows that it has the focus
     wait_for(lambda: watched.attribute("camera") == "", "the first camera")
     wait_for(lambda: sum((home & pixels(watched)).values()) > 0.999 * sum(home.values()), "the first picture")
 

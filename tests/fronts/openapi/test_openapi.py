@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.testclient import TestClient
 
 from coverslip.app import catalog_of, create_app
-from coverslip.fronts.analysis import questions
+from coverslip.domains import plan
 from coverslip.fronts.cellucid import paths as cell_paths
 from coverslip.fronts.cellucid.paths import parse
 from coverslip.fronts.dialogue.front import KINDS
@@ -125,7 +125,7 @@ def test_the_fronts_tables_are_described() -> None:
     described = set(WHOLE["paths"])
     assert {f"/{path}" for path in PATHS | set(HEALTH)} <= described
     assert {f"/api/networks/{{network_id}}/{name}" for name in TABLES} <= described
-    assert {f"/{{dataset}}/analysis/{kind}" for kind in questions.KINDS} <= described
+    assert {f"/{{dataset}}/analysis/{kind}" for kind in plan.KINDS} <= described
     assert {f"/api/dialogue/events/{kind}" for kind in KINDS} <= described
 
 

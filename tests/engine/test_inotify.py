@@ -102,6 +102,20 @@ def test_a_folder_that_is_moved_away_is_no_longer_heard(folder: Path, tmp_path: 
         assert next(told) == set()
 
 
+def test_what_happens_at_once_is_told_at_once(folder: Path, tmp_path: Path) -> None:
+    """One name for another: whoever looked between the two would find nothing."""
+    inner, new = folder / "inner", tmp_path / "new"
+    for _ in range(20):
+        inner.mkdir(exist_ok=True)
+        new.mkdir()
+        with closing(ours([str(folder), str(inner)])) as told:
+            next(told)
+            inner.rename(tmp_path / "old")
+            new.rename(inner)
+            assert {(ADDED, str(inner)), (DELETED, str(inner))} <= next(told)
+        (tmp_path / "old").rmdir()
+
+
 def test_a_folder_of_two_names_is_told_by_both(folder: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(folder)

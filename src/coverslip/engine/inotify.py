@@ -42,9 +42,9 @@ def changes(paths: Iterable[str], timeout_ms: int, debounce_ms: int, step_ms: in
         watched = _Watched(told, paths)
         yield set()
         while True:
-            found = watched.read(timeout_ms)
+            found = watched.read(timeout_ms) or set()
             end = time.monotonic() + debounce_ms / 1000
-            while found and time.monotonic() < end and (more := watched.read(step_ms)):
+            while found and time.monotonic() < end and (more := watched.read(step_ms)) is not None:
                 found |= more
             yield found
 
@@ -66,10 +66,13 @@ class _Watched:
         if missing is not None and not self._names:
             raise missing
 
-    def read(self, timeout_ms: int) -> Changes:
-        """What there is, after waiting for it; empty when there is nothing."""
+    def read(self, timeout_ms: int) -> Changes | None:
+        """What there is, after waiting for it; None when there is nothing, empty when it changes nothing."""
         found: Changes = set()
-        for event in self._told.read(timeout_ms):
+        events = self._told.read(timeout_ms)
+        if not events:
+            return None
+        for event in events:
             if event.mask & flags.Q_OVERFLOW:
                 found |= {(MODIFIED, path) for names in self._names.values() for path in names}
                 continue

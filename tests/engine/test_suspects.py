@@ -159,7 +159,7 @@ def test_a_damaged_note_accuses_nobody(data: Path, tmp_path: Path, text: str) ->
         seen.begin(tmp_path)
         assert seen.times(data / "a.toy") == 0
         with seen.looking(data / "a.toy", "open"):
-            pass
+            assert len(list(tmp_path.glob("looking-*"))) == 2  # ours, and the link that is nobody's
 
 
 def test_where_nothing_can_be_written_nothing_is_noted(data: Path, tmp_path: Path) -> None:

@@ -61,9 +61,12 @@ class Suspects:
             return
         self._folder = folder
         self._times = _kept(folder)
-        try:
-            for left in sorted(folder.glob(NOTES)):
+        for left in sorted(folder.glob(NOTES)):
+            try:
                 self._judge(left)
+            except OSError as error:  # no note of ours
+                LOG.debug("%s cannot be read: %s", left.name, error)
+        try:
             self._note_file = folder / NOTES.replace("*", secrets.token_hex(6))
             self._handle = os.open(self._note_file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
             _hold(self._handle)

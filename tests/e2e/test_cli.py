@@ -21,6 +21,8 @@ import pytest
 from conftest import PATIENCE_S, Start, fetch, wait_for
 from surroundings import free_port
 
+from refused import refused
+
 
 def serve(command: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **(env or {})}
@@ -190,10 +192,8 @@ def test_off_loopback_a_token_is_asked_for(pbmc: Path, start: Start) -> None:
     assert not parts.query, "what stands behind # reaches no log"
     token = urllib.parse.parse_qs(parts.fragment)["token"][0]
     plain = f"http://127.0.0.1:{parts.port}/"
-    with pytest.raises(urllib.error.HTTPError) as refused:
+    with refused(401):
         fetch(f"{plain}dataset_identity.json")
-    assert refused.value.code == 401
-    refused.value.close()
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with opener.open(f"{plain}?token={token}") as page:
         assert page.url == plain, "the token leaves the address bar"
@@ -244,11 +244,9 @@ def test_a_file_replaced_while_served_is_read_anew(start: Start, tmp_path: Path)
     (tmp_path / "next.npy").replace(path)
     assert len(fetch(f"{url}points_2d.bin")) == 160
     path.unlink()
-    with pytest.raises(urllib.error.HTTPError) as gone:
+    with refused(404) as gone:
         fetch(f"{url}points_2d.bin")
-    assert gone.value.code == 404
-    assert json.loads(gone.value.read())["error"]["code"] == "not_found"
-    gone.value.close()
+    assert json.loads(gone.body)["error"]["code"] == "not_found"
 
 
 def test_the_source_is_only_read(start: Start, pbmc: Path, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import urllib.parse
 from pathlib import Path
 
 import numpy as np
-import pytest
 from conftest import Open, Start, fetch, href
 from playwright.sync_api import expect
+
+from refused import refused
 
 TOKEN = "sesame-sesame-sesame"
 COUNT = "async () => (await (await fetch('api/sources')).json()).length"
@@ -49,18 +50,14 @@ def test_a_guest_sees_one_source(start: Start, pbmc: Path, look: Open, tmp_path:
     expect(guest.page.get_by_test_id("guest-link")).to_have_count(0)
     assert guest.problems == []
 
-    with pytest.raises(urllib.error.HTTPError) as refused:
+    with refused(404):
         fetch(f"{place}api/sources/others", Authorization=f"Bearer {secret}")
-    assert refused.value.code == 404
-    refused.value.close()
 
     noted = host.page.get_by_test_id("guest-noted")
     expect(noted).to_contain_text("Ada, until")
     host.page.get_by_test_id("guest-back").click()
     expect(noted).to_have_count(0)
-    with pytest.raises(urllib.error.HTTPError) as ended:
+    with refused(401):
         fetch(f"{place}api/sources", Authorization=f"Bearer {secret}")
-    assert ended.value.code == 401
-    ended.value.close()
     guest.page.reload()
     expect(guest.page.get_by_test_id("unlock")).to_be_visible()

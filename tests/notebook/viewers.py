@@ -50,7 +50,8 @@ def status(viewer: Viewer, *asked: Any, **headers: str) -> int:
         with viewer.ask(*asked, **headers) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 @pytest.fixture(scope="module")

@@ -147,6 +147,7 @@ def _get(url: str, username: str, password: str) -> bytes:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
             data: bytes = response.read(MOST_BYTES + 1)
     except urllib.error.HTTPError as error:
+        error.close()
         raise _refused(url, error.code) from error
     except OSError as error:
         why = getattr(error, "reason", error)

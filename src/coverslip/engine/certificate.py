@@ -93,7 +93,7 @@ def load(cert_file: Path, key_file: Path, now: datetime | None = None) -> Certif
     chain_pem, key_pem = read(cert_file, "certificate"), read(key_file, "key")
     try:
         found: x509.Certificate = pem.load_pem_x509_certificates(chain_pem)[0]
-    except ValueError as error:
+    except nonsense() as error:
         raise wrong(f"{cert_file.name} holds no certificate in PEM", "Convert it: openssl x509 -inform der.") from error
     try:
         key = serialization.load_pem_private_key(key_pem, None)

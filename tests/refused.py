@@ -20,7 +20,7 @@ class Refusal:
 
 
 @contextlib.contextmanager
-def refused(status: int) -> Iterator[Refusal]:
+def refused_with(status: int) -> Iterator[Refusal]:
     """The request that this block sends by urllib is answered with this status."""
     refusal, code = Refusal(), None
     try:

@@ -32,7 +32,7 @@ import make
 from coverslip.cell_servers import AnnDataServer, CellucidServer, UnknownOption
 from coverslip.core.errors import CannotListen, CoverslipError, Damaged, NotFound
 from coverslip.server import Server
-from refused import refused
+from refused import refused_with
 
 EXPORTS = Path(__file__).parent / "formats" / "exports"
 REQUIRED = inspect.Parameter.empty
@@ -241,13 +241,13 @@ def test_line_10_no_other_name_no_other_page_and_nothing_outside_the_folder(tmp_
     (folder / ".hidden").write_text("sesame")
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
     with CellucidServer(folder, port=0, quiet=True) as server:
-        with refused(421):
+        with refused_with(421):
             get(f"{server.url}/_cellucid/health", Host="evil.example.com")
-        with refused(403) as foreign:
+        with refused_with(403) as foreign:
             get(f"{server.url}/_cellucid/health", Origin="https://evil.example.com")
         assert foreign.headers["Access-Control-Allow-Origin"] is None
         for path in ("../secret.txt", "..%2fsecret.txt", "%2e%2e/secret.txt", ".hidden", "link.txt", "obs/", "obs"):
-            with refused(404):
+            with refused_with(404):
                 get(f"{server.url}/{path}")
 
 
@@ -259,7 +259,7 @@ def test_line_11_where_others_can_reach_there_is_a_token_and_a_word(
 ) -> None:
     with CellucidServer(h5ad, port=0, host="0.0.0.0") as server:
         assert "can read the data" in capsys.readouterr().out
-        with refused(401):
+        with refused_with(401):
             datasets(server)
         token = server.viewer_url.partition("#token=")[2]
         assert len(datasets(server, Authorization=f"Bearer {token}")) == 1

@@ -29,7 +29,7 @@ from coverslip.daemon import launch as launching
 from coverslip.daemon import record
 from coverslip.daemon.identity import Identity
 from coverslip.daemon.places import Places
-from refused import refused
+from refused import refused_with
 
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -127,7 +127,7 @@ def test_a_life(run: Run, places: Places, data: Path) -> None:
     ]
     assert TOKEN not in Path(f"/proc/{pid}/cmdline").read_text()
     assert os.getsid(pid) == pid
-    with refused(401):
+    with refused_with(401):
         urllib.request.urlopen(f"{url}/api/sources", timeout=20)
     told = json.loads(invoke("status", "--json", "--wait", "30").stdout)
     assert told | {"uptime_seconds": 0} == {

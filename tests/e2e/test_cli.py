@@ -21,7 +21,7 @@ import pytest
 from conftest import PATIENCE_S, Start, fetch, wait_for
 from surroundings import free_port
 
-from refused import refused
+from refused import refused_with
 
 
 def serve(command: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -192,7 +192,7 @@ def test_off_loopback_a_token_is_asked_for(pbmc: Path, start: Start) -> None:
     assert not parts.query, "what stands behind # reaches no log"
     token = urllib.parse.parse_qs(parts.fragment)["token"][0]
     plain = f"http://127.0.0.1:{parts.port}/"
-    with refused(401):
+    with refused_with(401):
         fetch(f"{plain}dataset_identity.json")
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with opener.open(f"{plain}?token={token}") as page:
@@ -244,7 +244,7 @@ def test_a_file_replaced_while_served_is_read_anew(start: Start, tmp_path: Path)
     (tmp_path / "next.npy").replace(path)
     assert len(fetch(f"{url}points_2d.bin")) == 160
     path.unlink()
-    with refused(404) as gone:
+    with refused_with(404) as gone:
         fetch(f"{url}points_2d.bin")
     assert json.loads(gone.body)["error"]["code"] == "not_found"
 

@@ -24,7 +24,7 @@ import pytest
 from conftest import PATIENCE_S, Install, fetch, wait_for
 from surroundings import environment, free_port
 
-from refused import refused
+from refused import refused_with
 
 PEER = "biopb[tensor]==0.13.0"
 HTTP_ONLY = ("--no-flight", "--web-port", "0")
@@ -234,7 +234,7 @@ def test_off_loopback_a_token_is_made_and_shown_once(daemon: Daemon, data: Path)
     assert f"/#token={token[1]}" in done.stdout
     told = daemon.status("--wait", str(PATIENCE_S))
     assert (told["health"], told["source_count"]) == ("SERVING", 1), "the command knows the token"
-    with refused(401):
+    with refused_with(401):
         fetch(f"{told['http']}/api/sources")
     assert fetch(f"{told['http']}/api/sources", Authorization=f"Bearer {token[1]}")
     shown = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
@@ -257,7 +257,7 @@ def test_tokens_of_the_environment(daemon: Daemon, data: Path, variable: str) ->
     assert (refused.returncode, "short" in refused.stderr) == (2, False), refused.stderr
     daemon.environment[variable] = "abcdefghijklmnopqrstuvwxyz"
     told = daemon.start(*HTTP_ONLY, data)
-    with refused(401):
+    with refused_with(401):
         fetch(f"{told['http']}/api/sources")
     assert told["health"] in ("SERVING", "STARTING")
 

@@ -23,7 +23,7 @@ from conftest import PATIENCE_S
 from surroundings import environment, free_port, peer_command
 
 from coverslip.formats.trees.export import safe_name
-from refused import refused
+from refused import refused_with
 
 pytestmark = pytest.mark.e2e
 PREPARE = Path(__file__).parent / "clients" / "cellucid_prepare.py"
@@ -131,7 +131,7 @@ def same_genes(theirs: str, ours: str) -> None:
     assert [g[0] for g in mine["fields"]] == [g[0] for g in manifest["fields"]]
     for i, (name, *span) in enumerate(manifest["fields"]):
         if name == OVERWRITTEN:
-            with refused(502):
+            with refused_with(502):
                 get(f"{ours}genes/{i}.values.f32")
             continue
         path = schema["pathPattern"].replace("{key}", safe_name(name))

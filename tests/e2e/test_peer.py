@@ -21,7 +21,7 @@ from conftest import PATIENCE_S, Running, Start, fetch, wait_for
 from scipy import sparse
 from surroundings import free_port, peer_command
 
-from refused import refused
+from refused import refused_with
 
 COORDINATES = {"rtol": 0, "atol": 2e-6}
 
@@ -216,7 +216,7 @@ def test_genes_whose_safe_names_are_one_are_told_apart(traps: Pair) -> None:
     for number, name in enumerate(("HLA%2FA", "HLA%20A", "HLA-B")):
         found = np.frombuffer(fetch(f"{traps.ours}var/{name}.values.f32"), "<f4")
         assert found.tolist() == [number, number + 3, number + 6, number + 9]
-    with refused(409):  # which of the two is meant cannot be known
+    with refused_with(409):  # which of the two is meant cannot be known
         fetch(f"{traps.ours}var/HLA_A.values.f32")
     guessed = np.frombuffer(fetch(f"{traps.theirs}var/HLA_A.values.f32"), "<f4")
     assert guessed.size == 4, "the peer guesses"
@@ -225,7 +225,7 @@ def test_genes_whose_safe_names_are_one_are_told_apart(traps: Pair) -> None:
 def test_compressed_points_are_there_too(traps: Pair) -> None:
     packed = fetch(f"{traps.ours}points_2d.bin.gz")
     assert gzip.decompress(packed) == fetch(f"{traps.ours}points_2d.bin")
-    with refused(404):
+    with refused_with(404):
         fetch(f"{traps.theirs}points_2d.bin.gz")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from conftest import Open, Start, fetch, href
 from playwright.sync_api import expect
 
-from refused import refused
+from refused import refused_with
 
 TOKEN = "sesame-sesame-sesame"
 COUNT = "async () => (await (await fetch('api/sources')).json()).length"
@@ -50,14 +50,14 @@ def test_a_guest_sees_one_source(start: Start, pbmc: Path, look: Open, tmp_path:
     expect(guest.page.get_by_test_id("guest-link")).to_have_count(0)
     assert guest.problems == []
 
-    with refused(404):
+    with refused_with(404):
         fetch(f"{place}api/sources/others", Authorization=f"Bearer {secret}")
 
     noted = host.page.get_by_test_id("guest-noted")
     expect(noted).to_contain_text("Ada, until")
     host.page.get_by_test_id("guest-back").click()
     expect(noted).to_have_count(0)
-    with refused(401):
+    with refused_with(401):
         fetch(f"{place}api/sources", Authorization=f"Bearer {secret}")
     guest.page.reload()
     expect(guest.page.get_by_test_id("unlock")).to_be_visible()

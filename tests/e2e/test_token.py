@@ -14,7 +14,7 @@ from conftest import ROOT, Open, Running, Start, Watched, fetch, href, repainted
 from playwright.sync_api import expect
 from surroundings import free_port
 
-from refused import refused
+from refused import refused_with
 
 TOKEN = "sesame-sesame-sesame"
 AXE = ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
@@ -155,7 +155,7 @@ def test_a_token_that_is_made_up_is_printed_once_and_never_logged(start: Start, 
     token = urllib.parse.urlsplit(running.url).fragment.removeprefix("token=")
     assert len(token) == 43
     here = place(running)
-    with refused(401):
+    with refused_with(401):
         fetch(f"{here}api/catalog")
 
     def sources() -> int:
@@ -163,7 +163,7 @@ def test_a_token_that_is_made_up_is_printed_once_and_never_logged(start: Start, 
 
     wait_for(lambda: sources() == 1, "the file")
     assert json.loads(fetch(f"{here}api/catalog", **{"X-Biopb-Token": token}))["sources"] == 1
-    with refused(401):  # urllib follows, and keeps no cookie
+    with refused_with(401):  # urllib follows, and keeps no cookie
         fetch(f"{here}api/catalog?token={token}")
     running.stop()
     said = (running.process.stdout.read() if running.process.stdout else "") + (

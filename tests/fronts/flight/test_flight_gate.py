@@ -36,7 +36,7 @@ from coverslip.fronts.flight.seals import KEY_FILE, Seals, kept_key
 from coverslip.fronts.forwarded import Proxies
 from coverslip.server import Server
 from coverslip.settings import Settings
-from refused import refused
+from refused import refused_with
 
 PIXELS = np.random.default_rng(0).integers(0, 60_000, (6, 700, 900), dtype=np.uint16)
 MANY = FlightOptions(small_bytes=100_000, chunk_bytes=1_300_000)
@@ -151,7 +151,7 @@ def test_wrong_tokens_of_both_protocols_count_together(folder: Path) -> None:
     try:
         for i in range(10):
             headers = {"authorization": f"Bearer wrong-{i}"}
-            with refused(401):
+            with refused_with(401):
                 urllib.request.urlopen(urllib.request.Request(f"{server.url}/api/sources", headers=headers))
         with flight.connect(server.flight_url) as connection:
             options = flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {TOKEN}".encode())])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +15,12 @@ from coverslip.core.beats import beat, beats
 from coverslip.core.errors import Unreadable
 from coverslip.core.node import Source
 from coverslip.core.patience import HANGS
+from coverslip.core.stop import Overdue, Stop
 from coverslip.core.tree import MemoryGroup
 from coverslip.engine import lanes, library
 from coverslip.engine.lanes import Lane, Worker
 from coverslip.engine.library import Library
+from coverslip.engine.read import Reader
 from coverslip.engine.storage import STORAGE, Storage
 
 LONG_S = 20
@@ -121,6 +124,77 @@ def test_threads_that_work_are_not_replaced(monkeypatch: pytest.MonkeyPatch) -> 
         assert looked.wait(LONG_S)
         assert (long.begun, threads.still) == (1, 0)
         long.open()
+
+
+class Threads:
+    """As many threads as a container may have."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int, name: str = "test") -> None:
+        self.most, self._name, self._start = most, name, threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: self._begin(thread))
+
+    def _begin(self, thread: threading.Thread) -> None:
+        if thread.name.startswith(self._name):
+            if not self.most:
+                raise RuntimeError("can't start new thread")
+            self.most -= 1
+        self._start(thread)
+
+
+def test_where_no_more_threads_are_to_be_had_those_that_there_are_do_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, done = Gate(), list[int]()
+    limit = Threads(monkeypatch, 2)  # one that works, and who looks after it
+    with lane(4) as threads:
+        threads.submit(gate)
+        within(lambda: gate.begun == 1)
+        for i in range(8):
+            threads.submit(lambda i=i: done.append(i))  # type: ignore[misc]
+        assert not done
+        gate.open()
+        within(lambda: len(done) == 8)
+        limit.most = 3
+        gates = [Gate() for _ in range(4)]
+        for each in gates:
+            threads.submit(each)
+        within(lambda: all(each.begun for each in gates))
+        for each in gates:
+            each.open()
+
+
+def test_without_any_thread_who_asks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    limit = Threads(monkeypatch, 0)
+    with lane(2) as threads:
+        for limit.most in (0, 1):  # none at all; none that works
+            with pytest.raises(Unreadable, match="can start no thread") as told:
+                threads.submit(lambda: pytest.fail("it was refused"))
+            assert told.value.name == lanes.BUSY
+        limit.most = 1
+        threads.submit(done.set)
+        assert done.wait(LONG_S)
+
+
+def test_reads_without_a_thread_are_told_and_the_next_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = Threads(monkeypatch, 0, "coverslip")
+
+    def long(stop: Stop) -> None:
+        raise Overdue
+
+    async def ask() -> None:
+        reader = Reader(1)
+        for _ in range(2):
+            with pytest.raises(Unreadable, match="can start no thread"):
+                await reader.run("key", lambda stop: 1)
+        limit.most = 2
+        assert await reader.run("key", lambda stop: 1) == 1
+        with pytest.raises(Unreadable, match="can start no thread"):  # it goes on in another lane
+            await reader.run("key", long)
+        assert reader.load() == {"begun": 0, "waiting": 0, "still": 0}
+        reader.close()
+
+    asyncio.run(asyncio.wait_for(ask(), LONG_S))
 
 
 def test_processor_time_is_seen_from_outside() -> None:

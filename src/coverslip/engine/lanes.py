@@ -6,9 +6,11 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from coverslip.core.beats import beats
+from coverslip.core.errors import Unreadable
 from coverslip.engine.storage import STORAGE, Storage
 
 Work = Callable[[], None]
@@ -23,6 +25,7 @@ HANGS_S = 5.0
 MOST_STILL = 64
 """So many threads are replaced at once, at most."""
 LEAST_CPU_S = 0.001
+BUSY = "busy"
 
 
 @dataclass(eq=False)
@@ -81,7 +84,7 @@ class Lane:
         self._running: Counter[Hashable] = Counter()
         self._busy = self._still = self._idle = 0
         self._room = threading.Condition(threading.Lock())
-        self._closed = False
+        self._closed = self._watched = False
         self._at_work = threading.Event()
 
     def submit(self, work: Work, client: Hashable = None, lost: Work | None = None) -> None:
@@ -98,12 +101,17 @@ class Lane:
         ------
         RuntimeError
             When the lane is closed.
+        Unreadable
+            When it has no thread yet, and the system starts none.
         """
         with self._room:
             if self._closed:
                 raise RuntimeError("the lane is closed")
             self._waiting.setdefault(client, deque()).append((work, lost))
             self._staff()
+            if not self._workers:
+                self._waiting.clear()
+                raise Unreadable("The server can start no thread", "It has as many as it may; ask again.", BUSY)
 
     def close(self) -> None:
         """Nothing new begins; what runs is not waited for."""
@@ -154,12 +162,17 @@ class Lane:
         if self._idle:
             self._room.notify()
         elif len(self._workers) - self._still < self._most + self._spare:
-            if not self._workers:
-                threading.Thread(target=self._watch, name=f"{self._name}-watch", daemon=True).start()
-            worker = Worker()
-            worker.thread = threading.Thread(target=self._work, args=(worker,), name=self._name, daemon=True)
-            self._workers.add(worker)
-            worker.thread.start()
+            with suppress(RuntimeError):  # so many threads as a container may have: those that there are do it later
+                self._hire()
+
+    def _hire(self) -> None:
+        if not self._watched:
+            threading.Thread(target=self._watch, name=f"{self._name}-watch", daemon=True).start()
+            self._watched = True
+        worker = Worker()
+        worker.thread = threading.Thread(target=self._work, args=(worker,), name=self._name, daemon=True)
+        worker.thread.start()
+        self._workers.add(worker)
 
     def _done(self, worker: Worker) -> None:
         self._busy -= 1

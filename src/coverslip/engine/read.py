@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Literal, TypeVar
 
+from coverslip.core.errors import Unreadable
 from coverslip.core.patience import HANGS, hanging
 from coverslip.core.stop import Overdue, Stop
 from coverslip.engine.lanes import STILL_S
@@ -73,12 +74,18 @@ class Reader:
             Which threads do it.
         within_s
             After how long it goes on in the slow lane.
+
+        Raises
+        ------
+        Unreadable
+            When there is no thread that could do it.
         """
         flight = self._flights.get(key)
         if flight is None:
             loop = asyncio.get_running_loop()
-            flight = self._flights[key] = _Flight(loop.create_future(), Stop(within_s))
+            flight = _Flight(loop.create_future(), Stop(within_s))
             self._submit(lane, key, flight, work, loop)
+            self._flights[key] = flight
         flight.waiters += 1
         try:
             result: T = await asyncio.shield(flight.future)
@@ -109,9 +116,14 @@ class Reader:
             result = work(flight.stop)
         except Overdue:
             flight.stop.allow(max(2 * flight.stop.within_s, TURN_S))
-            with suppress(RuntimeError):  # the reader was closed
+            try:
                 self._submit("slow", key, flight, work, loop)
-            return
+            except Unreadable as failure:
+                error = failure
+            except RuntimeError:  # the reader was closed
+                return
+            else:
+                return
         except StopIteration as failure:  # no future takes one
             error = RuntimeError(repr(failure))
         except BaseException as failure:  # noqa: BLE001  (handed to whoever waits)

@@ -31,7 +31,7 @@ CODES: dict[type[errors.CoverslipError], str] = {
 }
 MOST_CHARACTERS = 500
 """Of a message: gRPC escapes what is not ASCII, and drops an error of more than 8 KiB."""
-ABSENT = frozenset({"annotations_unavailable", "no_state", HANGS})
+ABSENT = frozenset({"annotations_unavailable", "no_state", "busy", HANGS})
 """Codes of parts of the server, or storage, that cannot be had now."""
 
 

@@ -27,6 +27,8 @@ from coverslip.formats.trees.apart import ApartGroup, Process
 from coverslip.formats.trees.apart_process import Answers
 
 PATIENCE_S = 60
+ANSWER = b'{"bytes":2}'
+SAID = f"sys.stdout.buffer.write({len(ANSWER).to_bytes(8, 'little') + ANSWER + b'ok'!r}); sys.stdout.flush()"
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +167,69 @@ def test_signs_of_life_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         process.close()
     assert beats()[0] - before == 3
+
+
+class Slow:
+    """A process that works as long as nobody lets it go, and says so."""
+
+    runs = True
+
+    def __init__(self) -> None:
+        self.beats, self.go = 0, threading.Event()
+
+    def ask(self, question: dict[str, Any]) -> tuple[dict[str, Any], bytearray]:
+        end = time.monotonic() + PATIENCE_S
+        while not self.go.wait(0.01) and time.monotonic() < end:
+            self.beats += 1
+        return {}, bytearray()
+
+    def close(self) -> None:
+        self.go.set()
+
+
+def test_who_waits_for_another_that_works_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a long read of one would be told to those behind it as a disk that hangs."""
+    monkeypatch.setattr(apart, "LISTEN_S", 0.01)
+    made = list[Slow]()
+    monkeypatch.setattr(apart, "Process", lambda: made.append(Slow()) or made[-1])
+    one, heard = apart.Processes(1), list[list[int]]()
+
+    def ask() -> None:
+        heard.append(beats())
+        one.ask({})
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        end = time.monotonic() + PATIENCE_S
+        while not any(each[0] >= 3 for each in list(heard)):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        for process in made:
+            process.go.set()
+        for thread in threads:
+            thread.join()
+    assert len(made) == 1
+    one.let_go()
+
+
+def test_an_answer_without_room_is_none_of_the_next_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "START", f"import sys; sys.stdin.buffer.read(8); {SAID}; sys.stdin.buffer.read()")
+    one = apart.Processes(1)
+    take = Process._take
+
+    def full(self: Process, size: int) -> bytearray:
+        if size == 2:
+            raise MemoryError
+        return take(self, size)
+
+    monkeypatch.setattr(Process, "_take", full)
+    with pytest.raises(MemoryError):
+        one.ask({"path": "x"})
+    assert (one._idle, one._count) == ([], 0), "what was not taken of the answer would be read as the next"
+    one.let_go()
 
 
 def test_signs_of_life_are_given_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,8 @@ class Job:
             stdin=pipe,
             stdout=pipe,
             stderr=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # a library may print what it likes
         )
         assert self._process.stdin is not None
         with suppress(OSError):
@@ -54,7 +55,7 @@ class Job:
         assert self._process.stdout is not None
         error: str | None = ENDED
         for line in self._process.stdout:
-            with suppress(ValueError):
+            with suppress(ValueError, TypeError, KeyError, RecursionError):
                 told = json.loads(line)
                 if "done" in told:
                     self.share = min(float(told["done"]) / max(float(told["total"]), 1.0), 1.0)

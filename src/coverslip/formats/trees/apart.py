@@ -35,6 +35,7 @@ from coverslip.formats.trees.source import PathSource
 PROCESSES = 2
 """For the files of one disk: each reads one thing at a time."""
 END_S = 0.5
+LISTEN_S = 0.5
 START = "import sys; sys.path[:] = sys.argv[1:]; from coverslip.formats.trees.apart_process import main; main()"
 
 
@@ -42,6 +43,8 @@ class Process:
     """One that reads."""
 
     def __init__(self) -> None:
+        self.beats = 0
+        """Signs of life that it gave."""
         pipe = subprocess.PIPE
         command = [sys.executable, "-I", "-c", START, *sys.path]
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
@@ -67,6 +70,7 @@ class Process:
                 answer = json.loads(self._take(int.from_bytes(self._take(8), "little")))
                 if "beat" not in answer:
                     break
+                self.beats += 1
                 beat()
             data = self._take(answer.get("bytes", 0))
         except (EOFError, BrokenPipeError, ValueError) as error:
@@ -74,6 +78,9 @@ class Process:
             name = Path(question["path"]).name
             hint = "The file may be damaged; copy it again."
             raise Damaged(f"{name} cannot be read: its library ended the process", hint) from error
+        except BaseException:  # no memory for the answer: what is left of it is no answer of the next question
+            self.close()
+            raise
         if "error" in answer:
             raise _error(**answer["error"])
         return answer, data
@@ -112,6 +119,7 @@ class Processes:
     def __init__(self, most: int = PROCESSES) -> None:
         self._most, self._count = most, 0
         self._idle: list[Process] = []
+        self._working: list[Process] = []
         self._room = threading.Condition()
         self.used_s = 0.0
         KEEPERS.add(self)
@@ -133,7 +141,7 @@ class Processes:
     @contextmanager
     def _one(self) -> Iterator[Process]:
         with self._room:
-            self._room.wait_for(lambda: self._idle or self._count < self._most)
+            self._wait()
             process = self._idle.pop() if self._idle else None
             self._count += process is None
         try:
@@ -141,15 +149,27 @@ class Processes:
                 process.close()
                 process = None
             process = process or Process()
+            self._working.append(process)
             yield process
         finally:
             with self._room:
+                if process in self._working:
+                    self._working.remove(process)
                 if process is not None and process.runs:
                     self._idle.append(process)
                     self.used_s = time.monotonic()
                 else:
                     self._count -= 1
                 self._room.notify()
+
+    def _wait(self) -> None:
+        """Until one is free; while those that are not do something, who waits for them is not held up by the disk."""
+        heard = None
+        while not self._room.wait_for(lambda: self._idle or self._count < self._most, LISTEN_S):
+            hears = sum(process.beats for process in self._working)
+            if hears != heard:
+                heard = hears
+                beat()
 
 
 _of: dict[Hashable, Processes] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +18,11 @@ from coverslip.core.node import Source
 from coverslip.core.patience import HANGS, Patience
 from coverslip.engine import indexer, places
 from coverslip.engine.catalog import Catalog
+from coverslip.engine.files import Files
 from coverslip.engine.places import Root
+from coverslip.engine.storage import MOST_HELD, STORAGE, place_of
+from coverslip.engine.systems import Systems
+from coverslip.fronts.tensors.browse import listing
 
 LONG_S = 30
 
@@ -100,3 +105,31 @@ def test_what_a_library_was_told_of_a_disk_is_no_word_about_the_file(
         assert statuses(made)["far.toy"] == "pending"
         gate.set()
         within(LONG_S, lambda: statuses(made).get("far.toy") == "ready")
+
+
+@pytest.mark.parametrize("what", ["path", "top", "names", "folder", "json", "offered", "entries"])
+def test_whatever_asks_a_disk_says_first_which_one_it_is(nas: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """A thread that hangs before it said so would be replaced for ever, and nobody told."""
+    root, near = Root.at(nas), Root.at(nas.parent, "near")
+    files, systems = Files([root], lambda head: True, open_source), Systems([root])
+    asking = {
+        "path": lambda: files.find("/a.h5"),
+        "top": lambda: files.find("/"),
+        "names": systems.names,
+        "folder": lambda: systems.folder("one"),
+        "json": lambda: systems.file("one", "a.json"),
+        "offered": lambda: listing([near, root], ""),
+        "entries": lambda: listing([near, root], "nas"),
+    }
+    place = place_of(nas)
+    asked, real = list[str](), os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **options: asked.append(str(path)) or real(path, **options))
+    for _ in range(MOST_HELD):
+        STORAGE.hold(place)
+    try:
+        with pytest.raises(Unreadable, match="does not answer"):
+            asking[what]()
+    finally:
+        for _ in range(MOST_HELD):
+            STORAGE.give_back(place)
+    assert not [path for path in asked if path.startswith(str(nas))]

@@ -84,7 +84,10 @@ class Files:
     @property
     def _single(self) -> Root | None:
         """The folder that is the top."""
-        return self._roots[0] if len(self._roots) == 1 and self._roots[0].path.is_dir() else None
+        if len(self._roots) != 1:
+            return None
+        STORAGE.visit(place_of(self._roots[0].path))
+        return self._roots[0] if self._roots[0].path.is_dir() else None
 
     def find(self, name: str) -> Place:
         """The folder or file of this path.

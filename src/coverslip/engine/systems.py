@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat as modes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from coverslip.core.errors import BadRequest, NotFound, TooLarge
 from coverslip.core.format import file_etag
 from coverslip.engine.places import Root, inside
+from coverslip.engine.storage import STORAGE, place_of
 
 WHOLE = "graph.h5"
 PAIR = ("cells.h5", "connections.h5")
@@ -31,13 +32,24 @@ class Systems:
     def __init__(self, roots: Sequence[Root]) -> None:
         self._roots = [root for root in roots if root.path.is_dir()]
 
+    def _visited(self) -> Iterator[Root]:
+        for root in self._roots:
+            STORAGE.visit(place_of(root.path))
+            yield root
+
     def names(self) -> list[str]:
-        """The names of all systems, sorted."""
+        """The names of all systems, sorted.
+
+        Raises
+        ------
+        Unreadable
+            When the storage of one does not answer; `file` and `folder` likewise.
+        """
         return sorted(self._folders())
 
     def _folders(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
-        for root in self._roots:
+        for root in self._visited():
             if _holds_system(root.path):
                 found.setdefault(root.alias, root.path)
                 continue
@@ -108,7 +120,7 @@ class Systems:
         return os.path.realpath(self.folder(name))
 
     def _folder(self, name: str) -> Path | None:
-        for root in self._roots:
+        for root in self._visited():
             if _holds_system(root.path):
                 if root.alias == name:
                     return root.path

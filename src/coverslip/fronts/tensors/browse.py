@@ -5,10 +5,12 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from coverslip.core.errors import NotFound, Unreadable
 from coverslip.engine.places import Root, check_inside, inside
+from coverslip.engine.storage import STORAGE, place_of
 
 MOST_ENTRIES = 2000
 NAME_BYTES = 4096
@@ -30,10 +32,11 @@ def listing(roots: Sequence[Root], path: str) -> dict[str, Any]:
         When there is no such folder, it cannot be read, or it leads outside of what is offered.
     """
     if not path.strip("/"):
-        told = [_told(root.alias, root.alias, root.path.is_dir(), None) for root in roots]
+        told = [_told(root.alias, root.alias, _is_folder(root.path), None) for root in roots]
         return {"path": "", "parent": None, "entries": told[:MOST_ENTRIES], "truncated": len(told) > MOST_ENTRIES}
     root, relative = _found(roots, path.strip("/"))
     place = root.full(relative)
+    STORAGE.visit(place_of(place))
     check_inside(place, roots)
     try:
         if not place.is_dir():
@@ -47,6 +50,11 @@ def listing(roots: Sequence[Root], path: str) -> dict[str, Any]:
     told = [_told(e.name, f"{whole}/{e.name}", not is_file, e) for is_file, _, e in first[:MOST_ENTRIES]]
     parent = whole.rpartition("/")[0] if relative else ""
     return {"path": whole, "parent": parent, "entries": told, "truncated": len(first) > MOST_ENTRIES}
+
+
+def _is_folder(path: Path) -> bool:
+    STORAGE.visit(place_of(path))
+    return path.is_dir()
 
 
 def _found(roots: Sequence[Root], path: str) -> tuple[Root, str]:

@@ -77,6 +77,25 @@ def test_one_is_taken_back_and_the_others_stay(folder: Path, clock: Clock, kept:
     assert (again.id, again.revoked_s) == (ada.id, pytest.approx(note.revoked_s))
 
 
+def test_of_a_link_that_is_not_known_yet_everybody_waits_for_the_answer(
+    folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the second of two requests after a restart would be told that the link has ended."""
+    made, keys = server(folder, clock).share("lung", WHERE, 3600), server(folder, clock)
+    stale, read = list[bool](), module._read
+
+    def slow(file: Path) -> module.Note | None:
+        stale.append(keys.links.stale(made.id))
+        return read(file)
+
+    monkeypatch.setattr(module, "_read", slow)
+    assert opens(keys, made.secret)
+    assert not keys.links.stale(made.id)
+    clock.now += FRESH_S
+    assert opens(keys, made.secret)
+    assert stale == [True, False], "of one that is known, what is known counts meanwhile"
+
+
 def test_the_list_tells_no_secret(folder: Path, clock: Clock) -> None:
     keys = server(folder, clock)
     made = keys.share("lung-1a2b", WHERE, 3600, "Ada Lovelace", "lung.h5ad")

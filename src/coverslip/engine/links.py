@@ -102,11 +102,14 @@ class Links:
         """See whether a link is still there; while its folder does not answer, what was known last counts."""
         if self._folder is None:
             return
-        self._looked_s[id] = self._clock()
+        began_s = self._clock()
+        if id in self._seen:  # that counts meanwhile; of one that is not known everybody waits for the answer
+            self._looked_s[id] = began_s
         try:
             self._seen[id] = _read(self._folder / f"{id}{OPEN}") is not None
         except OSError as error:
             LOG.warning("links that were taken back elsewhere cannot be looked up: %s", error.strerror)
+        self._looked_s[id] = began_s
 
     # --- what there is ------------------------------------------------------------------------------------------------
 

@@ -6,14 +6,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from coverslip.core import mounts, patience
 from coverslip.core.errors import BadRequest, Forbidden, TooLarge, Unreadable
+from coverslip.core.patience import Patience
+from coverslip.engine import annotations
 from coverslip.engine.annotation import Annotation, Place
 from coverslip.engine.annotations import Annotations, Find
 
+LONG_S = 60
 POINT = '{"point":{"x":3,"y":4}}'
 
 
@@ -212,3 +217,39 @@ def test_a_damaged_file_is_left_as_it_is(file: Path, image: Place) -> None:
     with pytest.raises(Unreadable, match="cannot be read or kept"):
         Annotations(file).read(image)
     assert file.read_bytes().startswith(b"not a database")
+
+
+def test_what_cannot_be_written_down_is_let_go(
+    image: Place, file: Path, kept: Annotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a network disk who reads keeps others from writing; it must not keep them from it for ever."""
+    monkeypatch.setattr(annotations, "BUSY_S", 0.01)
+    monkeypatch.setattr(annotations, "is_remote", lambda kind: True)
+    kept.put(image, [shape("first")])
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM rois").fetchall()
+        with pytest.raises(Unreadable, match="locked"):
+            kept.put(image, [shape("second")])
+        other.execute("COMMIT")
+    kept.put(image, [shape("third")])
+    assert [one.roi_id for one in kept.read(image)] == ["first", "third"]
+    kept.close()
+
+
+def test_images_on_a_disk_that_hangs_are_there(
+    kept: Annotations, image: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks about others does not wait for it, either: it is asked while the database is locked."""
+    kept.put(image, [shape("one")])
+    opened = threading.Event()
+    (tmp_path / "mounts").write_text(f"nas:/x {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(patience, "PATIENCE", Patience(0.05))
+    monkeypatch.setattr(annotations.os.path, "lexists", lambda place: opened.wait(LONG_S) and False)
+    try:
+        assert kept.prune(0, offers(), apply=True) == ([], 0)
+    finally:
+        opened.set()
+    assert [one.roi_id for one in kept.read(image)] == ["one"]
+    kept.close()

@@ -17,6 +17,7 @@ import pytest
 from catalog_files import QUICK, catalog, names_on_disk, paths, row, statuses, toy, within
 from coverslip.engine import places, survey, watch
 from coverslip.engine.catalog import Catalog
+from coverslip.engine.found import Key
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.watch import inner_folders
@@ -391,3 +392,18 @@ def test_links_do_not_widen_what_is_watched(tmp_path: Path, caplog: pytest.LogCa
         folders = made._survey._folders()
         assert list(folders) == [str(tmp_path / "root")]
     assert ["outside" in r.getMessage() for r in caplog.records] == [True]
+
+
+def test_a_watch_that_is_closed_while_it_begins_does_not_begin(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalog that ends in its first second would leave a thread, and what the system keeps for it."""
+    made, begun, real = watch.Watch(lambda changes: None), list[watch.Heard](), watch._listen
+
+    def closing_meanwhile(folders: dict[str, Key]) -> watch.Heard:
+        begun.append(real(folders))
+        made.close()
+        return begun[-1]
+
+    monkeypatch.setattr(watch, "_listen", closing_meanwhile)
+    assert made.cover(inner_folders(str(data))) == []
+    (heard,) = begun
+    assert next(heard, None) is None, "nobody hears it any more"

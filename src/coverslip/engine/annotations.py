@@ -21,6 +21,7 @@ import msgspec
 
 from coverslip.core.errors import BadRequest, Forbidden, TooLarge, Unreadable
 from coverslip.core.mounts import is_remote
+from coverslip.core.patience import Silent, patiently
 from coverslip.engine.annotation import Annotation, Orphans, Place
 from coverslip.engine.places import file_system
 
@@ -271,11 +272,11 @@ class Annotations:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
-            except BaseException:
+                db.execute("COMMIT")
+            except BaseException:  # also when another server reads for so long that nothing can be written
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
                 raise
-            db.execute("COMMIT")
 
     def _database(self) -> sqlite3.Connection:
         if self._connected is None:
@@ -351,7 +352,12 @@ def _path(raw: Any) -> str:
 
 
 def _exists(place: str) -> bool:
-    return place.startswith("/") and os.path.lexists(place)
+    if not place.startswith("/"):
+        return False
+    try:
+        return patiently(Path(place), lambda: os.path.lexists(place))
+    except Silent:  # a disk that does not answer is no proof
+        return True
 
 
 def _values(one: Annotation) -> list[object]:

@@ -49,6 +49,7 @@ class Watch:
         self._covered: dict[str, Key] = {}
         self._lock = threading.Lock()
         self._stop: threading.Event | None = None
+        self._closed = False
         self.lost = False
 
     def cover(self, folders: Mapping[str, Key]) -> list[str]:
@@ -66,6 +67,10 @@ class Watch:
         stop = threading.Event()
         heard = _listen(folders) if folders else None
         with self._lock:
+            if self._closed:
+                if heard is not None:
+                    heard.close()
+                return []
             old, self._stop = self._stop, stop
             self._covered = dict(folders)
         if heard is not None:
@@ -75,11 +80,11 @@ class Watch:
         return new
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Watch nothing any more, for good."""
         with self._lock:
             if self._stop is not None:
                 self._stop.set()
-            self._stop, self._covered = None, {}
+            self._stop, self._covered, self._closed = None, {}, True
 
     def _run(self, heard: Heard, stop: threading.Event) -> None:
         """Tell what is heard; once more after the end, so that nothing is lost while another watch takes over."""

@@ -362,7 +362,22 @@ def _socket_protocol(**about: Any) -> asyncio.Protocol:
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
     class Refusing(WebSocketsSansIOProtocol):
-        """Takes a handshake that was answered with a refusal for what it is: uvicorn logs it as an error of ours."""
+        """Takes a handshake that was answered with a refusal for what it is: uvicorn logs it as an error of ours.
+
+        Tells who sent none at all, and hangs up on them; answers no pings of who takes no answers.
+        """
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if not self.handshake_initiated:  # the head came whole, so nothing better follows
+                self.transport.write(b"".join(self.conn.data_to_send()))
+                self.transport.close()
+
+        def handle_ping(self) -> None:
+            if self.writable.is_set():
+                super().handle_ping()
+            else:
+                self.conn.data_to_send()  # who takes no answers is sent none, or they would fill the memory
 
         async def send(self, message: Any) -> None:
             await super().send(message)

@@ -218,7 +218,10 @@ def test_ids_are_distinct_and_safe() -> None:
     [
         ("localhost:8765", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]:80", "::1"), ("LOCALHOST", "localhost"),
         ("evil.com", "evil.com"), ("", None), ("a:b:c", None), ("user@localhost", None), ("localhost/x", None),
-        ("localhost:99999", None), ("localhost.", "localhost"),
+        ("localhost:99999", None), ("localhost.", "localhost"), ("localhost..", "localhost."), (".", None),
+        ("localhost?evil.com", None), ("localhost#evil.com", None), ("local\thost", None), ("[::1]evil.com", None),
+        ("[::1]evil.com:80", None), ("localhost\\evil.com", None), ("localhost,evil.com", None),
+        ("localhost:", "localhost"),
     ],
 )  # fmt: skip
 def test_host_names(authority: str, name: str | None) -> None:

@@ -28,6 +28,18 @@ INSIDE = {"token_needed": True, "authenticated": True, "scope": "admin"}
 ACCESS = Access(keys=Keys(TOKEN))
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "second", "status"),
+    [("host", "127.0.0.1:8765", "evil.example", 421), ("origin", HERE, "http://evil.example", 403)],
+)
+def test_what_is_said_twice_is_not_believed(name: str, first: str, second: str, status: int) -> None:
+    app = Starlette(routes=[Route("/a", lambda _: Response())], middleware=[Middleware(Guard, access=Access(), port=1)])
+    asked = TestClient(app, base_url=HERE)
+    assert asked.get("/a", headers={name: first}).status_code == 200
+    assert asked.get("/a", headers=[(name, first), (name, second)]).status_code == status
+    assert asked.get("/a", headers=[(name, second), (name, first)]).status_code == status
+
+
 async def echo(socket: WebSocket) -> None:
     await socket.accept()
     await socket.send_text("behind the gate")

@@ -7,12 +7,15 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from coverslip.core.errors import BadUsage
 from coverslip.engine.keys import Keys
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+AUTHORITY = re.compile(
+    r"(?:\[([0-9a-f:.]+)\]|([^\x00-\x20\x7f/?#@\\\[\]:,]+))(?::([0-9]{0,5}))?", re.ASCII | re.IGNORECASE
+)
+"""A host and a port, as `RFC 9110 section 7.2` writes them."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 RULE = "A token has 16 to 128 letters, digits, - or _; leave it out to have one made."
 MADE_BYTES = 32
@@ -32,14 +35,10 @@ def is_loopback(host: str) -> bool:
 
 def host_name(authority: str) -> str | None:
     """The host of a ``Host`` header in lower case, without port and brackets; None when it is not one."""
-    try:
-        name = urlsplit(f"//{authority}").hostname
-        _ = urlsplit(f"//{authority}").port
-    except ValueError:
+    found = AUTHORITY.fullmatch(authority)
+    if found is None or int(found[3] or 0) > 65535:
         return None
-    if not name or "@" in authority or "/" in authority:
-        return None
-    return name.rstrip(".")
+    return (found[1] or found[2]).lower().removesuffix(".") or None
 
 
 def choose_token(given: str | None, listeners: Iterable[str], dev: bool = False, proxied: bool = False) -> str | None:

@@ -158,11 +158,11 @@ class Guard:
     def _refuse_place(self, scope: Scope, headers: Headers) -> Response | None:
         """Refuse a name that is not ours, and a page that is not ours."""
         authority = headers.get("host", "")
-        if not self._access.host_allowed(authority):
+        if len(headers.getlist("host")) > 1 or not self._access.host_allowed(authority):
             return problem(
                 421, "wrong_host", "This server does not answer to that host name", "Start it with --allow-host NAME."
             )
-        origin = headers.get("origin")
+        origin = ", ".join(headers.getlist("origin")) if "origin" in headers else None
         if origin is not None and not self._access.origin_allowed(origin, authority, scope["scheme"] in ENCRYPTED):
             return problem(
                 403, "wrong_origin", "A page of another origin asked", "Start the server with --allow-origin URL."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -19,7 +21,10 @@ from coverslip.core.patience import HANGS, Patience
 from coverslip.engine import indexer, places
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.files import Files
+from coverslip.engine.found import Seen
 from coverslip.engine.places import Root
+from coverslip.engine.reach import Reach
+from coverslip.engine.scan import Tree
 from coverslip.engine.storage import MOST_HELD, STORAGE, place_of
 from coverslip.engine.systems import Systems
 from coverslip.fronts.tensors.browse import listing
@@ -133,3 +138,24 @@ def test_whatever_asks_a_disk_says_first_which_one_it_is(nas: Path, monkeypatch:
         for _ in range(MOST_HELD):
             STORAGE.give_back(place)
     assert not [path for path in asked if path.startswith(str(nas))]
+
+
+def test_folders_that_are_looked_into_are_closed(tmp_path: Path) -> None:
+    """A root on another device than before is looked into, to see whether it is the empty place of a disk."""
+
+    class Told:
+        def device(self, root: Root) -> int | None:
+            return root.path.stat().st_dev + 1
+
+        def reached(self, root: Root, device: int) -> None:
+            pass
+
+        missing = reached
+
+    (tmp_path / "a.toy").touch()
+    root = Root.at(tmp_path)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert Reach(Told()).there(root, Tree(root, [root], recognise, Seen()))  # type: ignore[arg-type]
+        gc.collect()
+    assert not [one for one in told if one.category is ResourceWarning]

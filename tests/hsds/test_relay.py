@@ -237,3 +237,31 @@ def test_domains_that_lead_elsewhere_are_not_handed_on(client: TestClient, node:
     assert client.get("/", headers={"X-Hdf-Domain": "other/x.h5"}).status_code == 400
     assert node.requests == before
     assert client.get("/?domain=systems/E/..x.h5").status_code == 201
+
+
+def test_a_request_that_is_ended_keeps_no_connection(tmp_path: Path) -> None:
+    """A server that ends, while HSDS works on an answer."""
+
+    async def ends() -> None:
+        asked, left = asyncio.Event(), asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await reader.read()
+            left.set()
+            writer.close()
+
+        async def unused(*_: object) -> dict[str, object]:
+            raise AssertionError
+
+        scope = {"type": "http", "method": "GET", "path": "/groups", "query_string": b"", "headers": []}
+        async with await asyncio.start_unix_server(silent, tmp_path / "node"):
+            relay = Relay(tmp_path / "node", ("u", "p"), list)
+            asking = asyncio.create_task(relay(scope, unused, unused))  # type: ignore[arg-type]
+            await asyncio.wait_for(asked.wait(), 60)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            await asyncio.wait_for(left.wait(), 60)  # and nothing that was forgotten warns when it is collected
+
+    asyncio.run(ends())

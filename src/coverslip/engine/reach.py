@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Protocol
 
 from coverslip.core.patience import patiently
@@ -50,7 +51,7 @@ class Reach:
 
         def look() -> tuple[os.stat_result, bool]:
             stat = root.path.stat()
-            return stat, before not in (None, stat.st_dev) and root.path.is_dir() and not any(os.scandir(root.path))
+            return stat, before not in (None, stat.st_dev) and root.path.is_dir() and _is_empty(root.path)
 
         try:
             stat, empty = patiently(root.path, look)
@@ -79,3 +80,8 @@ class Reach:
         if root.alias in self._missing:
             return True
         return "" in tree.folders and tree.folders[""] != (stat.st_dev, stat.st_ino)
+
+
+def _is_empty(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is None

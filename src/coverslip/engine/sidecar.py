@@ -223,7 +223,8 @@ class Sidecar:
         with suppress(OSError):
             for folder in self._folder.glob("??/*"):
                 with suppress(OSError):
-                    size = sum(entry.stat().st_size for entry in os.scandir(folder))
+                    with os.scandir(folder) as entries:
+                        size = sum(entry.stat().st_size for entry in entries)
                     found.append((folder.stat().st_mtime, size, str(folder)))
         return found
 

@@ -237,6 +237,9 @@ class _Exchange:
                 connection.close()
                 if not used or body:  # an idle connection may just have been ended; a body cannot be had twice
                     raise Lost from error
+            except BaseException:  # the server ends
+                connection.close()
+                raise
 
     async def _body(self, chunked: bool) -> AsyncIterator[bytes]:
         while True:

@@ -153,7 +153,8 @@ class Copies:
         """When it was used last, bytes, and folder of every copy."""
         for folder in self.folder.glob("??/*"):
             with suppress(OSError):
-                size = sum(entry.stat().st_size for entry in os.scandir(folder))
+                with os.scandir(folder) as entries:
+                    size = sum(entry.stat().st_size for entry in entries)
                 yield folder.stat().st_mtime, size, folder
 
 

@@ -16,9 +16,10 @@ def test_it_is_seen_on_a_terminal_only(
     """What is done is always shown at last; nothing is left of it."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     with Bar() as bar:
-        bar.told("genes", 0, 4)
+        bar.told("genes of \x1b[2J\x9b1m\u202e", 0, 4)
         bar.told("genes", 1, 4)
         bar.told("genes", 4, 4)
     said = capsys.readouterr().err
     assert ("100% genes" in said) == terminal
+    assert (r"of \x1b[2J\x9b1m\u202e" in said) == terminal
     assert said.endswith(CLEAR) if terminal else said == ""

@@ -44,6 +44,17 @@ def test_a_good_file(tmp_path: Path) -> None:
     assert "nothing to say" in said.output
 
 
+@pytest.mark.parametrize("name", ["\x1b[2J\x1b[31mred", "\x1b]0;title\x07", "two\nlines", "\x9b31m", "\u202egnp"])
+def test_names_steer_no_terminal(name: str, tmp_path: Path) -> None:
+    np.save(tmp_path / f"{name}.npy", np.zeros((3, 4)))
+    for data in ({}, {"obs": {name: np.array([name, name, None])}}):
+        made = anndata.AnnData(np.eye(3, dtype=np.float32), **data)
+        made.write_h5ad(tmp_path / f"{name} {len(data)}.h5ad")
+    shown = CliRunner().invoke(cli, ["check", str(tmp_path)], color=True).output
+    assert name not in shown  # it says no word in the middle of a line in colour
+    assert name.encode("unicode_escape").decode() in shown
+
+
 def test_odd_cells(tmp_path: Path) -> None:
     """Everything that is odd is said, with what to do; some of it does not work."""
     made = odd_cells.odd()

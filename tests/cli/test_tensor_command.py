@@ -20,6 +20,8 @@ import pytest
 import tifffile
 
 from coverslip.cli import main as module
+from coverslip.cli.plain import plain_lines
+from coverslip.cli.table import table
 from coverslip.cli.tensor import tell_source
 from coverslip.client.model import Entry
 from coverslip.server import Server
@@ -353,3 +355,11 @@ def test_ctrl_c_ends_it(server: Server, tmp_path: Path) -> None:
     assert running.returncode == 130
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_steers_no_terminal() -> None:
+    drawn = table("a\x1b[2J", ("b", "c"), [("\x1b]0;d\x07", "e\nf"), ("\x9b31m", "g")], "utf-8")
+    assert drawn.replace("\n", "").isprintable()
+    assert len(drawn.splitlines()) == 7
+    assert r"\x1b]0;d\x07" in drawn
+    assert plain_lines("a\x1b[2J\r\nb") == "a\\x1b[2J\\r\nb"

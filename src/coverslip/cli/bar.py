@@ -8,6 +8,8 @@ import time
 
 import click
 
+from coverslip.cli.plain import plain
+
 REDRAW_S = 0.1
 WIDTH = 24
 CLEAR = "\r\x1b[K"
@@ -32,7 +34,7 @@ class Bar:
             self._last = now
             share = min(done / max(total, 1), 1.0)
             full = round(share * WIDTH)
-            line = f"{CLEAR}{'█' * full}{'░' * (WIDTH - full)} {share:4.0%} {what}"
+            line = f"{CLEAR}{'█' * full}{'░' * (WIDTH - full)} {share:4.0%} {plain(what)}"
             click.echo(line, err=True, nl=False)
 
     def __enter__(self) -> Bar:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from coverslip.cli.helping import Sectioned
+from coverslip.cli.plain import plain
 
 if TYPE_CHECKING:
     from coverslip.checking import Checked
@@ -44,7 +45,7 @@ def check(path: Path, as_json: bool, verbose: bool) -> None:
         for one in found:
             tell(one)
         if not found:
-            click.echo(f"{path}: nothing here that coverslip can show")
+            click.echo(f"{plain(str(path))}: nothing here that coverslip can show")
     sys.exit(1 if any(one.broken for one in found) else 0)
 
 
@@ -52,14 +53,14 @@ def tell(one: Checked) -> None:
     """One source in words."""
     about = ", ".join(_fact(name, value) for name, value in one.about.items())
     head = f"{one.name}: {one.kind or 'cannot be opened'} ({one.format}){f', {about}' if about else ''}"
-    click.echo(click.style(head, bold=True))
+    click.echo(click.style(plain(head), bold=True))
     if not one.findings:
         click.echo("  nothing to say: it is whole and quick")
     for finding in one.findings:
         mark = click.style(MARKS[finding.weight], fg=COLORS[finding.weight])
-        click.echo(f"  {mark} {finding.message}")
+        click.echo(f"  {mark} {plain(finding.message)}")
         if finding.hint:
-            click.echo(f"      {finding.hint}")
+            click.echo(f"      {plain(finding.hint)}")
 
 
 def _fact(name: str, value: object) -> str:

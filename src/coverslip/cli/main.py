@@ -14,6 +14,7 @@ import click
 
 from coverslip import __version__
 from coverslip.cli.helping import Meant
+from coverslip.cli.plain import plain
 from coverslip.core.errors import CoverslipError
 
 INTERRUPTED = 130
@@ -72,13 +73,6 @@ class LazyGroup(Meant):
 @click.version_option(__version__, "-V", "--version", message="coverslip %(version)s")
 def cli() -> None:
     """Serve what a biology lab has on disk, to a browser tab, to notebooks and to remote programs."""
-
-
-def plain(text: str) -> str:
-    """The text in one line, without what would steer a terminal: names of files may hold anything."""
-    return "".join(
-        c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def main() -> NoReturn:

@@ -10,6 +10,7 @@ from types import FrameType
 import click
 
 from coverslip.cli.helping import Sectioned
+from coverslip.cli.plain import plain
 
 SECTIONS = {
     "What is written": ("part", "obs_key", "gene", "genes", "expression", "static", "force"),
@@ -124,11 +125,12 @@ def prepare(
     if quiet:
         return
     for note in made.notes:
-        click.echo(f"Note: {note}", err=True)
+        click.echo(f"Note: {plain(note)}", err=True)
     took = time.perf_counter() - started
-    click.echo(f"{out}: {made.n_cells:,} cells, {made.n_genes:,} genes, {made.n_bytes / 1e6:,.1f} MB in {took:.1f} s")
+    much = f"{made.n_cells:,} cells, {made.n_genes:,} genes, {made.n_bytes / 1e6:,.1f} MB"
+    click.echo(f"{plain(str(out))}: {much} in {took:.1f} s")
     how = "Any web host shows it; here: python -m http.server -d" if static else "Look at it: coverslip serve"
-    click.echo(f"{how} {out}")
+    click.echo(f"{how} {plain(str(out))}")
 
 
 def _names(given: tuple[str, ...], file: Path | None) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ import click
 
 from coverslip.cli.access import access_options, index_option, location_option, more_option
 from coverslip.cli.helping import Sectioned
+from coverslip.cli.plain import plain
 from coverslip.ports import DEFAULT_PORT, FLIGHT_PORT
 
 if TYPE_CHECKING:
@@ -209,9 +210,9 @@ def tell_safety(server: Server, settings: Settings) -> None:
 def shown(item: Any) -> str:
     """What a person calls something that is offered; never the query of an address, which may hold a key."""
     if isinstance(item, str):
-        return item.partition("?")[0].rstrip("/").rpartition("/")[2]
+        return plain(item.partition("?")[0].rstrip("/").rpartition("/")[2])
     name: str = item.name if isinstance(item, Path) else item.shown
-    return name or str(item)
+    return plain(name or str(item))
 
 
 def configured(ctx: click.Context, file: Path | None) -> Config | None:
@@ -257,17 +258,17 @@ def tell_indexing(server: Server) -> None:
     while server.is_running():
         at_work, answering = server.indexing(), server.answering()
         if at_work is None and name is not None:
-            say(f"{CLEAR}{name}: {server.index_error() or 'the gene index is ready'}")
+            say(f"{CLEAR}{plain(name)}: {server.index_error() or 'the gene index is ready'}")
             name = None
         if asked and answering is None:
             say(CLEAR, nl=False)
         asked = answering is not None
         if answering is not None:
             of, kind, share = answering
-            say(f"{CLEAR}{of}: {kind} {share:.0%}", nl=False)
+            say(f"{CLEAR}{plain(of)}: {kind} {share:.0%}", nl=False)
         elif at_work is not None:
             name, share = at_work
-            say(f"{CLEAR}{name}: gene index {share:.0%}", nl=False)
+            say(f"{CLEAR}{plain(name)}: gene index {share:.0%}", nl=False)
         time.sleep(LOOK_S)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import click
 
 from coverslip.cli.helping import Sectioned
+from coverslip.cli.plain import plain
 from coverslip.core.errors import BadUsage, CoverslipError, NotFound
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -66,7 +67,6 @@ def share(
 
     SOURCE is the id of a source, its name or its path, as coverslip tensor query tells them.
     """
-    from coverslip.cli.main import plain
     from coverslip.daemon.asking import ask, post
 
     if (source is not None) + listed + (revoke is not None) != 1:
@@ -118,7 +118,6 @@ def tell_links(notes: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(notes, indent=2))
         return
-    from coverslip.cli.main import plain
     from coverslip.cli.table import table
 
     rows = [

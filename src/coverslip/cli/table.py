@@ -6,6 +6,8 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 
+from coverslip.cli.plain import plain
+
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], encoding: str | None = None) -> str:
     """Rows under their columns' names, in a box; of ASCII where the terminal cannot show another.
@@ -21,7 +23,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], enc
     encoding
         Of the terminal; that of standard output when left out.
     """
-    cells = [list(columns), *(list(row) for row in rows)]
+    title, rows = plain(title), [[plain(text) for text in row] for row in rows]
+    cells = [list(columns), *rows]
     widths = [max(width(row[i]) for row in cells) for i in range(len(columns))]
     fancy = _shows(encoding or sys.stdout.encoding or "ascii")
 

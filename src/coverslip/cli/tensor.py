@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from coverslip.cli.helping import Listed, Sectioned
+from coverslip.cli.plain import plain, plain_lines
 from coverslip.core.errors import CoverslipError, NotFound
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def metadata(source_id: str, array_id: str | None, as_json: bool, **server: Any)
         tell_source(entry, image)
         click.echo("\nSource Metadata:")
         if own:
-            click.echo(json.dumps(own, indent=2, ensure_ascii=False))
+            click.echo(plain_lines(json.dumps(own, indent=2, ensure_ascii=False)))
         else:
             click.echo("No metadata available", err=True)
     done(started)
@@ -164,11 +165,11 @@ def tell_source(entry: Entry, image: Image | None) -> None:
     """Print a source, and one of its images at length."""
     from coverslip.cli.table import table
 
-    click.echo(f"Source: {entry.id}\nTensors: {len(entry.images or ())}")
+    click.echo(f"Source: {plain(entry.id)}\nTensors: {len(entry.images or ())}")
     if entry.images is None and entry.reason:
-        click.echo(f"Not opened: {entry.reason}", err=True)
+        click.echo(f"Not opened: {plain(entry.reason)}", err=True)
     for one in entry.images or ():
-        click.echo(f"  {one.array_id} shape={list(one.shape)} dtype={one.dtype}")
+        click.echo(plain(f"  {one.array_id} shape={list(one.shape)} dtype={one.dtype}"))
     if image is not None:
         rows = [(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
                 for key, value in descriptor(image).items()]  # fmt: skip
@@ -200,7 +201,7 @@ def stats(array_id: str, region: str | None, level: int, as_json: bool, **server
 
     started = time.perf_counter()
     where = f" (region: {region})" if region else ""
-    click.echo(f"Computing statistics for {array_id}{where}", err=True)
+    click.echo(f"Computing statistics for {plain(array_id)}{where}", err=True)
     with talking("Failed to compute statistics", as_json, **server) as client:
         from coverslip.client import figures
         from coverslip.client.region import region as ranges_of
@@ -299,7 +300,7 @@ def talking(context: str, quiet: bool, **server: Any) -> Iterator[Client]:
 
 def fail(line: str) -> NoReturn:
     """End with a line and exit code 1."""
-    click.echo(line, err=True)
+    click.echo(plain(line), err=True)
     raise SystemExit(1)
 
 

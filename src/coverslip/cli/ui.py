@@ -12,6 +12,7 @@ import click
 
 from coverslip.cli.access import some_access_options
 from coverslip.cli.helping import Listed, Sectioned
+from coverslip.cli.plain import plain
 
 if TYPE_CHECKING:
     from coverslip.companion import Launch
@@ -214,7 +215,7 @@ def import_(
     launch.check()
     found = _environment(yes, importing=True)
     target = Target(endpoint, username, os.environ.get("HS_PASSWORD"), bucket)
-    Import(launch, found, target, click.echo).run(systems, replace)
+    Import(launch, found, target, lambda line: click.echo(plain(line))).run(systems, replace)
 
 
 def _environment(yes: bool, importing: bool = False) -> Found:
@@ -247,7 +248,7 @@ def announce(launch: Launch) -> None:
     connection: dict[str, Any] = {"endpoint": f"http://{shown}:{launch.port}"}
     if launch.token:
         connection |= {"username": "admin", "password": launch.token}
-    click.echo(f"Systems: {', '.join(names) or 'none yet'}")
+    click.echo(f"Systems: {plain(', '.join(names)) or 'none yet'}")
     click.echo(f"HDF5:    http://{shown}:{launch.port}")
     click.echo(f"Files:   http://{shown}:{launch.port + 1}")
     if launch.engine == "hsds":

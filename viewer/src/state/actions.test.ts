@@ -5,13 +5,15 @@ vi.mock("../data/crew", () => ({
   Crew: class {
     async run(task: { kind: string; bytes?: ArrayBuffer }) {
       const values = new Float32Array(task.kind === "values" && task.bytes ? task.bytes : new ArrayBuffer(8));
+      if (task.kind === "select") return { cells: new Uint8Array(1), places: new Uint8Array(1), count: 1 };
       if (task.kind === "points") return { positions: new Float32Array(6), nowhere: 0 };
       return { values, summary: summarise(values) };
     }
   },
 }));
 
-const { paint, start } = await import("./actions");
+const { chooseExpression, leave, loadGenes, paint, select, start } = await import("./actions");
+const { ensure } = await import("./filters");
 const { useModel } = await import("./store");
 
 const identity = {
@@ -35,7 +37,13 @@ const identity = {
     { key: "many", kind: "category", n_categories: 5000, index: 0, info: "" },
     { key: "kind", kind: "category", n_categories: 3, index: 1, info: "" },
   ],
-  expression: { default: "X", items: [{ id: "X", label: "X", n_genes: 2, genes: "genes.json" }] },
+  expression: {
+    default: "X",
+    items: [
+      { id: "X", label: "X", n_genes: 2, genes: "genes.json" },
+      { id: "Y", label: "Y", n_genes: 2, genes: "y.json" },
+    ],
+  },
 };
 
 const kind = {
@@ -59,6 +67,11 @@ const healthy: Record<string, () => Response> = {
   "fields/1.json": json(kind),
   codes: () => new Response(new Uint8Array([0, 1])),
   "genes.json": json({ expression: "X", names: ["A", "B"], symbols: null, values: "genes/{index}" }),
+  "y.json": json({ expression: "Y", names: ["A", "B"], symbols: null, values: "y/{index}" }),
+  "fields/2.json": json({ index: 2, key: "size", kind: "continuous", values: "size" }),
+  size: () => new Response(floats(5, 6)),
+  "genes/0.values.f32?expression=Y": () => new Response(floats(3, 4)),
+  "y/0": () => new Response(floats(3, 4)),
   "genes/0": () => new Response(floats(1, 2)),
   "genes/1": () => new Response(floats(7, 9)),
 };
@@ -147,6 +160,39 @@ describe("choosing", () => {
     await vi.advanceTimersByTimeAsync(4000);
     expect(useModel.getState().offline).toBe(false);
     expect(useModel.getState().painted.key).toBe("gene:A");
+  });
+
+  it("asks the matrix that a colour is of, whichever is chosen", async () => {
+    await settle(start());
+    await settle(paint({ kind: "gene", index: 0, key: "A", expression: "Y" }));
+    const { painted, expression } = useModel.getState();
+    expect([painted.key, expression]).toEqual(["gene:A", "X"]);
+    expect(painted.kind === "continuous" && Array.from(painted.values)).toEqual([3, 4]);
+  });
+
+  it("shows the last matrix, however late an earlier one arrives", async () => {
+    await settle(start());
+    await settle(gene(0, "A"));
+    delays = { "y.json": 300 };
+    await settle(Promise.all([chooseExpression("Y"), chooseExpression("X")]));
+    const { painted, expression, color } = useModel.getState();
+    expect([painted.key, expression, color.kind === "gene" && color.expression]).toEqual(["gene:A", "X", "X"]);
+    expect(painted.kind === "continuous" && Array.from(painted.values)).toEqual([1, 2]);
+  });
+
+  it("takes over nothing of a data set that was left", async () => {
+    await settle(start());
+    useModel.setState({ genes: null });
+    delays = { "genes.json": 300, "fields/2.json": 300 };
+    const late = [loadGenes(), ensure({ kind: "field", index: 2, key: "size" }).catch((error: Error) => error.name)];
+    const chosen = select({ kind: "cells", cells: [0] }, "replace");
+    leave();
+    expect(await chosen).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(500);
+    await settle(start());
+    expect(await late[1]).toBe("AbortError");
+    const { genes, selection, columns } = useModel.getState();
+    expect([genes, selection, Object.keys(columns)]).toEqual([null, null, ["field:1"]]);
   });
 
   it("tells a gene that the server refuses, and stays usable", async () => {

@@ -306,8 +306,9 @@ export async function choosePoints(
 
 export async function chooseExpression(expression: string): Promise<void> {
   set({ expression });
-  await latest("genes", async () => {
+  await latest("genes", async (signal) => {
     const genes = await loadGenes();
+    if (signal.aborted) return;
     const { color } = get();
     if (color.kind !== "gene" || genes === null) return;
     const index = genes.names.indexOf(color.key);
@@ -338,7 +339,9 @@ export async function paint(color: Color, view = get().focused): Promise<void> {
 
 /** Cells that every view of them shows as chosen. */
 export async function select(by: By, mode: Mode, ground: Ground = groundOf(get().geometry)): Promise<void> {
-  set({ selection: await crewOf().run({ kind: "select", by, mode, ground }) });
+  const { identity } = get();
+  const selection = await crewOf().run({ kind: "select", by, mode, ground });
+  if (get().identity === identity) set({ selection });
 }
 
 export function unselect(): void {

@@ -5,7 +5,7 @@ import type { Field, Genes } from "../api/types";
 import { labelOf } from "../data/genes";
 import { codesComeInParts, fetchCodes, fetchNumbers } from "./arrival";
 import { addressOf, crewOf } from "./crew";
-import { CODE_BYTES, columnOf } from "./filters";
+import { CODE_BYTES, columnOf, valuesOf } from "./filters";
 import { followIndex } from "./indexing";
 import { type Color, get, NOTHING, type Painted, set } from "./store";
 
@@ -17,7 +17,8 @@ export async function loadGenes(): Promise<Genes | null> {
   const info = identity?.expression.items.find((e) => e.id === expression);
   if (!info) return null;
   const fetched = await getJson<Genes>(path(info.genes));
-  if (get().expression === expression) set({ genes: fetched });
+  // Another data set may have been opened meanwhile, whose matrix has the same name.
+  if (get().expression === expression && get().identity === identity) set({ genes: fetched });
   return fetched;
 }
 
@@ -41,10 +42,11 @@ export async function fetchPainted(
   const column = columnOf(color);
   if (color.kind === "gene") {
     const genes = await loadGenes();
-    const template = genes?.values ?? "genes/{index}.values.f32";
     void followIndex(path, color.expression);
-    const named = { key, column, title: labelOf(genes, color.index, color.key) };
-    return fetchNumbers(template.replace("{index}", String(color.index)), named, signal, show, tell);
+    const own = genes?.expression === color.expression;
+    const named = { key, column, title: own ? labelOf(genes, color.index, color.key) : color.key };
+    const url = own ? genes.values.replace("{index}", String(color.index)) : valuesOf(color);
+    return fetchNumbers(url, named, signal, show, tell);
   }
   if (color.kind === "score") {
     const { scoreBytes } = await import("./scores");

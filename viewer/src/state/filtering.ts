@@ -1,6 +1,6 @@
 /** What a person does with the stack of filters. */
 
-import { toApiError } from "../api/client";
+import { isAbort, toApiError } from "../api/client";
 import { counted } from "../data/format";
 import { columnOf, ensure, type Filter, filterOf, type Keep, newId, type Source, setFilters } from "./filters";
 import { get, set } from "./store";
@@ -13,7 +13,7 @@ export async function addFilter(of: Source): Promise<Filter | null> {
   try {
     await ensure(of);
   } catch (error) {
-    set({ error: toApiError(error) });
+    if (!isAbort(error)) set({ error: toApiError(error) });
     return null;
   }
   const info = get().columns[column];

@@ -1,6 +1,6 @@
 /** The stack of filters: what every view of the cells shows is what passes all of those that are on. */
 
-import { getBytes, getJson, toApiError } from "../api/client";
+import { getBytes, getJson, isAbort, toApiError } from "../api/client";
 import type { CategoryField, ContinuousField, Field } from "../api/types";
 import type { Bits } from "../data/bits";
 import type { Rule, Sieve } from "../data/crossfilter";
@@ -83,6 +83,8 @@ let told = new Map<string, Keep>();
 const watched = new Map<string, number>();
 let sifting: Promise<void> | null = null;
 let again = false;
+/** Ends what is fetched of a data set that is left: the next one may have a column of the same name. */
+let open = new AbortController();
 
 /** The values of columns kept for filters are dropped beyond this many bytes, those not in use first. */
 const MOST_HELD_BYTES = 512 * 2 ** 20;
@@ -102,6 +104,8 @@ export function hold(painted: Exclude<Model["painted"], { kind: "none" }>): void
 }
 
 export function forgetFilters(): void {
+  open.abort();
+  open = new AbortController();
   held.clear();
   told = new Map();
   watched.clear();
@@ -126,34 +130,44 @@ export function ensure(of: Source): Promise<void> {
   if (there) return there;
   const fetching = fetchColumn(of, column);
   held.set(column, fetching);
-  fetching.catch(() => held.delete(column));
+  fetching.catch(() => {
+    if (held.get(column) === fetching) held.delete(column);
+  });
   return fetching;
 }
 
 async function fetchColumn(of: Source, column: string): Promise<void> {
   const n = get().identity?.stats.n_cells ?? 0;
-  const info = await columnInfo(of, column, n);
+  const { signal } = open;
+  const info = await columnInfo(of, column, n, signal);
+  signal.throwIfAborted();
   set(({ columns }) => ({ columns: { ...columns, [column]: info } }));
 }
 
-async function columnInfo(of: Source, column: string, n: number): Promise<ColumnInfo> {
-  const field = of.kind === "field" ? await getJson<Field>(addressOf(`fields/${of.index}.json`)) : null;
+async function columnInfo(of: Source, column: string, n: number, signal: AbortSignal): Promise<ColumnInfo> {
+  const field = of.kind === "field" ? await getJson<Field>(addressOf(`fields/${of.index}.json`), signal) : null;
   if (field?.kind === "category") {
-    const bytes = await getBytes(addressOf(field.codes), n * CODE_BYTES[field.dtype]);
+    const bytes = await getBytes(addressOf(field.codes), n * CODE_BYTES[field.dtype], signal);
+    signal.throwIfAborted();
     const categories = field.categories.length;
     await crewOf().run({ kind: "column", bytes, n, dtype: field.dtype, categories, column });
     return { kind: "category", field };
   }
-  const bytes = await numbersOf(of, field, n);
+  const bytes = await numbersOf(of, field, n, signal);
+  signal.throwIfAborted();
   const { summary } = await crewOf().run({ kind: "column", bytes, n, dtype: "float32", categories: null, column });
   return { kind: "continuous", summary: summary as Summary };
 }
 
-async function numbersOf(of: Source, field: Field | null, n: number): Promise<ArrayBuffer> {
-  if (of.kind === "score") return (await import("./scores")).scoreBytes(of, n, new AbortController().signal);
-  const expression = of.kind === "gene" ? encodeURIComponent(of.expression) : "";
-  const url = field ? (field as ContinuousField).values : `genes/${of.index}.values.f32?expression=${expression}`;
-  return getBytes(addressOf(url), n * 4);
+async function numbersOf(of: Source, field: Field | null, n: number, signal: AbortSignal): Promise<ArrayBuffer> {
+  if (of.kind === "score") return (await import("./scores")).scoreBytes(of, n, signal);
+  const url = of.kind === "gene" ? valuesOf(of) : (field as ContinuousField).values;
+  return getBytes(addressOf(url), n * 4, signal);
+}
+
+/** Where the numbers of a gene are, whichever matrix is chosen. */
+export function valuesOf(gene: Extract<Source, { kind: "gene" }>): string {
+  return `genes/${gene.index}.values.f32?expression=${encodeURIComponent(gene.expression)}`;
 }
 
 /** Has the worker filter anew; while it works, changes are gathered into one more turn. */
@@ -204,7 +218,7 @@ async function missing(filters: Filter[]): Promise<Set<Filter>> {
     }
     await ensure(filter.by.of).catch((error: unknown) => {
       without.add(filter);
-      set({ error: toApiError(error) });
+      if (!isAbort(error)) set({ error: toApiError(error) });
     });
   }
   if ([...without].some(({ on }) => on)) {

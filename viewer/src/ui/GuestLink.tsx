@@ -19,7 +19,8 @@ export default function GuestLink() {
   const [links, setLinks] = useState<NotedLink[]>([]);
   const again = useCallback(async () => {
     try {
-      setLinks(await linksTo(await sourceOf(route)));
+      const found = await linksTo(await sourceOf(route));
+      if (useRoute.getState().route === route) setLinks(found);
     } catch (error) {
       setSaid(told(error));
     }

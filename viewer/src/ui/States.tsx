@@ -3,7 +3,7 @@
 import { start } from "../state/actions";
 import { indexWords } from "../state/indexing";
 import { set, useModel } from "../state/store";
-import { ErrorCurtain } from "./ErrorCurtain";
+import { advice, ErrorCurtain } from "./ErrorCurtain";
 
 export function ProgressStrip() {
   const progress = useModel((s) => s.progress);
@@ -60,7 +60,7 @@ export function Failure() {
     <div className="banner warn" data-testid="error" data-code={error.code} role="alert">
       <div>
         <strong>{error.message}</strong>
-        <p>{error.hint}</p>
+        <p>{advice(error)}</p>
         <p className="quiet">Code: {error.code}</p>
       </div>
       <div className="buttons">

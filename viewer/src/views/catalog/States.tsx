@@ -1,6 +1,6 @@
 /** What the home page says when it is not simply listing: on its way, empty, failed, out of reach. */
 
-import { ErrorCurtain } from "../../ui/ErrorCurtain";
+import { advice, ErrorCurtain } from "../../ui/ErrorCurtain";
 import { again, type Home, useHome } from "./live";
 import { narrowed } from "./model";
 
@@ -28,7 +28,7 @@ export function HomeError() {
     <div className="banner warn" data-testid="error" data-code={error.code} role="alert">
       <div>
         <strong>{error.message}</strong>
-        <p>{error.hint}</p>
+        <p>{advice(error)}</p>
       </div>
       <button type="button" data-testid="retry" onClick={again}>
         Try again

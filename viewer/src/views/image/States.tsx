@@ -1,7 +1,7 @@
 /** What the image page says when it is not simply showing an image. */
 
 import { count } from "../../data/format";
-import { linkTo } from "../../state/route";
+import { advice, ErrorCurtain } from "../../ui/ErrorCurtain";
 import { chooseMode, openImage, retry } from "./actions";
 import { MOST_READ } from "./model";
 import { setImage, useImage } from "./state";
@@ -50,29 +50,21 @@ export function Words() {
 function Failure() {
   const { error, phase } = useImage();
   if (error === null) return null;
-  const whole = phase === "error";
-  const asks = error.status === 401 || error.status === 403;
-  const home = linkTo({ page: "home" });
+  if (phase === "error") return <ErrorCurtain error={error} retry={retry} />;
   return (
-    <div className={whole ? "curtain" : "banner warn"} data-testid="error" data-code={error.code} role="alert">
+    <div className="banner warn" data-testid="error" data-code={error.code} role="alert">
       <div>
         <strong>{error.message}</strong>
-        <p>{asks && error.hint === "" ? "Open the whole URL that the server printed." : error.hint}</p>
+        <p>{advice(error)}</p>
         <p className="quiet">Code: {error.code}</p>
       </div>
       <div className="buttons">
         <button type="button" data-testid="retry" onClick={retry}>
           Try again
         </button>
-        {whole ? (
-          <a className="button" {...home}>
-            All sources
-          </a>
-        ) : (
-          <button type="button" onClick={() => setImage({ error: null })}>
-            Dismiss
-          </button>
-        )}
+        <button type="button" onClick={() => setImage({ error: null })}>
+          Dismiss
+        </button>
       </div>
     </div>
   );

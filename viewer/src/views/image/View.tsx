@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { ApiError, toApiError } from "../../api/client";
 import { scaleBar } from "../../data/units";
 import { webGl } from "../../gpu/webgl";
+import { NoWebGl } from "../../ui/NoWebGl";
 import { fail, labelSelection, pointAt, selectionOf } from "./actions";
 import { type Bench, bench } from "./bench";
 import {
@@ -90,12 +91,7 @@ function useStage(host: React.RefObject<HTMLDivElement | null>, scene: Scene | n
   useEffect(() => {
     const parent = host.current;
     // On the way from one image to another, what was rendered last is not what is open.
-    if (!parent || !info || getImage().info !== info) return;
-    if (webGl() === null) {
-      const hint = "Use a current Firefox, Chrome, Edge or Safari, with hardware acceleration on.";
-      setImage({ phase: "error", error: new ApiError("no_webgl2", "This browser cannot draw with WebGL 2", hint, 0) });
-      return;
-    }
+    if (!parent || !info || getImage().info !== info || webGl() === null) return;
     const own = new Stage(parent, cameraFromLink(getImage().camera, homeIn(parent)), {
       onCamera: (moved) => {
         setZoom(moved.zoom);
@@ -184,6 +180,7 @@ export function ImageView({ onBench }: { onBench: (bench: Bench) => void }) {
       {info ? <ZoomButtons bench={bench} /> : null}
       {info && mode !== "volume" ? <ScaleBar zoom={bench.zoom} /> : null}
       {info ? <Readout /> : null}
+      {webGl() === null && state.phase === "ready" ? <NoWebGl /> : null}
     </section>
   );
 }

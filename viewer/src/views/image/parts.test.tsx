@@ -50,6 +50,14 @@ describe("states", () => {
     expect(within(alert).getByText("All sources").getAttribute("href")).toContain("page=home");
   });
 
+  it("an image that is not there is told in words for people, not for programs", () => {
+    const error = new ApiError("source_not_found", "Source not found: x", "GET /api/sources lists them.", 404);
+    setImage({ phase: "error", error });
+    render(<Words />);
+    expect(screen.getByTestId("error").textContent).toContain("moved or deleted");
+    expect(screen.getByTestId("error").textContent).not.toContain("GET");
+  });
+
   it("a failed wish can be dismissed while the image stays", () => {
     opened();
     setImage({ error: new ApiError("unreadable", "No", "", 500) });

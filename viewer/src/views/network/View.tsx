@@ -2,12 +2,13 @@
 
 import type { Layer } from "@deck.gl/core";
 import { type PointerEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { ApiError } from "../../api/client";
 import { nearest } from "../../data/nearest";
 import { cellAt } from "../../data/order";
 import { MISSING } from "../../data/points";
 import { categoryLut, type Lut, mapLut, parseColor } from "../../gpu/lut";
+import { webGl } from "../../gpu/webgl";
 import { useModel } from "../../state/store";
+import { NoWebGl } from "../../ui/NoWebGl";
 import { useLook } from "../cells/look";
 import { autoSize, type Camera, cameraFromLink, cameraToLink, homeCamera } from "../scatter/model";
 import { Stage } from "../scatter/stage";
@@ -166,12 +167,7 @@ export function NetworkView() {
 
   useEffect(() => {
     const parent = host.current;
-    if (!parent) return;
-    if (!document.createElement("canvas").getContext("webgl2")) {
-      const words = "Use a current Firefox, Chrome, Edge or Safari, with hardware acceleration on.";
-      change({ phase: "error", error: new ApiError("no_webgl2", "This browser cannot draw with WebGL 2", words, 0) });
-      return;
-    }
+    if (!parent || webGl() === null) return;
     const home = () => homeCamera(3, parent.clientWidth, parent.clientHeight);
     const own = new Stage(parent, cameraFromLink(now().camera, home()), {
       onCamera: (moved: Camera) => {
@@ -285,6 +281,7 @@ export function NetworkView() {
           </div>
         </>
       ) : null}
+      {webGl() === null ? <NoWebGl /> : null}
       {phase === "ready" ? (
         <div className="um-bar" data-testid="scale-bar" data-um={bar.um} title="In the middle of the view">
           <span style={{ width: bar.px }} />

@@ -2,10 +2,12 @@
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ApiError } from "../../api/client";
+import { webGl } from "../../gpu/webgl";
 import { forgetCell } from "../../state/actions";
 import { get, type Own, set, useModel } from "../../state/store";
 import { focus, groundOf, moveCamera, ownOf } from "../../state/views";
 import { HoverCard } from "../../ui/HoverCard";
+import { NoWebGl } from "../../ui/NoWebGl";
 import { part } from "../../ui/part";
 import { useLook } from "../cells/look";
 import { Outline, Ring } from "../cells/Marks";
@@ -50,7 +52,6 @@ interface Props {
 export function ScatterView({ view }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const stage = useRef<Stage | null>(null);
-  const [failed, setFailed] = useState(false);
   const model = useModel();
   const own = ownOf(model, view);
   const { tool, selection, focused, views } = model;
@@ -60,20 +61,7 @@ export function ScatterView({ view }: Props) {
   const dim = scene.dim;
   useEffect(() => {
     const parent = host.current;
-    if (!parent) return;
-    if (!document.createElement("canvas").getContext("webgl2")) {
-      set({
-        phase: "error",
-        error: new ApiError(
-          "no_webgl2",
-          "This browser cannot draw with WebGL 2",
-          "Use a current Firefox, Chrome, Edge or Safari, with hardware acceleration on.",
-          0,
-        ),
-      });
-      setFailed(true);
-      return;
-    }
+    if (!parent || webGl() === null) return;
     const now = () => ownOf(get(), view);
     const home = () => homeCamera(now().geometry?.dim ?? 2, parent.clientWidth, parent.clientHeight);
     const made = new Stage(parent, cameraFromLink(now().camera, home()), {
@@ -147,7 +135,7 @@ export function ScatterView({ view }: Props) {
       {model.vectors?.look === "flow" ? <FlowCanvas geometry={geometry} matrix={matrix} /> : null}
       <Outline corners={outline} />
       <Ring view={view} positions={geometry?.positions ?? null} matrix={matrix} />
-      {failed ? null : <HoverCard view={view} painted={painted} geometry={geometry} />}
+      {webGl() === null ? <NoWebGl /> : <HoverCard view={view} painted={painted} geometry={geometry} />}
     </section>
   );
 }

@@ -1,9 +1,11 @@
 /** The tissue view: the picture, and the cells on it in the colours of every other view. */
 
 import { useCallback, useEffect, useMemo, useRef } from "react";
+import { webGl } from "../../gpu/webgl";
 import { forgetCell } from "../../state/actions";
 import { get, set, useModel } from "../../state/store";
 import { HoverCard } from "../../ui/HoverCard";
+import { NoWebGl } from "../../ui/NoWebGl";
 import { useLook } from "../cells/look";
 import { Outline, Ring } from "../cells/Marks";
 import { usePointer } from "../cells/pointer";
@@ -86,7 +88,7 @@ function useStage(host: React.RefObject<HTMLDivElement | null>) {
   const tool = useModel((s) => s.tool);
   useEffect(() => {
     const parent = host.current;
-    if (!parent || !info) return;
+    if (!parent || !info || webGl() === null) return;
     const own = new Stage(parent, cameraFromLink(get().tissueCamera, homeIn(parent)), {
       onCamera: (moved) => {
         forgetCell();
@@ -174,7 +176,7 @@ export default function TissueView() {
       <Outline corners={outline} />
       <Ring view="tissue" positions={positions} matrix={matrix} />
       <HoverCard view="tissue" painted={colored} geometry={null} />
-      <Words />
+      {webGl() === null ? <NoWebGl /> : <Words />}
     </section>
   );
 }

@@ -1,4 +1,7 @@
-"""What MkDocs does to pages on their way: what they link to outside of the documentation is named, not linked."""
+"""What MkDocs does to pages on their way.
+
+What they link to outside of the documentation is named, not linked; the list of pages begins with what newcomers read.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ MADE = {
     "<!-- made of the code: commands -->": docs_tables.commands_page,
     "<!-- made of the code: openapi -->": docs_openapi.openapi_page,
 }
+ORDER = ("Tutorials", "How to", "Reference", "Explanation", "Decisions")
+"""The sections of the site; MkDocs alone puts them in the order of the alphabet, our 40 decisions first."""
 OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?:deploy|benchmarks|src|tests|viewer|scripts|[A-Z]+\.md)[^)]*)\)")
 
 
@@ -22,3 +27,10 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         if mark in markdown:
             markdown = markdown.replace(mark, made())
     return OUTSIDE.sub(lambda found: f"{found[1]} (`{found[2]}` in the repository)", markdown)
+
+
+def on_nav(nav: Any, **_: Any) -> Any:
+    """Called by MkDocs with the list of pages; a folder that is not in `ORDER` comes last."""
+    place = {name: n for n, name in enumerate(ORDER)}
+    nav.items.sort(key=lambda item: place.get(item.title, len(ORDER)) if item.is_section else -1)
+    return nav

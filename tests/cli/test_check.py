@@ -166,6 +166,18 @@ def test_any_other_hdf5_file(tmp_path: Path) -> None:
     assert "H5Types" in found["plain_hdf5"]["hint"]
 
 
+def test_what_is_so_of_many_images_is_said_once(tmp_path: Path) -> None:
+    """With the names of some; what is written for programs has each."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number in range(7):
+            file[f"group/array{number}"] = np.zeros((40, 30), np.float64)
+    said = CliRunner().invoke(cli, ["check", str(tmp_path / "a.h5")]).stdout
+    assert said.count("float32 is what is shown.") == 1
+    assert "In group/array0, group/array1, group/array2, group/array3 and 3 more." in said
+    found = json.loads(CliRunner().invoke(cli, ["check", str(tmp_path / "a.h5"), "--json"]).stdout)
+    assert [f["code"] for f in found[0]["findings"]].count("float64_pixels") == 7
+
+
 def test_several_data_sets_in_one_file(tmp_path: Path) -> None:
     """A modality needs no coordinates of its own; what ails it is said of it."""
     rna, prot = make.adata(), anndata.AnnData(make.dense_matrix()[:, :3])

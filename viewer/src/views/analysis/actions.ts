@@ -1,6 +1,7 @@
 /** What a person does in the analysis dock. */
 
 import { ApiError, getBytes } from "../../api/client";
+import type { Genes } from "../../api/types";
 import { bitsFor, complement, put } from "../../data/bits";
 import { addressOf, loadGenes, paint } from "../../state/actions";
 import { choose } from "../../state/grouping";
@@ -45,17 +46,20 @@ export function addGenes(indices: number[]): number {
   return Math.max(0, genes.length - MOST_GENES);
 }
 
-/** The genes by their names in another matrix; those that it lacks are gone. */
+/** Genes by their names in a matrix; those that it lacks are gone. */
+function numberedIn(all: Genes, genes: Gene[]): Gene[] {
+  const numbers = new Map(all.names.map((name, i) => [name, i]));
+  return genes.flatMap(({ name }) => {
+    const index = numbers.get(name);
+    return index === undefined ? [] : [{ index, name }];
+  });
+}
+
+/** The genes as they are in the matrix that is chosen now. */
 export async function followMatrix(): Promise<void> {
-  const genes = await loadGenes();
-  if (genes === null) return;
-  const numbers = new Map(genes.names.map((name, i) => [name, i]));
-  change(({ genes: before }) => ({
-    genes: before.flatMap(({ name }) => {
-      const index = numbers.get(name);
-      return index === undefined ? [] : [{ index, name }];
-    }),
-  }));
+  const all = await loadGenes();
+  if (all === null || all.expression !== get().expression) return; // a later choice has been made, and is followed
+  change(({ genes }) => ({ genes: numberedIn(all, genes) }));
 }
 
 export function summarise(grouping: Grouping, genes: Gene[]): Promise<void> {
@@ -86,13 +90,16 @@ export function findMarkers(grouping: Grouping, each: number): Promise<void> {
     tell({ progress: 0, message: MARKERS_TOLD });
     const { groups } = await askedOf(grouping);
     const { method } = now();
-    const body = { groups, top: each, method, expression: get().expression, ...within() };
+    const { expression } = get();
+    const body = { groups, top: each, method, expression, ...within() };
     const answer = await ask("markers", body, signal, tell);
     const genes = new Map<number, Gene>();
     for (const { genes: indices, names } of answer.results) {
       for (const [i, index] of indices.entries()) genes.set(index, { index, name: names[i] ?? "" });
     }
-    return { genes: [...genes.values()].slice(0, MOST_GENES) };
+    const found = [...genes.values()].slice(0, MOST_GENES);
+    const chosen = get().expression === expression ? null : await loadGenes();
+    return { genes: chosen === null ? found : numberedIn(chosen, found) };
   });
 }
 
@@ -144,13 +151,13 @@ async function cellsAt(where: Where, others: Where[]) {
 
 /** The cells of a group become the selection. */
 export async function chooseGroup(group: ShownGroup, all: ShownGroup[]): Promise<void> {
+  const { identity } = get();
   try {
-    choose(
-      await cellsAt(
-        group.where,
-        all.map((one) => one.where),
-      ),
+    const cells = await cellsAt(
+      group.where,
+      all.map((one) => one.where),
     );
+    if (get().identity === identity) choose(cells);
   } catch (error) {
     if (error instanceof ApiError) set({ error });
     else throw error;

@@ -282,6 +282,17 @@ describe("places", () => {
 });
 
 describe("labels and points", () => {
+  it("keeps labels whose looks are changed while they are opened", async () => {
+    await settle(openImage("cells"));
+    delays = { "tile_info/cells/labels": 100 };
+    const choices = [0.5, 0.6, 0.7].map((opacity) =>
+      chooseLabels({ id: "cells/labels/nuclei", opacity, outlines: false }),
+    );
+    await settle(Promise.all(choices));
+    const { labels, labelTiles } = getImage();
+    expect([labels?.opacity, labelTiles?.info.array_id]).toEqual([0.7, "cells/labels/nuclei"]);
+  });
+
   it("labels fill the image they belong to; those that fail are not chosen", async () => {
     await settle(openImage("cells"));
     await settle(chooseLabels({ id: "cells/labels/nuclei", opacity: 0.5, outlines: false }));

@@ -327,13 +327,16 @@ export async function chooseLabels(labels: LabelChoice | null): Promise<void> {
   setImage({ labels, hover: null });
   if (labels === null || labelTiles?.info.array_id === labels.id) return;
   setImage({ labelTiles: null });
+  let asked: AbortSignal | undefined;
   await latest("labels", async (signal) => {
+    asked = signal;
     setProgress("labels", { label: "Labels", fraction: null });
     const own = await getTileInfo(labels.id, signal);
     const { tiles } = getImage();
     if (!tiles || getImage().info !== info) return;
     setImage({ labelTiles: new Tiles(own, tiles.pyramid) });
   });
+  if (asked?.aborted) return; // they were chosen anew, with another opacity
   if (getImage().labelTiles === null && getImage().labels?.id === labels.id) setImage({ labels: null });
 }
 
@@ -470,7 +473,10 @@ function converted(bytes: ArrayBuffer, dtype: string): Promise<Voxels> {
       else reject(new Error(data.error));
       worker.terminate();
     };
-    worker.onerror = (event) => reject(new Error(event.message || "The worker failed"));
+    worker.onerror = (event) => {
+      reject(new Error(event.message || "The worker failed"));
+      worker.terminate();
+    };
     worker.postMessage({ bytes, dtype }, [bytes]);
   });
 }

@@ -15,6 +15,8 @@ import pytest
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, UnsafeLink, Unsupported
 from coverslip.core.spec import Box
 from coverslip.formats import open_source, recognise
+from coverslip.formats.trees import zarr_store
+from coverslip.formats.trees.zarr_store import FolderStore
 from fuzz import rounds
 from zarr_files import V3_CODECS, axes, datasets, pixels, pyramid, write_group, write_image
 
@@ -111,6 +113,39 @@ def test_a_folder_that_is_a_link_outwards_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsafeLink):
         source.root.array("0").read_all()
     source.close()
+
+
+@pytest.mark.parametrize("swapped", ["", "0", "0/c", "0/c/0"])
+def test_a_folder_that_a_link_takes_the_place_of_is_not_followed(swapped: str, tmp_path: Path) -> None:
+    paths = [simple(tmp_path / name, pixels((16, 32), "uint8"), compressors=None) for name in ("a.zarr", "other.zarr")]
+    source = open_source(paths[0])
+    array = source.root.array("0")
+    array.read(Box((0, 0), (16, 16)))  # so that its folders are known
+    store = FolderStore(paths[0])
+    assert store.read("0/c/0/0")
+    (paths[0] / swapped).rename(tmp_path / "kept")
+    (paths[0] / swapped).symlink_to(paths[1] / swapped)
+    if Path("/proc/self/fd").exists():
+        with pytest.raises(UnsafeLink):
+            store.read("0/c/0/1")  # at once
+    store._known.clear()  # as they are a second later
+    with pytest.raises(UnsafeLink):
+        store.read("0/c/0/1")
+    array._bytes._known.clear()  # type: ignore[attr-defined]
+    with pytest.raises(UnsafeLink):
+        array.read(Box((0, 16), (16, 32)))
+    source.close()
+
+
+def test_what_is_known_of_folders_is_soon_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = simple(tmp_path / "a.zarr", pixels((16, 16), "uint8"), compressors=None)
+    monkeypatch.setattr(zarr_store, "FOLDER_S", -1.0)
+    store = FolderStore(path)
+    assert store.size("0/c/0/0")
+    (path / "0" / "c").rename(tmp_path / "kept")
+    (path / "0" / "c").symlink_to(tmp_path / "kept")
+    with pytest.raises(UnsafeLink):
+        store.size("0/c/0/0")
 
 
 def test_links_inside_the_store_are_followed(tmp_path: Path) -> None:

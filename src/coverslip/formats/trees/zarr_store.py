@@ -12,9 +12,11 @@ import json
 import os
 import stat
 import threading
+import time
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +29,8 @@ MOST_PARTS = 48
 """How many files and folders a folder's source looks at to see that it changed."""
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", "attributes.json")
 LINK_HINT = "coverslip reads nothing outside the folder it was given."
+FOLDER_S = 1.0
+"""For so long a folder that led nowhere else is not looked at again: a read is of many files of one folder."""
 
 
 def safe_path(path: str) -> str:
@@ -81,7 +85,7 @@ class FolderStore(Store):
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
-        self._known: set[str] = {""}
+        self._known: dict[str, float] = {}
         self.seen: dict[str, None] = {}
 
     def size(self, key: str) -> int | None:
@@ -98,6 +102,7 @@ class FolderStore(Store):
         except OSError as error:
             raise _unreadable(key, error) from error
         try:
+            self._check_opened(key, fd)
             end = os.fstat(fd).st_size
             end = end if stop is None else min(stop, end)
             return _pread(fd, start, max(end - start, 0))
@@ -137,11 +142,14 @@ class FolderStore(Store):
 
     def _state(self, key: str) -> os.stat_result | None:
         """What lies at ``key``, every folder on the way looked at; None when there is nothing."""
-        folder, _, _ = key.rpartition("/")
-        if folder not in self._known:
+        folder = key.rpartition("/")[0] if key else None
+        if folder is None:
+            if os.path.realpath(self._root) != self._root:
+                raise UnsafeLink("A link was put in the folder's place", LINK_HINT)
+        elif self._known.get(folder, 0.0) < (now := time.monotonic()):
             if self._state(folder) is None:
                 return None
-            self._known.add(folder)
+            self._known[folder] = now + FOLDER_S
         try:
             found = os.lstat(f"{self._root}/{key}")
             if stat.S_ISLNK(found.st_mode):
@@ -156,9 +164,18 @@ class FolderStore(Store):
 
     def _followed(self, key: str) -> os.stat_result:
         real = os.path.realpath(f"{self._root}/{key}")
-        if os.path.commonpath([real, self._root]) != self._root:
+        if not self._holds(real):
             raise UnsafeLink(f"{key} is a link that leads outside the folder", LINK_HINT)
         return Path(real).stat()
+
+    def _holds(self, real: str) -> bool:
+        return os.path.commonpath([real, self._root]) == self._root
+
+    def _check_opened(self, key: str, fd: int) -> None:
+        """See that what was opened lies in the folder, whatever was put in a folder's place since it was looked at."""
+        with suppress(OSError):  # Linux tells it without asking the disk; elsewhere what was looked at counts
+            if not self._holds(str(Path(f"/proc/self/fd/{fd}").readlink())):
+                raise UnsafeLink(f"{key} leads outside the folder", LINK_HINT)
 
 
 class ZipStore(Store):

@@ -19,6 +19,7 @@ import time
 import traceback
 import warnings
 from pathlib import Path
+from random import Random
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -152,8 +153,19 @@ def by_atheris(look: Look, seconds: float, seed: int | None) -> None:
     flags += [f"-seed={seed}"] if seed is not None else []
     grown = FOUND / "grown" / look.name
     grown.mkdir(parents=True, exist_ok=True)
-    atheris.Setup([sys.argv[0], *flags, str(grown), str(ROOT / "tests" / "corpus" / look.name)], look)
+    there = [str(grown), str(ROOT / "tests" / "corpus" / look.name)]
+    atheris.Setup([sys.argv[0], *flags, *there], look, custom_mutator=nearly)
     atheris.Fuzz()
+
+
+def nearly(data: bytes, most: int, seed: int) -> bytes:
+    """A document with other members half of the time, else bytes as libFuzzer changes them."""
+    import atheris
+
+    from mutation import document_changed
+
+    changed = document_changed(data, Random(seed)) if seed % 2 else None
+    return atheris.Mutate(data, most) if changed is None or len(changed) > most else changed
 
 
 if __name__ == "__main__":

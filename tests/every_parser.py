@@ -8,9 +8,10 @@ from parsers_of_messages import MESSAGES
 from parsers_of_messages import end as end_of_messages
 from parsers_of_state import STATE
 from parsers_of_structures import STRUCTURES
+from parsers_of_trees import TREES
 
-ALL: dict[str, Parser] = PARSERS | FILES | MESSAGES | STATE | STRUCTURES
-SLOWER = FILES.keys() | STATE.keys() | STRUCTURES.keys() | {"flight_action", "flight_put", "sql"}
+ALL: dict[str, Parser] = PARSERS | FILES | MESSAGES | STATE | STRUCTURES | TREES
+SLOWER = FILES.keys() | STATE.keys() | STRUCTURES.keys() | TREES.keys() | {"flight_action", "flight_put", "sql"}
 """A dozen inputs take about as long as forty of the others."""
 
 

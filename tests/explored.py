@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,21 +10,23 @@ import numpy as np
 
 from coverslip.app import describe
 from coverslip.core.errors import CoverslipError
-from coverslip.core.node import Array, Group
+from coverslip.core.finite import is_finite
+from coverslip.core.node import Array, Group, Node
 from coverslip.core.spec import Box
 from coverslip.domains.cells import Cells, Options
 from coverslip.domains.check_cells import check_cells
 from coverslip.domains.graph import undirected_edges, weights
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.networks import Network, is_network
+from coverslip.domains.tissue import tissues
 from coverslip.formats import open_source, recognise
 
 MOST_ARRAYS, MOST_ALONG, MOST_ITEMS = 12, 48, 1 << 18
 MOST_SETS, MOST_OF_EACH = 4, 6
 
 
-def look(path: Path) -> object:
-    """Open a source, describe it, and read a little of everything."""
+def look(path: Path, of_network: Callable[[Network], object] | None = None) -> object:
+    """Open a source, describe it, and read a little of everything; of a network by `look_at_network` or another."""
     recognise(path)
     source = open_source(path)
     try:
@@ -40,8 +42,9 @@ def look(path: Path) -> object:
             for made in list(data_sets(source.root).values())[:MOST_SETS]:
                 with suppress(CoverslipError):
                     look_at_cells(made())
+            look_at_tissues(source.root)
         elif is_network(source.root):
-            look_at_network(Network(source.root))
+            (of_network or look_at_network)(Network(source.root))
         return told
     finally:
         source.close()
@@ -73,9 +76,9 @@ def look_at_cells(root: Group) -> None:
             assert found.shape == (cells.n_cells, len(embedding.dimensions[:2]))
     for column in cells.fields:
         with suppress(CoverslipError):
-            column.between(0, 5)
+            assert len(column.between(0, min(5, column.n_rows))) == min(5, column.n_rows)
         with suppress(CoverslipError):
-            column.at(0)
+            assert not column.n_rows or column.at(0) == column.between(0, 1)[0]
     for expression in list(cells.expressions.values())[:MOST_OF_EACH]:
         count = expression.matrix.shape[1]
         with suppress(CoverslipError):
@@ -92,6 +95,17 @@ def look_at_cells(root: Group) -> None:
             getattr(cells, part)
     with suppress(CoverslipError):
         cells.stored_outliers("kind")
+
+
+def look_at_tissues(root: Group) -> None:
+    """The pictures that lie under cells: each is there, and its matrix leads from cells to pixels."""
+    for tissue in tissues(root)[:MOST_OF_EACH]:
+        assert len(tissue.matrix) == 6
+        assert all(map(is_finite, tissue.matrix)), tissue.matrix
+        node: Node = root
+        for part in tissue.path.split("/"):
+            assert isinstance(node, Group)
+            node = node[part]
 
 
 def look_at_network(network: Network) -> None:

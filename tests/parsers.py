@@ -237,9 +237,18 @@ def upload(data: bytes) -> object:
     target = Target.of(str(content.get("array_id", "")))
     assert ".." not in target.path
     assert all("/" not in part and part not in ("", ".") for part in target.path)
-    shape = [n for n in content.get("shape") or [1] if isinstance(n, int)]
-    axes = [Axis(str(name)) for name in content.get("axes") or "yx"]
-    return Declared.of(target, shape, str(content.get("dtype", "uint8")), content.get("chunks") or (), axes)
+    shape, chunks = _integers(content.get("shape", [1])), _integers(content.get("chunks", []))
+    axes = [Axis(str(name)) for name in _list(content.get("axes", ["y", "x"]))]
+    return Declared.of(target, shape, str(content.get("dtype", "uint8")), chunks, axes)
+
+
+def _list(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _integers(given: Any) -> list[int]:
+    """As protobuf gives them."""
+    return [n for n in _list(given) if isinstance(n, int)]
 
 
 # --- documents ------------------------------------------------------------------------------------------------------

@@ -19,9 +19,12 @@ from tempfile import mkdtemp
 
 import numpy as np
 
-import network_files
 from coverslip.domains.gene_index import GeneIndex
+from coverslip.domains.networks import Network
 from coverslip.engine.sidecar import Sidecar
+from coverslip.fronts.http import to_json
+from coverslip.fronts.networks.answers import about
+from coverslip.testing.networks import hippocampus, write_system
 from explored import look
 from parsers import Parser
 
@@ -50,14 +53,14 @@ def folder(name: str) -> Path:
     return path
 
 
-def in_folder(name: str, target: str, data: bytes) -> object:
+def in_folder(name: str, target: str, data: bytes, of_network: Callable[[Network], object] | None = None) -> object:
     """A source that is a folder, with one file replaced."""
     path = folder(name)
     place = path / target
     whole = place.read_bytes()
     try:
         place.write_bytes(data)
-        return look(path)
+        return look(path, of_network)
     finally:
         place.write_bytes(whole)
 
@@ -139,8 +142,37 @@ def _anndata(path: Path) -> None:
     _array(path / "obsm" / "X_umap", np.ones((6, 2)))
 
 
+def _documents(network: Network) -> object:
+    """What of a network is told from its documents; its cells and connections are as they should be."""
+    return to_json(about(network, "system"))
+
+
+def _spatial(path: Path) -> None:
+    _group(path, spatialdata_attrs={"version": "0.2"})
+    for part in ("images", "labels", "tables"):
+        _group(path / part)
+    scale = {"type": "scale", "scale": [1.0, 2.0, 2.0], "input": {"name": "cyx"}, "output": {"name": "global"}}
+    affine = {"type": "affine", "affine": [[0, 1, 3], [1, 0, 4]], "output": {"name": "global"}}
+    sequence = {"type": "sequence", "transformations": [{"type": "translation", "translation": [1, 2]}, affine]}
+    _picture(path / "images" / "he", "cyx", (3, 8, 8), [scale], {"channels": [{"label": "r", "color": "ff0000"}]})
+    _picture(path / "labels" / "cells", "yx", (8, 8), [sequence], None)
+    shutil.copytree(folder("anndata.zarr"), path / "tables" / "table")
+    _array(path / "tables" / "table" / "obsm" / "spatial", np.ones((6, 2)))
+    table = {"region": ["he"], "region_key": "region", "instance_key": "id"}
+    told = {"encoding-type": "anndata", "encoding-version": "0.1.0", "spatialdata-encoding-type": "ngff:regions_table"}
+    (path / "tables" / "table" / ".zattrs").write_text(json.dumps(told | table | {"spatialdata_attrs": table}))
+
+
+def _picture(path: Path, axes: str, shape: tuple[int, ...], transforms: list[object], omero: object) -> None:
+    entries = [{"name": name, "type": "channel" if name == "c" else "space"} for name in axes]
+    levels = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0] * len(axes)}]}]
+    image = {"version": "0.4", "axes": entries, "datasets": levels, "coordinateTransformations": transforms}
+    _group(path, multiscales=[image], **({"omero": omero} if omero else {"image_label": {"version": "0.4"}}))
+    _array(path / "0", np.arange(np.prod(shape), dtype="u1").reshape(shape))
+
+
 def _system(path: Path) -> None:
-    network_files.hippocampal(path)
+    write_system(path, hippocampus(40), 7, single_file=True, synapses=False)
 
 
 def _export(path: Path) -> None:
@@ -163,7 +195,7 @@ def _ndtiff(path: Path) -> None:
 
 FOLDERS: dict[str, Make] = {
     "n5": _n5, "zarr3": _zarr3, "zarr2": _zarr2, "texts": _texts, "export": _export, "tenx": _tenx, "ndtiff": _ndtiff,
-    "anndata.zarr": _anndata, "system": _system,
+    "anndata.zarr": _anndata, "system": _system, "spatial.zarr": _spatial,
 }  # fmt: skip
 N5, ZARR3, ZARR2, TEXTS, EXPORT, TENX = "n5", "zarr3", "zarr2", "texts", "export", "tenx"
 
@@ -242,8 +274,12 @@ FILES: dict[str, Parser] = {
     "ndtiff_index": partial(in_folder, "ndtiff", "NDTiff.index"),
     "anndata_zarr": partial(in_folder, "anndata.zarr", "obs/.zattrs"),
     "anndata_zarr_matrix": partial(in_folder, "anndata.zarr", "X/.zattrs"),
-    "system_graph": partial(in_folder, "system", "graph.json"),
-    "system_mea": partial(in_folder, "system", "mea.json"),
+    "system_graph": partial(in_folder, "system", "graph.json", of_network=_documents),
+    "system_mea": partial(in_folder, "system", "mea.json", of_network=_documents),
+    "spatial_image": partial(in_folder, "spatial.zarr", "images/he/.zattrs"),
+    "spatial_labels": partial(in_folder, "spatial.zarr", "labels/cells/.zattrs"),
+    "spatial_table": partial(in_folder, "spatial.zarr", "tables/table/.zattrs"),
+    "spatial_root": partial(in_folder, "spatial.zarr", ".zattrs"),
     "folder_names": folder_names,
     "gene_index": gene_index,
     "sidecar": sidecar,

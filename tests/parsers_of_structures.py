@@ -292,14 +292,21 @@ BASES: dict[str, tuple[str, Write]] = {
 }  # fmt: skip
 
 
-@cache
-def _base(name: str) -> tuple[bytes, list[str]]:
-    """A file as it should be, and its members."""
+def file_of(name: str) -> Path:
+    """A file as it should be."""
     path = scratch() / f"base-{BASES[name][0]}"
     with h5py.File(path, "w") as file:
         BASES[name][1](file)
-        return_members = ["/", *_members(file)]
-    return path.read_bytes(), return_members
+    return path
+
+
+@cache
+def _base(name: str) -> tuple[bytes, list[str]]:
+    """A file as it should be, and its members."""
+    path = file_of(name)
+    with h5py.File(path) as file:
+        members = ["/", *_members(file)]
+    return path.read_bytes(), members
 
 
 def changed(name: str, data: bytes) -> Path:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from coverslip.core.errors import BadRequest, NotFound, Unreadable
+from coverslip.core.finite import is_finite
 from coverslip.core.ngff import unit_name
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.overrides import Override
@@ -28,6 +29,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _KIND = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
 KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list",
          "object": "a table", "null": "nothing"}  # fmt: skip
+NO_TEXT = "a value has half of a character"
 _PLACE = re.compile(r"([a-z_.\[\]0-9]+):? (.*)", re.DOTALL)
 """A line about a problem begins with the key."""
 CLIENTS = "tensor_browser"
@@ -261,6 +263,8 @@ def load(file: Path) -> Config:
         raise _wrong(file, str(error), "See docs/reference/configuration.md.") from error
     except OSError as error:
         raise Unreadable(f"Cannot read {file}: {error.strerror}", "Check who may read it: ls -l.") from error
+    except ValueError as error:  # no name of a file
+        raise NotFound(f"There is no configuration {str(file)!r}", "Check the path.") from error
     return msgspec.structs.replace(read(given, file), file=str(file.absolute()))
 
 
@@ -300,6 +304,8 @@ def read(given: Any, file: Path) -> Config:
         found = msgspec.convert(kept, Config)
     except msgspec.ValidationError as error:
         raise _wrong(file, _where(str(error)), "See docs/reference/configuration.md.") from error
+    except UnicodeEncodeError as error:
+        raise _wrong(file, NO_TEXT, "See docs/reference/configuration.md.") from error
     for problem in problems(found):
         raise _wrong(file, problem, "See docs/reference/configuration.md.")
     if found.server.write_dir is not None:
@@ -324,6 +330,8 @@ def faults(given: Mapping[str, Any], file: Path) -> list[tuple[str, str]]:
     except msgspec.ValidationError as error:
         place, _, told = _where(str(error)).rpartition(": ")
         return [*found, (place, told)]
+    except UnicodeEncodeError:
+        return [*found, ("", NO_TEXT)]
     for problem in problems(config):
         named = _PLACE.match(problem)
         found.append((named[1], named[2]) if named else ("", problem))
@@ -406,7 +414,7 @@ def _source_problems(source: SourceTable, profiles: list[str]) -> Iterator[str]:
         yield "dim_labels names an axis twice"
     yield from (f"channel_colors: {c!r} is not RRGGBB" for c in source.channel_colors if not COLOR.fullmatch(c))
     for axis, step in source.override.pixel_size.items():
-        if not (math.isfinite(step) and step > 0):
+        if not (is_finite(step) and step > 0):
             yield f"pixel_size.{axis} must be more than 0"
     if source.credentials_profile and source.credentials_profile not in profiles:
         near = difflib.get_close_matches(source.credentials_profile, profiles, 1)

@@ -219,7 +219,7 @@ def _cells(packed: Mapping[str, Any], n: int, what: str) -> NDArray[np.bool_]:
                 raise ValueError
         elif packed["encoding"] != "base64":
             raise Unsupported(f"{what} is stored in an unknown way", "Update coverslip.")
-    except (ValueError, binascii.Error, zlib.error) as error:
+    except (ValueError, OverflowError, binascii.Error, zlib.error) as error:
         raise Damaged(f"{what} is damaged", "Save the session again in the viewer.") from error
     if len(raw) != size:
         raise Damaged(f"{what} is of another number of cells", "Save the session again in the viewer.")

@@ -15,7 +15,9 @@ import pytest
 
 import network_files
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, Unsupported
+from coverslip.core.tree import MemoryArray, MemoryGroup
 from coverslip.domains.networks import Network, is_network
+from coverslip.domains.populations import Attribute, Population
 from coverslip.domains.projection import Projection
 from coverslip.domains.wiring import by_distance, sample
 from coverslip.engine.sidecar import Shelf, Sidecar
@@ -78,6 +80,16 @@ def test_coordinates_and_attributes(folder: Path, network: Network) -> None:
             )
             assert not attribute.single
             assert network.attributes[name]["Generated Coordinates/X Coordinate"].single
+
+
+def test_a_cell_without_a_number_takes_none_from_others() -> None:
+    members = {"Cell Index": [0, 1, 3, 4], "Attribute Pointer": [0, 2, 4, 4, 5]}
+    values = np.array([1.0, np.nan, np.inf, 4.0, 5.0, 9.0])
+    nodes = {name: MemoryArray(np.array(given, np.int64)) for name, given in members.items()}
+    group = MemoryGroup({**nodes, "Attribute Value": MemoryArray(values)})
+    attribute = Attribute(group, Population("GC", 0, 0, 5, 0), "Synapses", "weight")
+    np.testing.assert_array_equal(attribute.one_each("sum"), [np.nan, np.inf, np.nan, np.nan, 5])
+    np.testing.assert_array_equal(attribute.one_each("mean"), [np.nan, np.inf, np.nan, np.nan, 5])
 
 
 def test_cells_in_a_box(network: Network) -> None:

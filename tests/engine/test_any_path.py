@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import h5py
 import pytest
+from httpx2 import InvalidURL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -135,7 +136,10 @@ def test_no_address_tells_what_lies_outside(client: TestClient, path: str, betwe
         ("/h5grove/attr", {"file": plain, "path": "/"}), ("/api/admin/browse", {"path": plain}),
     ]  # fmt: skip
     for address, query in asked:
-        response = client.get(address, params=query or None)
+        try:
+            response = client.get(address, params=query or None)
+        except InvalidURL:  # two slashes, and what follows is no host: no client sends that
+            continue
         assert response.status_code < 500, (address, query, response.text[:200])
         assert SECRET not in response.text
         assert str(Path(__file__).parents[2]) not in response.text

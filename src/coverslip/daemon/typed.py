@@ -3,10 +3,11 @@ somebody may have written in it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
+
+from coverslip.core.finite import is_finite
 
 KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 TEXTS = "tuple[str, ...]"
@@ -24,4 +25,4 @@ def _is(kind: str, value: Any) -> bool:
         return isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
     if isinstance(value, bool):
         return kind == "bool"
-    return isinstance(value, KINDS[kind]) and not (isinstance(value, float) and not math.isfinite(value))
+    return isinstance(value, KINDS[kind]) and (kind != "float" or is_finite(value))

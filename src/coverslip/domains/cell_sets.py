@@ -119,9 +119,10 @@ class CellSets:
         kinds: dict[object, Callable[[dict[str, Any], str], Mask]] = {
             "category": self._of_category, "cells": self._of_bits, "all": lambda *_: np.ones(self._cells.n_cells, bool),
         }  # fmt: skip
-        if not isinstance(asked, dict) or asked.get("kind") not in kinds:
+        kind = asked.get("kind") if isinstance(asked, dict) else None
+        if not isinstance(asked, dict) or not isinstance(kind, str) or kind not in kinds:
             raise BadRequest(f"{what} is no set of cells that can be used here", KINDS)
-        return kinds[asked["kind"]](asked, what)
+        return kinds[kind](asked, what)
 
     def _of_category(self, asked: dict[str, Any], what: str) -> Mask:
         category = self.category(asked.get("field"))

@@ -171,7 +171,7 @@ def _is_float64(frame: Group, name: str) -> bool:
         node: Node = frame[name]
     except CoverslipError:
         return False
-    return isinstance(node, Array) and node.spec.dtype == np.float64 and node.spec.shape[0] >= LEAST_ROWS
+    return isinstance(node, Array) and node.spec.dtype == np.float64 and node.spec.shape[:1] >= (LEAST_ROWS,)
 
 
 def _colors(root: Group, cells: Cells) -> Iterator[Finding]:

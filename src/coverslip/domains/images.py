@@ -6,13 +6,13 @@ formats emit the same attributes (`coverslip.core.ngff`); arrays without them ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from coverslip.core.errors import CoverslipError, Damaged, NotFound
+from coverslip.core.finite import is_finite
 from coverslip.core.ngff import Axis, Channel
 from coverslip.core.node import Array, Group, Node, Source
 from coverslip.domains.pyramid import Level, pyramid
@@ -276,7 +276,7 @@ def _axes(scale: Mapping[str, Any], dataset: Mapping[str, Any], shape: tuple[int
         entries = [{"name": f"d{i}"} for i in range(len(shape) - len(entries))] + entries
     step, origin = [1.0] * len(shape), [0.0] * len(shape)
     for holder in (dataset, scale):  # a transformation of the whole image comes after the level's own
-        for transform in holder.get("coordinateTransformations") or ():
+        for transform in _mappings(holder.get("coordinateTransformations")):
             factors, shift = _vector(transform.get("scale"), shape), _vector(transform.get("translation"), shape)
             if factors:
                 step = [a * b for a, b in zip(step, factors, strict=True)]
@@ -292,11 +292,12 @@ def _axes(scale: Mapping[str, Any], dataset: Mapping[str, Any], shape: tuple[int
 def _vector(value: Any, shape: tuple[int, ...]) -> list[float] | None:
     if not isinstance(value, list) or len(value) != len(shape):
         return None
-    try:
-        numbers = [float(v) for v in value if isinstance(v, (int, float)) and math.isfinite(v)]
-    except OverflowError:  # a whole number of hundreds of digits
-        return None
-    return numbers if len(numbers) == len(shape) else None
+    return [float(v) for v in value] if all(map(is_finite, value)) else None
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list; none of what is no list."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str | None:
@@ -307,14 +308,15 @@ def _looks_rgb(omero: Any, names: list[str], shape: tuple[int, ...], dtype: str)
     """Three channels called (or coloured) red, green and blue are one picture, if they hold bytes."""
     if not isinstance(omero, Mapping) or "c" not in names or shape[names.index("c")] != 3 or dtype != "uint8":
         return False
-    channels = [c for c in omero.get("channels") or () if isinstance(c, Mapping)]
+    channels = _mappings(omero.get("channels"))
     return [str(c.get("label", "")).lower()[:1] for c in channels] == ["r", "g", "b"] and [
         str(c.get("color", "")).upper() for c in channels
     ] == ["FF0000", "00FF00", "0000FF"]
 
 
 def _channels(omero: Mapping[str, Any], n: int, rgb: bool) -> tuple[Channel, ...]:
-    given = [c if isinstance(c, Mapping) else {} for c in omero.get("channels") or ()]
+    listed = omero.get("channels")
+    given = [c if isinstance(c, Mapping) else {} for c in listed] if isinstance(listed, list) else []
     names = ("Red", "Green", "Blue") if rgb else ()
     colors = ("FF0000", "00FF00", "0000FF") if rgb else ("FFFFFF",) if n == 1 else COLORS
     found = []

@@ -170,7 +170,8 @@ class Attribute:
         if self._pointer is None:
             pointer = np.arange(len(self.cells) + 1, dtype=np.int64)
         else:
-            if self._pointer.spec.shape != (len(self.cells) + 1,):
+            spec = self._pointer.spec
+            if spec.shape != (len(self.cells) + 1,) or spec.dtype.kind not in "iu":
                 raise Damaged(f"The pointers of {self.key} of {self.population.name} are wrong", WRITE_AGAIN)
             pointer = self._pointer.read_all().astype(np.int64)
         fits = len(pointer) == len(self.cells) + 1 and pointer[0] >= 0 and pointer[-1] <= self.n_values
@@ -213,8 +214,9 @@ class Attribute:
         if how == "first":
             out[cells] = values[starts]
             return out
-        sums = np.concatenate(([0.0], np.cumsum(values)))
-        totals = sums[self.pointer[1:][held]] - sums[starts]
+        # Each by itself: in running sums one NaN, or one that is infinite, would reach all cells after its own.
+        with np.errstate(over="ignore", invalid="ignore"):
+            totals = np.add.reduceat(values[: self.pointer[-1]], starts)
         out[cells] = totals / lengths[held] if how == "mean" else totals
         return out
 

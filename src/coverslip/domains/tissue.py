@@ -159,9 +159,11 @@ def _to_pixels(image: Group) -> Matrix | None:
         axes = [a["name"] for a in scale["axes"]]
         transforms = scale.get("coordinateTransformations") or [{"type": "identity"}]
         chosen = next((t for t in transforms if (t.get("output") or {}).get("name") == "global"), transforms[0])
-        forward = _affine(chosen, axes)
-        inverse = np.linalg.inv(forward)
+        with np.errstate(all="ignore"):
+            inverse = np.linalg.inv(_affine(chosen, axes))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, np.linalg.LinAlgError):
+        return None
+    if not np.isfinite(inverse).all():
         return None
     a, b, c = (float(v) for v in inverse[0])
     d, e, f = (float(v) for v in inverse[1])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from coverslip.core.errors import BadRequest, NotFound
+from coverslip.core.errors import BadRequest, Damaged, NotFound
 from coverslip.core.ngff import KINDS, VERSION
 from coverslip.core.node import Array, Attrs, Group, Node, Source
 from coverslip.core.spec import ArraySpec, Box
@@ -154,13 +154,18 @@ def image_attributes(attrs: Attrs, override: Override) -> dict[str, Any]:
     ------
     BadRequest
         When there are more or fewer names than axes, or a size for an axis that is not there.
+    Damaged
+        When the attributes make no sense.
     """
     found = dict(attrs)
     inner = found.get("ome")
     ome = dict(inner) if isinstance(inner, Mapping) else found
-    ome["multiscales"] = [_image(dict(scale), override) for scale in ome["multiscales"]]
-    if override.channel_names or override.channel_colors:
-        ome["omero"] = _channels(ome.get("omero"), override)
+    try:
+        ome["multiscales"] = [_image(dict(scale), override) for scale in ome["multiscales"]]
+        if override.channel_names or override.channel_colors:
+            ome["omero"] = _channels(ome.get("omero"), override)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise Damaged("The metadata of the image is incomplete", "Write it again, or correct none of it.") from error
     if ome is not found:
         found["ome"] = {"version": VERSION, **ome}
     return found

@@ -167,7 +167,7 @@ def _listed(url: str) -> Iterator[dict[str, Any]]:
             try:
                 page = json.loads(response.read())
                 files = [entry for entry in page if entry["type"] == "file" and entry["path"]]
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise Damaged(f"{_host(url)} sent no list of files", f"Is {ENDPOINT} right?") from error
             following = re.search(r'<([^>]+)>;\s*rel="next"', response.headers.get("Link") or "")
         yield from files

@@ -161,7 +161,8 @@ class Export:
             quantiles = self._outliers(schema, index, key, rest[4:])
             if quantiles is not None:
                 outliers[name] = quantiles
-        order = [self._name_of(str(f.get("key"))) for f in self._identity.get("obs_fields", []) if isinstance(f, dict)]
+        told = _list(self._identity.get("obs_fields", []), IDENTITY)
+        order = [self._name_of(str(f.get("key"))) for f in told if isinstance(f, dict)]
         return {
             k: found[k] for k in [*(k for k in order if k in found), *(k for k in found if k not in order)]
         }, outliers
@@ -202,10 +203,10 @@ class Export:
         found: dict[str, Node] = {}
         if self._second:
             for key, item in _mapping(said.get("items", {}), IDENTITY).items():
-                width = _count(item.get("dimension"), "dimension")
+                width = _count(_mapping(item, IDENTITY).get("dimension"), "dimension")
                 self._add(found, str(key), Stored(str(item.get("file")), (self._n, width), np.dtype("<f4")))
             shown = _mapping(said.get("defaults", {}), IDENTITY)
-            return found, {f"embedding{d}": str(key) for d, key in shown.items() if key in found}
+            return found, {f"embedding{d}": str(key) for d, key in shown.items() if str(key) in found}
         files = _mapping(said.get("files", {}), IDENTITY)
         own = _own(said)
         if "items" in own:
@@ -213,7 +214,7 @@ class Export:
                 width = _count(_mapping(item, IDENTITY).get("dimension"), "dimension")
                 self._add(found, str(key), Stored(str(item.get("file")), (self._n, width), np.dtype("<f4")))
             shown = _mapping(own.get("defaults", {}), IDENTITY)
-            self._shown = {str(d): str(key) for d, key in shown.items() if key in found}
+            self._shown = {str(d): str(key) for d, key in shown.items() if str(key) in found}
             return found, {f"embedding{d}": key for d, key in self._shown.items()}
         for d in (1, 2, 3):
             key = str(files.get(f"{d}d", f"points_{d}d.bin"))
@@ -230,7 +231,7 @@ class Export:
         said = _mapping(self._identity.get("vector_fields", {}) or {}, IDENTITY)
         found: dict[str, Node] = {}
         for id, item in _mapping(said.get("fields", {}), IDENTITY).items():
-            for at, file in _mapping(item.get("files", {}), IDENTITY).items():
+            for at, file in _mapping(_mapping(item, IDENTITY).get("files", {}), IDENTITY).items():
                 base = str(at) if self._second else self._shown.get(str(at), f"X_umap_{at}")
                 if base in points:
                     name = f"{id}_{base.removeprefix('X_')}" if self._second else f"{id}_{at}"

@@ -7,7 +7,6 @@ Source: HDF5 Dimension Scales (``DIMENSION_LABELS``, ``DIMENSION_LIST``); vigra'
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import h5py
 import numpy as np
 
 from coverslip.core.errors import CoverslipError, Damaged, Unsupported
+from coverslip.core.finite import is_finite
 from coverslip.core.node import Group
 from coverslip.formats.trees.arrays import MOST_ARRAYS, arranged, array_image, default_names, offered
 from coverslip.formats.trees.hdf5 import H5Array, H5Group, H5Source, damage
@@ -135,5 +135,5 @@ def _tags(given: Any) -> list[str]:
 def _element_size(given: Any) -> Sequence[float] | None:
     if not isinstance(given, list) or len(given) != len(SPACE):
         return None
-    fits = all(isinstance(v, (int, float)) and math.isfinite(v) and v > 0 for v in given)
+    fits = all(is_finite(v) and v > 0 for v in given)
     return [float(v) for v in given] if fits else None

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from coverslip.core.errors import CoverslipError, Damaged, Unsupported
+from coverslip.core.finite import is_finite
 from coverslip.core.ngff import Axis, ImageMeta, unit_name
 from coverslip.core.node import Array, Group
 from coverslip.core.spec import ArraySpec
@@ -230,7 +231,7 @@ def _factors(level: Mapping[str, Any], group: Mapping[str, Any], number: int, n:
 def _vector(given: Any, n: int, positive: bool = True) -> list[float] | None:
     if not isinstance(given, list) or len(given) != n:
         return None
-    fits = all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in given)
+    fits = all(map(is_finite, given))
     return [float(v) for v in given] if fits and (not positive or min(given) > 0) else None
 
 

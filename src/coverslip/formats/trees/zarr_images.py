@@ -9,12 +9,12 @@ Source: OME-NGFF 0.1 to 0.5, https://ngff.openmicroscopy.org/ (``multiscales``, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from coverslip.core.errors import CoverslipError, Damaged
+from coverslip.core.finite import is_finite
 from coverslip.core.ngff import Axis, Channel, ImageMeta, unit_name
 from coverslip.core.node import Array, Group, Node
 from coverslip.core.tree import MemoryGroup
@@ -193,7 +193,7 @@ def _transforms(holder: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _vector(given: Any, n: int) -> list[float] | None:
     if not isinstance(given, list) or len(given) != n:
         return None
-    fits = all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in given)
+    fits = all(map(is_finite, given))
     return [float(v) for v in given] if fits else None
 
 

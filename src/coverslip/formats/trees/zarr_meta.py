@@ -233,6 +233,10 @@ def _codecs_v2(meta: Mapping[str, Any], dtype: np.dtype[Any], n: int) -> list[di
     return codecs
 
 
+def _whole(given: Any, otherwise: int) -> int:
+    return given if isinstance(given, int) else otherwise
+
+
 def _codec_v2(compressor: Any, itemsize: int) -> dict[str, Any] | None:
     """A v2 compressor as a v3 codec; zlib and bz2 under their own names, which v3 does not know."""
     given = compressor if isinstance(compressor, Mapping) else {}
@@ -242,12 +246,12 @@ def _codec_v2(compressor: Any, itemsize: int) -> dict[str, Any] | None:
         shuffle = (2 if itemsize == 1 else 1) if shuffle == -1 else shuffle
         configuration = {
             "cname": given.get("cname", "lz4"), "clevel": given.get("clevel", 5), "typesize": itemsize,
-            "shuffle": BLOSC_SHUFFLE.get(shuffle, "noshuffle"), "blocksize": given.get("blocksize", 0),
+            "shuffle": BLOSC_SHUFFLE.get(_whole(shuffle, 0), "noshuffle"), "blocksize": given.get("blocksize", 0),
         }  # fmt: skip
         return {"name": "blosc", "configuration": configuration}
     if kind == "zstd":
         level, checksum = given.get("level", 0), bool(given.get("checksum", False))
         return {"name": "zstd", "configuration": {"level": level, "checksum": checksum}}
     if kind in ("gzip", "zlib", "bz2"):
-        return {"name": kind, "configuration": {"level": max(0, given.get("level", 5))}}
+        return {"name": kind, "configuration": {"level": max(0, _whole(given.get("level", 5), 5))}}
     return None

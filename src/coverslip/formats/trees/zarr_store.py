@@ -154,7 +154,7 @@ class FolderStore(Store):
             found = os.lstat(f"{self._root}/{key}")
             if stat.S_ISLNK(found.st_mode):
                 found = self._followed(key)
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: no name of a file
             return None
         except OSError as error:
             raise _unreadable(key, error) from error

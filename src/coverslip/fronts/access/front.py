@@ -31,6 +31,8 @@ ONE = ("DELETE",)
 MADE = "Leave it out to have one made."
 LOG = logging.getLogger("coverslip.access")
 FEW = 20
+LAST_S = 253_402_300_799.0
+"""The end of the year 9999, the last of which dates tell."""
 
 
 class Offer(Protocol):
@@ -183,7 +185,9 @@ def _listed(note: Note) -> dict[str, Any]:
 
 
 def _date(at_s: float | None) -> str | None:
-    return None if at_s is None else datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if at_s is None:
+        return None
+    return datetime.fromtimestamp(min(max(at_s, 0.0), LAST_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _told(content: dict[str, Any]) -> Response:

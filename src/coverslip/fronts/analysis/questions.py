@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from coverslip.core.errors import BadRequest, NotFound
+from coverslip.core.finite import is_finite
 from coverslip.domains.cell_sets import CellSets, Labels, overlap
 from coverslip.domains.cells import Cells, Expression
 from coverslip.domains.differential import METHODS
@@ -139,7 +140,7 @@ def _summary(body: Body, cells: Cells) -> Plan:
     labels, expression, genes, fields = _rows(body, cells, MOST_ROWS)
     _check_answer(labels.rest * (len(genes) + len(fields)), MOST_ANSWERED)
     threshold = body.get("threshold", 0)
-    if not isinstance(threshold, (int, float)) or isinstance(threshold, bool) or not np.isfinite(threshold):
+    if not is_finite(threshold):
         raise BadRequest("threshold is no number", "Write 0, or 0.5.")
     return Plan("summary", expression, genes, fields, labels, {"threshold": threshold})
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.core.errors import TooLarge
+from coverslip.core.finite import is_finite
 from coverslip.core.stop import Stop
 from coverslip.domains import network_columns, wiring
 from coverslip.domains.networks import Network
@@ -90,7 +91,7 @@ def electrodes(mea: Any) -> dict[str, Any] | None:
 
 
 def _is_length(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return is_finite(value)
 
 
 def coordinates(network: Network) -> bytes:

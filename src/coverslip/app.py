@@ -28,16 +28,12 @@ from coverslip.domains.cells import Cells, Options
 from coverslip.domains.gene_indexes import GeneIndexes
 from coverslip.domains.images import Images, ome_of
 from coverslip.domains.modalities import data_sets
-from coverslip.domains.networks import Network, is_network
 from coverslip.ending import ended
 from coverslip.engine.access import Access, choose_tokens
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
-from coverslip.engine.certificate import Certificate, load, minted
 from coverslip.engine.diagnostics import Diagnostics
-from coverslip.engine.dialogue import Dialogue
 from coverslip.engine.failures import Failures
-from coverslip.engine.files import Files
 from coverslip.engine.indexer import Description
 from coverslip.engine.keys import Keys, kept_keys
 from coverslip.engine.measures import Measures
@@ -49,21 +45,18 @@ from coverslip.engine.sidecar import Shelf, Sidecar, cache_folder
 from coverslip.engine.systems import Systems
 from coverslip.flight import flight_of
 from coverslip.formats import open_source, recognise
-from coverslip.formats.hdf5_arrays import has_signature, open_typed
+from coverslip.fronts import h5grove, hsds, networks
 from coverslip.fronts.access.front import AccessFront
 from coverslip.fronts.analysis.front import AnalysisFront, Askers
 from coverslip.fronts.cellucid.front import CellsFront
-from coverslip.fronts.dialogue.framing import Framing
-from coverslip.fronts.dialogue.front import DialogueFront
-from coverslip.fronts.forwarded import Forwarded, networks
+from coverslip.fronts.forwarded import Forwarded
+from coverslip.fronts.forwarded import networks as proxies
 from coverslip.fronts.guard import Guard
-from coverslip.fronts.h5grove.front import GroveFront
 from coverslip.fronts.held import looking
-from coverslip.fronts.hsds.front import HsdsFront
 from coverslip.fronts.http import Body
+from coverslip.fronts.later import Later, Once
 from coverslip.fronts.metrics.front import MetricsFront
 from coverslip.fronts.metrics.metered import Metered
-from coverslip.fronts.networks.front import NetworksFront
 from coverslip.fronts.openapi.front import OpenApiFront
 from coverslip.fronts.prefixed import Prefixed, checked
 from coverslip.fronts.scopes import right_in
@@ -76,13 +69,18 @@ from coverslip.fronts.tokens import path_of
 from coverslip.fronts.turns import asker
 from coverslip.fronts.viewer.front import ViewerFront
 from coverslip.fronts.zarr.front import ZarrFront
+from coverslip.hdf5_fronts import Hdf5Fronts
 from coverslip.remotes import Remotes, is_remote
 from coverslip.roots import Named, root_of
 from coverslip.settings import Settings
-from coverslip.shared import Parts, Sharing
 
 if TYPE_CHECKING:
+    from coverslip.domains.networks import Network
+    from coverslip.engine.certificate import Certificate
+    from coverslip.engine.dialogue import Dialogue
     from coverslip.engine.uploads import Uploads
+    from coverslip.fronts.networks.front import NetworksFront
+    from coverslip.shared import Sharing
 
 MOST_DESCRIBED = 2000
 """Images of one source that the catalog lists; a plate has thousands, and its wells are found through it."""
@@ -148,8 +146,11 @@ def _root(item: Any) -> Root:
 
 def describe(options: Options, source: Source) -> Description:
     """What the catalog tells of a source: its images, and that its cells or its network can be read."""
-    if is_network(source.root):
-        return network_description(Network(source.root))
+    if "H5Types" in source.root:  # as in all of NeuroH5's; most data has none, and needs nothing of networks
+        from coverslip.domains.networks import Network, is_network
+
+        if is_network(source.root):
+            return network_description(Network(source.root))
     images = Images(source)
     root = data_sets(source.root)[""]()
     # As it turns out: a file of a format for cells may hold a plain array.
@@ -225,7 +226,7 @@ def with_token(settings: Settings) -> Settings:
         When the token, a proxy or the path prefix cannot be used, or development mode is wanted where others can reach.
     """
     proxied = bool(settings.trusted_proxies)
-    networks(settings.trusted_proxies)
+    proxies(settings.trusted_proxies)
     given = (settings.token, settings.read_token)
     token, read_token = choose_tokens(*given, settings.listeners, settings.dev, proxied)
     return replace(settings, token=token, read_token=read_token, root_path=checked(settings.root_path))
@@ -246,6 +247,8 @@ def certificate_of(settings: Settings) -> Certificate | None:
     """
     if not settings.encrypted:
         return None
+    from coverslip.engine.certificate import load, minted  # nothing of it is needed where nothing is encrypted
+
     if settings.tls_cert is None and settings.tls_key is None:
         names = (*settings.listeners, *settings.allow_hosts, *settings.tls_names)
         return minted(names)
@@ -301,10 +304,14 @@ def create_app(
     cells = CellsFront(catalog, reader, answers, settings.cells, __version__, (settings.host, port), genes)
     analyses, askers = Analyses(genes), Askers()
     analysis = AnalysisFront(cells, analyses, reader, askers)
-    domains = Files(catalog.roots, has_signature, open_typed)
-    hsds = HsdsFront(domains, reader, ByteCache(METADATA_BYTES), settings.slice_bytes)
-    grove = GroveFront(domains, reader, settings.slice_bytes)
-    neural = NetworksFront(catalog, reader, answers, __version__, shelf.sub("networks"))
+    hdf5 = Hdf5Fronts(lambda: catalog.roots, reader, settings.slice_bytes, METADATA_BYTES)
+
+    def network_front() -> NetworksFront:
+        from coverslip.fronts.networks.front import NetworksFront
+
+        return NetworksFront(catalog, reader, answers, __version__, shelf.sub("networks"))
+
+    neural = Later(networks.has, network_front, reader)
     systems = SystemsFront(Systems(catalog.roots), reader, taken=catalog.__contains__)
     diagnostics = Diagnostics()
     config = ConfigFile(settings.config_file) if settings.config_file is not None else None
@@ -328,28 +335,34 @@ def create_app(
         "admin": admin,
         "images": images,
         "zarr": zarr,
-        "hsds": hsds,
-        "h5grove": grove,
+        "hsds": Later(hsds.has, hdf5.hsds, reader),
+        "h5grove": Later(h5grove.has, hdf5.grove, reader),
         "systems": systems,
         "viewer": viewer,
         "analysis": analysis,
     }
     if dialogue is not None:
+        from coverslip.fronts.dialogue.framing import Framing
+        from coverslip.fronts.dialogue.front import DialogueFront
+
         named = {"dialogue": DialogueFront(dialogue), **named}
 
-    parts = Parts(
-        catalog, keys, reader, settings, __version__, port, shelf, genes, analyses, askers, viewer, images, answers
-    )
-    sharing = Sharing(parts)
+    def sharing_of_links() -> Sharing:
+        from coverslip.shared import Parts, Sharing
+
+        given = (catalog, keys, reader, settings, __version__, port, shelf)
+        return Sharing(Parts(*given, genes, analyses, askers, viewer, images, answers))
+
+    sharing = Once(sharing_of_links, reader)
 
     async def fronts(scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
         ASKED.now()
         CLIENT.set(asker(scope))
         right = right_in(scope)
-        shared = sharing.of(right) if right.scope == "share" else None
+        shared = (await sharing.get()).of(right) if right.scope == "share" else None
         if scope["type"] == "websocket":
-            await sockets(path, scope, receive, send, (shared or parts).images.rendered)
+            await sockets(path, scope, receive, send, (shared.images if shared is not None else images).rendered)
             return
         offered, others = (shared.named, shared.cells) if shared is not None else (named, cells)
         name = next((name for name, front in offered.items() if front.has(path)), "cells")
@@ -375,14 +388,16 @@ def create_app(
         rest.start()
         yield
         rest.close()
-        neural.close()
-        sharing.close()
+        if neural.made is not None:
+            neural.made.close()
+        if sharing.made is not None:
+            sharing.made.close()
         await ended(analyses.close)
         await ended(genes.close)
         reader.close()
         if remotes is not None:
             await ended(remotes.close)
-        await ended(domains.close)
+        await ended(hdf5.close)
         await ended(catalog.close)
         if uploads is not None:
             uploads.close()

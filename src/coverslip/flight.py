@@ -13,13 +13,13 @@ from coverslip.core.node import Source
 from coverslip.domains.images import Images
 from coverslip.engine.access import host_name, is_loopback
 from coverslip.engine.catalog import Catalog
-from coverslip.engine.certificate import WILDCARDS, Certificate
 from coverslip.engine.failures import Failures
 from coverslip.engine.keys import Keys
 from coverslip.fronts.forwarded import Proxies
 from coverslip.settings import Settings
 
 if TYPE_CHECKING:
+    from coverslip.engine.certificate import Certificate
     from coverslip.engine.uploads import Uploads
 
 FRONT = "coverslip.fronts.flight"
@@ -91,7 +91,11 @@ def location_of(settings: Settings) -> str:
             raise BadUsage(f"{given} is no address of Arrow Flight", hint, "bad_location")
         return f"{SCHEMES[scheme.lower()]}://{rest}"
     host, port = settings.flight_host or settings.host, settings.flight_port
-    if not port or host in WILDCARDS or is_loopback(host):
+    if not port or is_loopback(host):
+        return ""
+    from coverslip.engine.certificate import WILDCARDS
+
+    if host in WILDCARDS:
         return ""
     name = f"[{host}]" if ":" in host else host
     return f"{'grpc+tls' if settings.encrypted else 'grpc'}://{name}:{port}"

@@ -193,7 +193,9 @@ class Server:
         try:
             self._port = sock.getsockname()[1]
             self._prepare_flight()
-            catalog = self._catalog or catalog_of(self._data, self._settings.cells, self._settings.catalog)
+            catalog = self._catalog
+            if catalog is None:  # one that was made beforehand lists nothing yet
+                catalog = catalog_of(self._data, self._settings.cells, self._settings.catalog)
             self._catalog, self._serving = None, catalog  # a catalog lives as long as one run
             remotes = remotes_of(self._data, self._settings, catalog)
             given = (remotes, self.certificate, self._dialogue, self.keys)

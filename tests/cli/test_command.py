@@ -61,7 +61,10 @@ UNASKED = {
     "tomllib", "webbrowser", "coverslip.domains.analysis", "coverslip.domains.differential",
     "coverslip.domains.group_statistics", "coverslip.domains.gene_scores", "coverslip.engine.annotations",
     "coverslip.engine.upload", "coverslip.formats.trees.dicom_series", "coverslip.formats.trees.dicom_planes",
-    "coverslip.writable", "coverslip.companion_app",
+    "coverslip.writable", "coverslip.companion_app", "coverslip.shared", "coverslip.core.typed",
+    "coverslip.engine.files", "coverslip.engine.certificate", "coverslip.engine.dialogue", "coverslip.domains.networks",
+    "coverslip.fronts.hsds.front", "coverslip.fronts.h5grove.front", "coverslip.fronts.networks.front",
+    "coverslip.formats.trees.dicom_header", "importlib.metadata",
 }  # fmt: skip
 """What a server of one file needs for nothing that was asked yet."""
 

@@ -16,6 +16,7 @@ from coverslip.cli.access import access_options, index_option, location_option, 
 from coverslip.cli.helping import Sectioned
 from coverslip.cli.plain import plain
 from coverslip.ports import DEFAULT_PORT, FLIGHT_PORT
+from coverslip.starting import start
 
 if TYPE_CHECKING:
     from coverslip.config import Config
@@ -117,6 +118,7 @@ def serve(
     Data is served in place: nothing is converted or sent anywhere else.
     """
     started = time.perf_counter()
+    settled = click.get_current_context().with_resource(start())
     from coverslip.config import Config  # kept out of --help
     from coverslip.domains.cells import Options
     from coverslip.engine.access import is_loopback
@@ -147,6 +149,7 @@ def serve(
     server = Server(offered, settings, open_browser=not no_browser)
 
     def announce() -> None:
+        settled()
         if end_with_input:
             threading.Thread(target=end_with, args=(server,), daemon=True).start()
         tell_safety(server, settings)

@@ -7,7 +7,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,6 +18,7 @@ from coverslip.daemon import compose, journal, record
 from coverslip.daemon.flags import Flags, keep
 from coverslip.daemon.places import Places, cannot_write
 from coverslip.daemon.voice import Voice
+from coverslip.starting import start
 
 if TYPE_CHECKING:
     from coverslip.server import Server
@@ -43,12 +44,12 @@ def run(flags: Flags, voice: Voice, handler: logging.Handler) -> int:
     signal.signal(signal.SIGTERM, _end)
     try:
         places = Places.here()
-        with holding(places) as mine:
+        with holding(places) as mine, start() as settled:
             if not mine:
                 return _tell_winner(places, voice)
             record.claim(places)
             try:
-                _serve(flags, places, voice, handler)
+                _serve(flags, places, voice, handler, settled)
             finally:
                 record.forget(places)
     except CoverslipError as error:
@@ -98,11 +99,12 @@ def _tell_winner(places: Places, voice: Voice) -> int:
     return 0
 
 
-def _serve(flags: Flags, places: Places, voice: Voice, handler: logging.Handler) -> None:
+def _serve(flags: Flags, places: Places, voice: Voice, handler: logging.Handler, settled: Callable[[], None]) -> None:
     server, settings, flags = _prepared(flags, places, voice, handler)
     started, certificate = time.time(), server.certificate
 
     def ready() -> None:
+        settled()
         told = record.Record(
             os.getpid(), platform.node(), server.url, server.flight_url, started, flags.config,
             settings.writable, __version__, str(certificate.cert_file) if certificate is not None else None,

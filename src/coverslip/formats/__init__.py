@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -20,21 +20,39 @@ TRIES = 4
 SUFFIX = re.compile(r"(?<![\w])\.[a-z][a-z0-9]*(?:\.[a-z0-9]+)?")
 
 
-def _named() -> Iterator[object]:
-    from importlib.metadata import entry_points  # nothing of it is needed before a file is to be recognised
-
-    for module in pkgutil.iter_modules(__path__):
-        if module.ispkg:
-            continue
-        yield getattr(importlib.import_module(f"{__name__}.{module.name}"), "FORMAT", None)
-    for entry in entry_points(group="coverslip.formats"):
-        yield entry.load()
-
-
 @cache
 def formats() -> tuple[Format, ...]:
     """Every format of this package and of installed plug-ins; those that claim much (``rank`` above 0) come last."""
-    return tuple(sorted((f for f in _named() if isinstance(f, Format)), key=lambda f: (getattr(f, "rank", 0), f.name)))
+    return _in_turn((*_ours(), *_plugged_in()))
+
+
+@cache
+def _ours() -> tuple[Format, ...]:
+    modules = (module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    found = (getattr(importlib.import_module(f"{__name__}.{name}"), "FORMAT", None) for name in modules)
+    return _in_turn(form for form in found if isinstance(form, Format))
+
+
+def _plugged_in() -> Iterator[Format]:
+    from importlib.metadata import entry_points  # reads what every installed package says of itself
+
+    found = (entry.load() for entry in entry_points(group="coverslip.formats"))
+    return (form for form in found if isinstance(form, Format))
+
+
+def _in_turn(found: Iterable[Format]) -> tuple[Format, ...]:
+    return tuple(sorted(found, key=lambda form: (_rank(form), form.name)))
+
+
+def _rank(form: Format) -> int:
+    rank: int = getattr(form, "rank", 0)
+    return rank
+
+
+def _candidates() -> Iterator[Format]:
+    """Ours that know their files by what is in them; then plug-ins, looked for only then, and those that claim much."""
+    yield from (form for form in _ours() if _rank(form) <= 0)
+    yield from (form for form in formats() if _rank(form) > 0 or form not in _ours())
 
 
 def recognise(path: Path) -> Format:
@@ -61,7 +79,7 @@ def recognise(path: Path) -> Format:
             raise NotFound(f"{path} is neither a file nor a folder", "Name what holds the data.")
     except OSError as error:
         raise Unreadable(f"Cannot read {path}: {error.strerror}", "Check who may read it: ls -l.") from error
-    for candidate in formats():
+    for candidate in _candidates():
         if candidate.claims(path, head):
             return candidate
     if path.is_file() and not head:

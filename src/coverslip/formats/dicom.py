@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 from coverslip.core.errors import Unsupported
 from coverslip.core.format import Format, file_etag
 from coverslip.core.node import Source
-from coverslip.formats.trees.dicom_header import looks_like_dicom
 from coverslip.formats.trees.source import PathSource
 
 if TYPE_CHECKING:
@@ -32,8 +31,18 @@ if TYPE_CHECKING:
 
 HEAD, SAMPLED, FIRST = 1024, 16, 3
 LOOKED_AT, FULL_LOOK_S = 16, 1.0
+DIRECTORY = b"1.2.840.10008.1.3.10"
+"""Class of a DICOMDIR, which only lists other files."""
 SHARE = 0.8
 """A folder with a smaller part of DICOM among its files is no series."""
+
+
+def looks_like_dicom(name: str, head: bytes) -> bool:
+    """Whether the first bytes are a DICOM file (not a DICOMDIR); without a preamble the suffix must say so, too."""
+    if DIRECTORY in head[:1024]:
+        return False
+    bare = name.lower().endswith((".dcm", ".dicom", ".ima")) and head[:2] in (b"\x08\0", b"\x02\0", b"\0\x08")
+    return head[128:132] == b"DICM" or bare
 
 
 class Dicom:

@@ -31,8 +31,6 @@ from coverslip.formats.trees.source import need
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 BIG, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = {IMPLICIT, EXPLICIT, BIG, DEFLATED}
-DIRECTORY = b"1.2.840.10008.1.3.10"
-"""Class of a DICOMDIR, which only lists other files."""
 KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 LONG_VRS = (b"OB", b"OW", b"OD", b"OF", b"OL", b"OV", b"UN", b"UC", b"UR", b"UT", b"SQ", b"SV", b"UV")
 GREY = {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}
@@ -114,14 +112,6 @@ class Header:
     size: int
     etag: str
     inflate: Callable[[], bytes] | None = None
-
-
-def looks_like_dicom(name: str, head: bytes) -> bool:
-    """Whether the first bytes are a DICOM file (not a DICOMDIR); without a preamble the suffix must say so, too."""
-    if DIRECTORY in head[:1024]:
-        return False
-    bare = name.lower().endswith((".dcm", ".dicom", ".ima")) and head[:2] in (b"\x08\0", b"\x02\0", b"\0\x08")
-    return head[128:132] == b"DICM" or bare
 
 
 def read_header(path: Path, keywords: Sequence[str] | None = None) -> Header:

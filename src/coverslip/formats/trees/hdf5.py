@@ -28,7 +28,6 @@ from coverslip.core.patience import PATIENCE, hanging
 from coverslip.core.ranges import Ranges
 from coverslip.core.spec import ArraySpec, Box
 from coverslip.core.tree import MemoryGroup
-from coverslip.core.typed import TypedFile
 from coverslip.formats.trees.hdf5_open import (
     SIGNATURE,
     SWMR_WRITER,
@@ -42,6 +41,7 @@ from coverslip.formats.trees.hdf5_open import (
 )
 
 if TYPE_CHECKING:
+    from coverslip.core.typed import TypedFile
     from coverslip.formats.trees.hdf5_objects import H5Objects
 
 BROKEN = "The file looks truncated or damaged, or needs a compression filter that is not installed."

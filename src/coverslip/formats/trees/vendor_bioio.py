@@ -10,8 +10,11 @@ import ast
 import importlib.util
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "bioio.readers"
 LISTING = "get_supported_extensions"
@@ -33,6 +36,8 @@ def installed() -> bool:
 @cache
 def extensions() -> frozenset[str]:
     """Extensions, in lower case and without the first dot, that the installed plug-ins read."""
+    from importlib.metadata import entry_points
+
     found = {e for entry in entry_points(group=GROUP) for e in _of(entry)}
     return frozenset(found - ORDINARY - {""})
 

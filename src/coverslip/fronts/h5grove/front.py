@@ -26,6 +26,7 @@ from coverslip.domains.objects import Objects, outside, typed_of
 from coverslip.engine.files import BEING_WRITTEN, Files
 from coverslip.engine.read import SHORT_S, Reader
 from coverslip.fronts.errors import answering
+from coverslip.fronts.h5grove import PREFIX, has
 from coverslip.fronts.h5grove.documents import (
     MOST_PATHS,
     as_json,
@@ -39,7 +40,6 @@ from coverslip.fronts.h5grove.documents import (
 from coverslip.fronts.h5grove.encode import CODE, encoded, safe
 from coverslip.fronts.http import Body, reply, text_body, to_json
 
-PREFIX = "h5grove/"
 JSON_TYPE = "application/json"
 MOST_IN_JSON = 1 << 24
 """Elements of one answer as text: each is an object of Python's while it is made."""
@@ -81,7 +81,7 @@ class GroveFront:
 
     def has(self, path: str) -> bool:
         """Whether a path, relative to the root, is ours."""
-        return path.startswith(PREFIX) or f"{path}/" == PREFIX
+        return has(path)
 
     async def __call__(self, request: Request, path: str) -> Response:
         """Answer one request."""

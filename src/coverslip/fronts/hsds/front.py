@@ -18,6 +18,7 @@ from coverslip.core.stop import Stop
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.files import Files
 from coverslip.engine.read import SHORT_S, Reader
+from coverslip.fronts.hsds import PREFIX, has
 from coverslip.fronts.hsds.answers import HSDS_VERSION, JSON_TYPE
 from coverslip.fronts.hsds.documents import truth
 from coverslip.fronts.hsds.errors import told
@@ -54,22 +55,30 @@ class HsdsFront:
         The largest answer.
     prefix
         Where it is mounted: ``hsds/``, or nothing.
+    started_s
+        When the server started, in seconds since 1970 (UTC); now where nothing is said.
     """
 
     def __init__(
-        self, files: Files, reader: Reader, cache: ByteCache[Body], most_bytes: int, prefix: str = "hsds/"
+        self,
+        files: Files,
+        reader: Reader,
+        cache: ByteCache[Body],
+        most_bytes: int,
+        prefix: str = PREFIX,
+        started_s: int | None = None,
     ) -> None:
         self._answers = Answers(files, cache, most_bytes)
         self._reader = reader
         self._most_bytes = most_bytes
         self._prefix = prefix
-        self._started_s = int(time.time())
+        self._started_s = int(time.time()) if started_s is None else started_s
 
     def has(self, path: str) -> bool:
         """Whether a path, relative to the root, is ours."""
         if not self._prefix:
             return path.partition("/")[0] in NAMES
-        return path.startswith(self._prefix) or f"{path}/" == self._prefix
+        return has(path, self._prefix)
 
     async def __call__(self, request: Request, path: str) -> Response:
         """Answer one request."""

@@ -21,11 +21,10 @@ from coverslip.engine.read import SHORT_S, Reader
 from coverslip.engine.sidecar import Shelf
 from coverslip.fronts.errors import answering
 from coverslip.fronts.http import Body, reply, text_body, to_json
-from coverslip.fronts.networks import answers, asked
+from coverslip.fronts.networks import PREFIX, answers, asked, has
 from coverslip.fronts.networks.table import MEDIA_TYPE
 
 LOG = logging.getLogger("coverslip.networks")
-PREFIX = "api/networks/"
 OCTETS = "application/octet-stream"
 NO_PART = ("v", "token")
 MOST_KEY = 2000
@@ -75,7 +74,7 @@ class NetworksFront:
 
     def has(self, path: str) -> bool:
         """Whether a path, relative to the root, is ours."""
-        return path.startswith(PREFIX)
+        return has(path)
 
     async def __call__(self, request: Request, path: str) -> Response:
         """Answer one request."""

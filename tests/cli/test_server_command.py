@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from coverslip.cli.table import table
 from coverslip.core.errors import CoverslipError
 from coverslip.daemon import launch as launching
 from coverslip.daemon import record
+from coverslip.daemon.flags import Flags
 from coverslip.daemon.identity import Identity
 from coverslip.daemon.places import Places
 from refused import refused_with
@@ -206,6 +208,15 @@ def test_a_child_that_says_nothing_is_not_waited_for_for_ever(
     failed = invoke("start", data)
     assert failed.exit_code == 1
     assert "TensorFlight server started but it does not answer after" in failed.output
+
+
+def test_a_child_that_goes_on_telling_how_far_it_is_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, clock = [b'{"note": "a"}\n', b'{"note": "b"}\n{"no', b'te": "c"}\n', b""], count(0, 40)
+    monkeypatch.setattr(launching.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(launching.select, "select", lambda read, write, other, left: (read if left > 0 else [], [], []))
+    monkeypatch.setattr(launching.os, "read", lambda handle, size: said.pop(0))
+    with Path(os.devnull).open("wb") as ears, Path(os.devnull).open("rb") as voice:
+        assert [told["note"] for told in launching._heard(ears, voice, Flags())] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_a_link_is_made(lab: Lab) -> None:
         ({}, 400), ({"source": ""}, 400), ({"source": 5}, 400), ({"source": "nothing"}, 404), ({"source": "../x"}, 404),
         ({"source": "lung", "expires_s": 0}, 400), ({"source": "lung", "expires_s": "7d"}, 400),
         ({"source": "lung", "expires_s": True}, 400), ({"source": "lung", "expires_s": 1e300}, 400),
-        ({"source": "lung", "expires_s": None}, 400),
+        ({"source": "lung", "expires_s": None}, 400), ({"source": "lung", "expires_s": -(10**400)}, 400),
     ],
 )  # fmt: skip
 def test_what_no_link_is_made_of(lab: Lab, content: dict[str, Any], status: int) -> None:

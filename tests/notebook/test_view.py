@@ -165,6 +165,16 @@ def test_a_viewer_that_comes_late_is_told_what_holds(view: View) -> None:
     assert [c["do"] for c in Viewer(view).commands()] == ["color"]
 
 
+def test_what_is_done_again_and_again_takes_no_more_memory(view: View) -> None:
+    viewer = Viewer(view)
+    viewer.commands()
+    for cell in range(20):
+        view.clear_highlights()
+        view.highlight([cell], name="walk")
+    assert [command["do"] for command in viewer.commands()] == ["clear", "highlight"]
+    assert len(view._dialogue._commands) == 2
+
+
 def test_a_question_waits_for_the_next_command(view: View) -> None:
     viewer = Viewer(view)
     view.color_by("kind")

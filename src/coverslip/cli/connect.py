@@ -163,6 +163,10 @@ class Far:
         except subprocess.TimeoutExpired:
             self._process.terminate()
             self._process.wait()
+        self._listener.join(STOP_S)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None and not self._listener.is_alive():
+                pipe.close()
 
     def began(self) -> bool:
         """Whether the server there said its address; else it has ended."""

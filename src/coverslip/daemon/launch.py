@@ -73,7 +73,7 @@ def _heard(ears: IO[bytes], voice: IO[bytes], flags: Flags) -> Iterator[dict[str
         ears.write(flags.dumped().encode())
     waiting, end = b"", time.monotonic() + PATIENCE_S
     while select.select([voice], [], [], max(0.0, end - time.monotonic()))[0]:
-        part = os.read(voice.fileno(), 1 << 16)
+        part, end = os.read(voice.fileno(), 1 << 16), time.monotonic() + PATIENCE_S
         *lines, waiting = (waiting + part).split(b"\n")
         for line in lines:
             yield json.loads(line)

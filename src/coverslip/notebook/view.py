@@ -275,7 +275,8 @@ class View:
         """Remove the group of a name, or every group that `highlight` made."""
         what = {"do": "clear", "name": name}
         self._running()
-        self._dialogue.tell(what, lasting=False, ends=_about(name))
+        ends = _about(name)
+        self._dialogue.tell(what, f"clear {ends}", lasting=False, ends=ends)
 
     def color_by(self, key: str | None) -> None:
         """Colour by a column of ``obs`` or a gene (by its name or symbol); by nothing for None. A column comes first.

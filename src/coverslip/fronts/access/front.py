@@ -31,6 +31,7 @@ ONE = ("DELETE",)
 MADE = "Leave it out to have one made."
 LOG = logging.getLogger("coverslip.access")
 FEW = 20
+MOST_S = 1e12
 LAST_S = 253_402_300_799.0
 """The end of the year 9999, the last of which dates tell."""
 
@@ -172,7 +173,7 @@ def number(content: dict[str, Any], name: str, default: float) -> float:
     value = content.get(name, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadRequest(f"{name} is a number of seconds", f'Write {{"{name}": {default:g}}}.')
-    return float(min(value, 1e12))
+    return float(max(min(value, MOST_S), -MOST_S))  # a whole number of JSON may have any number of digits
 
 
 def _listed(note: Note) -> dict[str, Any]:

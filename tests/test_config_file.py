@@ -123,6 +123,26 @@ def test_what_could_not_be_started_is_refused_key_by_key(file: Path, wanted: dic
     assert file.read_text() == TEXT
 
 
+def test_what_others_put_beside_it_is_neither_followed_nor_written_into(file: Path) -> None:
+    victim, open_to_all = file.with_name("victim"), file.with_name("theirs")
+    victim.write_text("precious")
+    open_to_all.touch(0o666)
+    for name in ("lab.toml.bak", f".lab.toml.{os.getpid()}.part"):
+        file.with_name(name).symlink_to(victim)
+    wanted = ConfigFile(file).shown()
+    wanted["server"]["port"] = 9001
+    assert ConfigFile(file).save(wanted)
+    assert victim.read_text() == "precious"
+    backup = file.with_name("lab.toml.bak")
+    assert (backup.is_symlink(), backup.read_text()) == (False, TEXT)
+    backup.unlink()
+    os.link(open_to_all, backup)
+    wanted["server"]["port"] = 9002
+    assert ConfigFile(file).save(wanted)
+    assert open_to_all.read_text() == ""
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o640
+
+
 def test_a_secret_is_not_moved_to_another_name(file: Path) -> None:
     config = ConfigFile(file)
     wanted = config.shown()

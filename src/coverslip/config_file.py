@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import re
-import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -123,22 +123,29 @@ class ConfigFile:
 
     def _replace(self, text: str) -> None:
         """Put another text in its place at once, whatever happens meanwhile."""
-        beside = self.file.with_name(f".{self.file.name}.{os.getpid()}.part")
         try:
             mode = self.file.stat().st_mode & 0o777
-            shutil.copy2(self.file, self.file.with_name(f"{self.file.name}.bak"))
-            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as stream:
-                stream.write(text.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.chmod(mode)
-            beside.replace(self.file)
+            _put(self.file.with_name(f"{self.file.name}.bak"), self.file.read_bytes(), mode)
+            _put(self.file, text.encode(), mode)
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
             if error.errno == errno.ENOSPC:
                 raise DiskFull(f"Cannot write {self.name}: the disk is full", "Free some space.") from error
             raise Unreadable(f"Cannot write {self.name}: {error.strerror}", FULL, "not_writable") from error
+
+
+def _put(file: Path, data: bytes, mode: int) -> None:
+    """Write a file whole or not at all; never into one that somebody else put there, nor through a link."""
+    handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")  # made with 0600
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(part).chmod(mode)
+        Path(part).replace(file)
+    except OSError:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def redacted(value: Any, key: str = "") -> Any:

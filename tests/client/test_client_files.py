@@ -98,6 +98,17 @@ def test_references(server: Server, tmp_path: Path) -> None:
     assert not (tmp_path / "y.pb").exists()
 
 
+@pytest.mark.parametrize("form", ["npy", "raw", "tiff"])
+def test_a_link_at_a_name_that_could_be_guessed_is_not_followed(client: Client, tmp_path: Path, form: str) -> None:
+    victim, target = tmp_path / "victim", tmp_path / "a"
+    victim.write_text("precious")
+    target.with_name(f".a.{os.getpid()}.part").symlink_to(victim)
+    files.write(part(client, "volume.zarr", "0:1,0:9,0:9"), form, str(target))
+    assert victim.read_text() == "precious"
+    assert not target.is_symlink()
+    assert target.stat().st_size
+
+
 def test_nothing_is_written_over_unasked(client: Client, tmp_path: Path) -> None:
     for name in ("x.npy", "x.zarr"):
         path = tmp_path / name

@@ -20,6 +20,7 @@ from scipy import sparse
 from starlette.testclient import TestClient
 
 from coverslip.domains import analyses, gene_indexes
+from coverslip.domains.analysis import COLUMNS, table
 from coverslip.engine.job import ENDED
 from coverslip.settings import Settings
 
@@ -149,6 +150,19 @@ def test_two_sets_of_cells_as_scanpy(client: TestClient, cells: anndata.AnnData)
     again = ask(client, "differential", group=bits((kinds == "B").to_numpy()), reference=category(1), name="B")
     assert again["job"] == found["job"]
     assert again["seconds"] == found["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("=HYPERLINK(A1)", "'=HYPERLINK(A1)"), ("+a|b!A0", "'+a|b!A0"), ("-1", "-1"), ("T/NK", "T/NK")]
+)
+def test_a_table_holds_no_formulas(client: TestClient, cells: anndata.AnnData, name: str, told: str) -> None:
+    found = ask(client, "differential", group=category(0), reference=category(1), name=name, top=2)
+    assert found["results"][0]["name"] == name
+    rows = list(csv.DictReader(io.StringIO(client.get(f"/analysis/jobs/{found['job']}/result.csv").text)))
+    assert {row["group"] for row in rows} == {told}
+    genes = {column: np.array([name], object) for column in COLUMNS.values()}
+    (row,) = csv.DictReader(io.StringIO(table([{"name": "a", **genes}]).decode()))
+    assert row["names"] == told
 
 
 def test_summary_as_pandas(client: TestClient, cells: anndata.AnnData) -> None:

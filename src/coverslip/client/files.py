@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -135,11 +136,12 @@ def _to_stdout(part: Part, form: str) -> int:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A place beside ``path`` to write to, which becomes ``path`` at the end, or is gone."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Nobody else can have put anything there: in a shared folder a name that can be guessed may be a link already.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         yield draft
         if draft.is_dir() and path.is_dir() and not path.is_symlink():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            old = path.with_name(f".{path.name}.{secrets.token_hex(8)}.old")
             path.rename(old)
             draft.rename(path)
             shutil.rmtree(old, ignore_errors=True)

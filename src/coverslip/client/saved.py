@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -58,17 +59,23 @@ def save_url(url: str, environment: Mapping[str, str] = os.environ) -> Path:
         When the file cannot be read or written.
     """
     file = config_folder(environment) / FILES[0]
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft: Path | None = None
     try:
         text = file.read_text("utf-8") if file.exists() else ""
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(_with(text, f"server_url = {json.dumps(url)}"), "utf-8")
+        handle, name = tempfile.mkstemp(
+            dir=file.parent, prefix=f".{file.name}."
+        )  # for its owner only: it may hold keys
+        draft = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(_with(text, f"server_url = {json.dumps(url)}"))
         if file.exists():
             draft.chmod(file.stat().st_mode & 0o777)
         draft.replace(file)
     except (OSError, UnicodeDecodeError) as error:
-        with suppress(OSError):
-            draft.unlink()
+        if draft is not None:
+            with suppress(OSError):
+                draft.unlink()
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise Unreadable(f"Cannot write {file}: {why}", "Check who may write it: ls -l.") from error
     return file

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +22,8 @@ from coverslip.domains.group_statistics import QUANTILES, composition, distribut
 from coverslip.domains.plan import CSV, JSON, VALUES, Document, Plan
 
 SCORE_QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
+FORMULA = re.compile(r"[=@\t\r]|[+-].*[(!|]", re.DOTALL)
+"""What a spreadsheet takes for a formula, which may send or start something; ``-1`` and ``+`` are names."""
 COLUMNS = {
     "names": "names", "scores": "scores", "logfoldchanges": "logfoldchanges", "pvals": "pvals",
     "pvals_adj": "pvals_adj", "pct_nz_group": "fractions", "pct_nz_reference": "fractions_reference",
@@ -116,14 +120,18 @@ def ranked(plan: Plan, cells: Cells, workers: int = 1) -> list[Document]:
 
 
 def table(results: list[Document]) -> bytes:
-    """Results as a table, as spreadsheets and pandas read it."""
+    """Results as a table, as spreadsheets and pandas read it; a name that is a formula there has a ``'`` before it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["group", *COLUMNS])
     for one in results:
-        columns = [one[name].tolist() for name in COLUMNS.values()]
-        writer.writerows((one["name"], *row) for row in zip(*columns, strict=True))
+        columns = [[_cell(value) for value in one[name].tolist()] for name in COLUMNS.values()]
+        writer.writerows((_cell(one["name"]), *row) for row in zip(*columns, strict=True))
     return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 def _score(

@@ -96,6 +96,19 @@ describe("tables", () => {
     expect(text).toBe('gene,p\r\n"a,b",1e-300\r\n"say ""x""",\r\n"line\nbreak",\r\n');
   });
 
+  it("hold no formulas, and every other name as it is", () => {
+    const names = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", '-HYPERLINK("x")', "-1", "+", "-T", "HLA-A", "a=b"];
+    expect(
+      toCsv(
+        ["n"],
+        names.map((name) => [name]),
+      )
+        .split("\r\n")
+        .slice(1, -1),
+    ).toEqual(["'=1+1", "'@SUM(A1)", "'+cmd|' /C calc'!A0", `"'-HYPERLINK(""x"")"`, "-1", "+", "-T", "HLA-A", "a=b"]);
+    expect(toCsv(["n"], [[-1.5]])).toBe("n\r\n-1.5\r\n");
+  });
+
   it("are sorted with missing numbers last, either way", () => {
     const values = [2, Number.NaN, 1, 3];
     expect([...sortedBy(4, (i) => values[i] ?? null, false)]).toEqual([2, 0, 3, 1]);

@@ -2,7 +2,10 @@
 
 export type Value = string | number | boolean | null;
 
-/** As RFC 4180 asks; numbers with all their digits, nothing where there is no number. */
+/** What a spreadsheet takes for a formula, which may send or start something; `-1` and `+` are names. */
+const FORMULA = /^(?:[=@\t\r]|[+-].*[(!|])/s;
+
+/** As RFC 4180 asks; numbers with all their digits, nothing where there is no number; a `'` before formulas. */
 export function toCsv(heads: readonly string[], rows: Iterable<readonly Value[]>): string {
   const lines = [heads.map(cell).join(",")];
   for (const row of rows) lines.push(row.map(cell).join(","));
@@ -11,7 +14,7 @@ export function toCsv(heads: readonly string[], rows: Iterable<readonly Value[]>
 
 function cell(value: Value): string {
   if (value === null || (typeof value === "number" && Number.isNaN(value))) return "";
-  const text = String(value);
+  const text = typeof value === "string" && FORMULA.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -77,3 +77,24 @@ def test_a_start_in_the_background_tells_it(capsys: pytest.CaptureFixture[str]) 
     assert "other machines" not in capsys.readouterr().out
     Console(None).ready({**told, "elsewhere": "http://192.168.7.5:8814/"})
     assert "  HTTP, from other machines: http://192.168.7.5:8814/\n" in capsys.readouterr().out
+    Console(None).ready({**told, "grpc": "grpc://127.0.0.1:8815", "grpc_elsewhere": "grpc://192.168.7.5:8815"})
+    assert "  gRPC, from other machines: grpc://192.168.7.5:8815\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Settings(host=ANY), None),
+        (Settings(flight_port=8815), None),
+        (Settings(host=ANY, flight_port=8815), "grpc://192.168.7.5:8815"),
+        (Settings(flight_host=ANY, flight_port=8815), "grpc://192.168.7.5:8815"),
+        (Settings(host=ANY, flight_port=8815, external_location="grpc://lab:9"), "grpc://lab:9"),
+        (Settings(external_location="grpc://lab:9"), None),
+    ],
+)
+def test_arrow_flight_from_other_machines(
+    settings: Settings, told: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(reached, "own_address", lambda: "192.168.7.5")
+    np.save(tmp_path / "points.npy", np.zeros((5, 2)))
+    assert Server(tmp_path / "points.npy", settings).network_flight_url == told

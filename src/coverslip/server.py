@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from coverslip import flight
@@ -155,6 +156,15 @@ class Server:
         """The address that other machines open, as `viewer_url`; None where it is the same, or they reach none."""
         host = elsewhere(self._settings)
         return None if host is None else self.viewer_url.replace(self.url, f"{self._scheme}://{host}:{self._port}", 1)
+
+    @property
+    def network_flight_url(self) -> str | None:
+        """As `flight_url`, for other machines; None where it is the same, or they reach none."""
+        own, settings = self.flight_url, self._settings
+        if own is None or settings.external_location is not None:
+            return own and settings.external_location
+        host = elsewhere(replace(settings, host=settings.flight_host or settings.host))
+        return host and f"{own.partition('://')[0]}://{host}:{own.rpartition(':')[2]}"
 
     def counts(self) -> dict[str, Any] | None:
         """What was found so far, as ``GET /api/catalog`` tells it; None when not serving."""

@@ -65,6 +65,8 @@ class Console:
             click.echo(f"  HTTP, from other machines: {told['elsewhere']}")
         if told["grpc"] is not None:
             click.echo(f"  gRPC: {told['grpc']}")
+        if told.get("grpc_elsewhere") is not None:
+            click.echo(f"  gRPC, from other machines: {told['grpc_elsewhere']}")
         if self._log is not None:
             click.echo(f"  Logs: {self._log}")
 

@@ -112,7 +112,8 @@ def _serve(flags: Flags, places: Places, voice: Voice, handler: logging.Handler,
         record.publish(places, told)
         keep(places, flags)
         LOG.info("coverslip %s answers on %s", __version__, " and ".join(filter(None, (told.http, told.grpc))))
-        voice.ready({"pid": told.pid, "http": server.viewer_url, "grpc": told.grpc, "elsewhere": server.network_url})
+        elsewhere = {"elsewhere": server.network_url, "grpc_elsewhere": server.network_flight_url}
+        voice.ready({"pid": told.pid, "http": server.viewer_url, "grpc": told.grpc, **elsewhere})
         _tell_found(server)
 
     try:

@@ -14,7 +14,7 @@ from coverslip.notebook.server import ViewServer
 
 CALL_S = 60.0
 EVERY_S = 0.5
-WORDS = "A coverslip view lives as long as its kernel: run the cell again to see it."
+WORDS = "A coverslip view lives as long as its kernel: where none is above, run the cell again."
 
 
 def make(server: ViewServer, dialogue: Dialogue, height: int) -> Any:

@@ -1,4 +1,4 @@
-"""A disk that is soon full, for tests."""
+"""Disks for tests: one that is soon full, one that is taken for a network's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+
+from coverslip.core import mounts
 
 
 @contextmanager
@@ -66,3 +70,10 @@ def read_only_disk(place: Path) -> Iterator[Path]:
         yield place
     finally:
         place.chmod(0o700)
+
+
+def network_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a folder is taken for a network disk, and everything else for a local one."""
+    table = folder.with_name(f"{folder.name}.mounts")
+    table.write_text(f"/dev/sda / ext4 rw 0 0\nnas:/x {folder} nfs4 rw 0 0\n")
+    monkeypatch.setattr(mounts, "MOUNTS", table)

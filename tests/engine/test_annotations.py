@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from coverslip.core import mounts, patience
+from coverslip.core import patience
 from coverslip.core.errors import BadRequest, Forbidden, TooLarge, Unreadable
 from coverslip.core.patience import Patience
 from coverslip.engine import annotations
 from coverslip.engine.annotation import Annotation, Place
 from coverslip.engine.annotations import Annotations, Find
+from disks import network_disk
 
 LONG_S = 60
 POINT = '{"point":{"x":3,"y":4}}'
@@ -243,8 +244,7 @@ def test_images_on_a_disk_that_hangs_are_there(
     """Whoever asks about others does not wait for it, either: it is asked while the database is locked."""
     kept.put(image, [shape("one")])
     opened = threading.Event()
-    (tmp_path / "mounts").write_text(f"nas:/x {tmp_path} nfs4 rw 0 0\n")
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "mounts")
+    network_disk(tmp_path, monkeypatch)
     monkeypatch.setattr(patience, "PATIENCE", Patience(0.05))
     monkeypatch.setattr(annotations.os.path, "lexists", lambda place: opened.wait(LONG_S) and False)
     try:

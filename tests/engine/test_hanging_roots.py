@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from catalog_files import QUICK, describe, open_source, recognise, statuses, toy, within
-from coverslip.core import mounts, patience
+from coverslip.core import patience
 from coverslip.core.errors import Unreadable
 from coverslip.core.node import Source
 from coverslip.core.patience import HANGS, Patience
@@ -28,6 +28,7 @@ from coverslip.engine.scan import Tree
 from coverslip.engine.storage import MOST_HELD, STORAGE, place_of
 from coverslip.engine.systems import Systems
 from coverslip.fronts.tensors.browse import listing
+from disks import network_disk
 
 LONG_S = 30
 
@@ -37,8 +38,7 @@ def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is taken for a network disk, which may take a tenth of a second to answer."""
     folder = tmp_path / "nas"
     folder.mkdir()
-    (tmp_path / "mounts").write_text(f"/dev/sda / ext4 rw 0 0\nnas:/x {folder} nfs4 rw 0 0\n")
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "mounts")
+    network_disk(folder, monkeypatch)
     return folder
 
 

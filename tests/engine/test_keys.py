@@ -5,28 +5,17 @@ from __future__ import annotations
 import base64
 import math
 
+import keys_lab
 import pytest
+from keys_lab import KEY, OTHER, TOKEN, WHERE, Clock
 
 from coverslip.core.errors import BadRequest, BadUsage, CoverslipError, Forbidden
 from coverslip.engine.access import choose_read_token
 from coverslip.engine.keys import KEY_BYTES, MOST_GRACE_S, MOST_SHARE_S, Keys
 from coverslip.engine.rights import FULL, LINK, Right, widest
 
-TOKEN, READ, OTHER = "open-sesame-open-sesame", "only-reading-only-reading", "another-sesame-another"
-KEY = b"k" * KEY_BYTES
-WHERE = "/data/lung.h5ad"
-
-
-class Clock:
-    now = 1_000_000.5
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+READ = "only-reading-only-reading"
+clock = keys_lab.clock
 
 
 @pytest.fixture

@@ -10,30 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keys_lab
 import pytest
+from keys_lab import KEY, OTHER, TOKEN, WHERE, Clock
 
 from coverslip.core.errors import BadRequest, CoverslipError, DiskFull, Forbidden, NotFound, TooLarge, Unreadable
 from coverslip.engine import links as module
-from coverslip.engine.keys import KEY_BYTES, MOST_LABEL, Keys
+from coverslip.engine.keys import MOST_LABEL, Keys
 from coverslip.engine.links import FRESH_S, KEPT_S, Links, kept_links
 from coverslip.engine.rights import link_id
 
-TOKEN, OTHER = "open-sesame-open-sesame", "another-sesame-another"
-KEY = b"k" * KEY_BYTES
-WHERE = "/data/lung.h5ad"
+clock = keys_lab.clock
 FULL = OSError(errno.ENOSPC, "No space left on device")
-
-
-class Clock:
-    now = 1_000_000.5
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

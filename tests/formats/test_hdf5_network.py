@@ -14,12 +14,12 @@ import h5py
 import numpy as np
 import pytest
 
-from coverslip.core import mounts
 from coverslip.core.errors import Damaged, Unreadable
 from coverslip.core.node import Array
 from coverslip.core.patience import HANGS, Patience
 from coverslip.formats.trees import hdf5, hdf5_open
 from coverslip.formats.trees.hdf5 import open_hdf5
+from disks import network_disk
 
 LONG_S = 20
 
@@ -29,8 +29,7 @@ def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is taken for a network disk."""
     folder = tmp_path / "nas"
     folder.mkdir()
-    (tmp_path / "mounts").write_text(f"/dev/sda / ext4 rw 0 0\nnas:/x {folder} nfs4 rw 0 0\n")
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "mounts")
+    network_disk(folder, monkeypatch)
     return folder
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from scopes_lab import HERE, PATIENCE_S, READ, TOKEN, Clock
 from starlette.testclient import TestClient
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
@@ -26,17 +27,7 @@ from coverslip.fronts import held as module
 from coverslip.fronts.held import Held, looking
 from coverslip.settings import Settings
 
-PATIENCE_S = 60
-TOKEN, READ = "open-sesame-open-sesame", "only-reading-only-reading"
-HERE = "http://127.0.0.1:8765"
 HOST = {"host": "127.0.0.1:8765"}
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

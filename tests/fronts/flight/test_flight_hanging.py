@@ -16,7 +16,6 @@ from flight_reading import QUICK, Reader, images_of, tickets
 from pyarrow import flight
 
 from coverslip.app import catalog_of
-from coverslip.core import mounts
 from coverslip.core.node import Array, Source
 from coverslip.core.spec import Box
 from coverslip.core.stop import Stop
@@ -27,6 +26,7 @@ from coverslip.fronts.flight import slow
 from coverslip.fronts.flight.far import Far
 from coverslip.fronts.flight.front import FlightFront
 from coverslip.fronts.flight.options import FlightOptions
+from disks import network_disk
 
 PATIENCE_S = 60
 NEAR = np.random.default_rng(0).integers(0, 60_000, (4, 1000, 700), dtype=np.uint16)
@@ -66,8 +66,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     for folder, name, data in ((near, "near", NEAR), (nas, "far", FAR)):
         folder.mkdir()
         np.save(folder / f"{name}.npy", data)
-    (tmp_path / "mounts").write_text(f"/dev/sda / ext4 rw 0 0\nnas:/x {nas} nfs4 rw 0 0\n")
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "mounts")
+    network_disk(nas, monkeypatch)
     answers = threading.Event()
     answers.set()
     read = slow.read

@@ -17,22 +17,9 @@ from google.protobuf import json_format
 
 from coverslip.core.errors import BadRequest, TooLarge
 from coverslip.engine.annotation import Annotation
+from coverslip.fronts.flight.tables import SCHEMAS
 
-SCHEMA = pa.schema(
-    [
-        ("roi_id", pa.string()),
-        ("array_id", pa.string()),
-        ("set_name", pa.string()),
-        ("label", pa.string()),
-        ("geometry", pa.string()),
-        ("plane", pa.map_(pa.uint32(), pa.uint32())),
-        ("props_json", pa.string()),
-        ("drawn_against_version", pa.binary()),
-        ("rev", pa.int64()),
-        ("created_at_unix_ms", pa.int64()),
-        ("updated_at_unix_ms", pa.int64()),
-    ]
-)
+SCHEMA = SCHEMAS["rois"]
 IDS = pa.schema([("roi_id", pa.string())])
 LIMITS = {"roi_id": 100, "set_name": 200, "label": 1000, "geometry": 4 << 20, "props_json": 64 << 10}
 """Characters of the longest value of a column."""

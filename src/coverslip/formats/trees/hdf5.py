@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,9 +230,9 @@ class H5Group(Group):
         self._group = group
         self._source = source
 
-    @property
+    @cached_property
     def attrs(self) -> Attrs:  # type: ignore[override]
-        """The group's attributes, read when asked for."""
+        """The group's attributes, read when first asked for."""
         return read_attrs(self._group)
 
     def __iter__(self) -> Iterator[str]:
@@ -256,7 +257,8 @@ class H5Group(Group):
             if isinstance(link, h5py.ExternalLink):
                 raise outside(name)
             item = self._group[name]
-            if item.file.filename != self._group.file.filename:  # a soft link that passes through an external one
+            here = isinstance(link, h5py.HardLink) and "/" not in name
+            if not here and item.file.filename != self._group.file.filename:  # a soft link through an external one
                 raise outside(name)
             if isinstance(item, h5py.Group):
                 return H5Group(item, self._source)
@@ -336,9 +338,9 @@ class H5Array(Array):
         filters = self._dataset.id.get_create_plist().get_nfilters()
         return str(self._dataset.compression) if self._dataset.compression else "compressed" if filters else None
 
-    @property
+    @cached_property
     def attrs(self) -> Attrs:  # type: ignore[override]
-        """The data set's attributes, read when asked for."""
+        """The data set's attributes, read when first asked for."""
         return read_attrs(self._dataset)
 
     def read(self, box: Box) -> npt.NDArray[Any]:
@@ -391,12 +393,13 @@ def read_attrs(item: h5py.HLObject) -> dict[str, Any]:
     """Attributes as plain Python; those that are not numbers or text (references, say) are left out, and huge ones."""
     found = {}
     with damage(f"The attributes of {item.name}"):
-        names = list(item.attrs)
+        attributes = item.attrs  # of a file, h5py opens its root for each of these
+        names = list(attributes)
     for name in names:
         try:
-            if item.attrs.get_id(name).get_storage_size() > MOST_ATTRIBUTE_BYTES:
+            if attributes.get_id(name).get_storage_size() > MOST_ATTRIBUTE_BYTES:
                 continue
-            value = item.attrs[name]
+            value = attributes[name]
         except NONSENSE:
             continue
         plain = _plain(value)

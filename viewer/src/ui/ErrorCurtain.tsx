@@ -1,5 +1,6 @@
 /** Why there is nothing to see, and what to do next. */
 
+import type { ReactNode } from "react";
 import type { ApiError } from "../api/client";
 import { linkTo, useRoute } from "../state/route";
 
@@ -12,14 +13,22 @@ export function advice(error: ApiError): string {
   return asks && error.hint === "" ? "Open the whole URL that the server printed." : error.hint;
 }
 
+interface Props {
+  error: ApiError;
+  retry: () => void;
+  /** Another way on. */
+  children?: ReactNode;
+}
+
 /** Over a page that has nothing else to show. */
-export function ErrorCurtain({ error, retry }: { error: ApiError; retry: () => void }) {
+export function ErrorCurtain({ error, retry, children }: Props) {
   const page = useRoute((s) => s.route.page);
   return (
     <div className="curtain" data-testid="error" data-code={error.code} role="alert">
       <div>
         <strong>{error.message}</strong>
         <p>{advice(error)}</p>
+        {children}
         <p className="quiet">Code: {error.code}</p>
       </div>
       <div className="buttons">

@@ -2,9 +2,14 @@
 
 import { count } from "../../data/format";
 import { advice, ErrorCurtain } from "../../ui/ErrorCurtain";
+import { part } from "../../ui/part";
 import { chooseMode, openImage, retry } from "./actions";
 import { MOST_READ } from "./model";
 import { setImage, useImage } from "./state";
+
+const LookInside = part(() => import("../../ui/LookInside"));
+/** An array that is whole, and nothing to look at from here. */
+const NO_PICTURE = new Set(["not_a_picture", "not_drawable"]);
 
 export function Work() {
   const progress = useImage((s) => s.progress);
@@ -48,9 +53,15 @@ export function Words() {
 
 /** Over the view when nothing can be drawn; a banner when only the last wish failed. */
 function Failure() {
-  const { error, phase } = useImage();
+  const { error, phase, arrayId } = useImage();
   if (error === null) return null;
-  if (phase === "error") return <ErrorCurtain error={error} retry={retry} />;
+  if (phase === "error") {
+    return (
+      <ErrorCurtain error={error} retry={retry}>
+        {NO_PICTURE.has(error.code) ? <LookInside source={arrayId.split("/", 1)[0] ?? ""} /> : null}
+      </ErrorCurtain>
+    );
+  }
   return (
     <div className="banner warn" data-testid="error" data-code={error.code} role="alert">
       <div>

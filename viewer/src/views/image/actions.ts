@@ -115,12 +115,14 @@ export function retry(): void {
 }
 
 function refused(info: TileInfo): ApiError | null {
-  const hint = "Its numbers can be read from Python, or by GET /api/block.";
+  const hint = "Its numbers can be read from Python, with coverslip.connect().";
   if (!drawable(info.dtype)) {
     return new ApiError("not_drawable", `Pixels of type ${info.dtype} cannot be drawn`, hint, 0);
   }
   if (info.picture) return null;
-  return new ApiError("not_a_picture", `${info.name} has the axes ${info.dim_labels.join(", ")}: no y and x`, hint, 0);
+  const axes = info.dim_labels.join(", ");
+  const words = `${info.name} is no picture: a picture has the axes y and x, and this has ${axes || "none"}`;
+  return new ApiError("not_a_picture", words, hint, 0);
 }
 
 /** Open an image in the view that the address bar tells. */

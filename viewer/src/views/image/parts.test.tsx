@@ -58,6 +58,28 @@ describe("states", () => {
     expect(screen.getByTestId("error").textContent).not.toContain("GET");
   });
 
+  it("an array of an HDF5 file that is no picture leads into the file", async () => {
+    const source = {
+      source_id: "run",
+      name: "run.h5",
+      source_url: "file:///run.h5",
+      source_type: "hdf5",
+      kind: "images",
+      status: "ready",
+      version: "1",
+      size_bytes: 10,
+      modified: 1,
+      indexed_at: 0,
+      error: null,
+      tensors: [],
+    };
+    vi.stubGlobal("fetch", async () => new Response(JSON.stringify(source)));
+    blankImage("run/g/trace");
+    setImage({ phase: "error", error: new ApiError("not_a_picture", "It is no picture", "", 0) });
+    render(<Words />);
+    expect((await screen.findByTestId("look-inside")).getAttribute("href")).toContain("inside=run");
+  });
+
   it("a failed wish can be dismissed while the image stays", () => {
     opened();
     setImage({ error: new ApiError("unreadable", "No", "", 500) });

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,20 +34,13 @@ from coverslip.domains.columns import Category, Continuous, Text
 from coverslip.domains.graph import undirected_edges, weights
 from coverslip.domains.modalities import data_sets
 from coverslip.formats import open_source, recognise
-from coverslip.testing.formats import (
-    OPENING_SHARE,
-    THREADS,
-    _assert_one_line,
-    _bytes_read,
-    _copy,
-    _files,
-    _handles,
-)
+from coverslip.testing.files import FileTests, assert_one_line, bytes_read, copied, files_of, handles, wait_for_handles
+from coverslip.testing.formats import OPENING_SHARE, THREADS
 
 FLOOR_BYTES = 300_000
 
 
-class CellsTests:
+class CellsTests(FileTests):
     """Subclass, and give ``format_name``, ``write`` and ``golden``."""
 
     format_name: ClassVar[str]
@@ -123,40 +115,23 @@ class CellsTests:
     def test_closing_gives_files_back(self, sample: Path) -> None:
         """No file handle is left after close, even after reading."""
         open_source(sample).close()  # libraries may open files of their own the first time
-        before = _handles(sample)
+        before = handles(sample)
         source = open_source(sample)
         for tree in data_sets(source.root).values():
             read_everything(Cells(tree()))
         source.close()
-        deadline = time.monotonic() + 2
-        while _handles(sample) != before and time.monotonic() < deadline:
-            time.sleep(0.001)  # threads of libraries may be a moment behind
-        assert _handles(sample) == before
-
-    def test_a_change_is_seen(self, sample: Path) -> None:
-        """A source knows when its file is another one."""
-        source = open_source(sample)
-        assert source.fresh()
-        before = source.etag
-        for file in _files(sample):
-            stat = file.stat()
-            os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000_000))
-        assert not source.fresh()
-        source.close()
-        again = open_source(sample)
-        assert again.etag != before
-        again.close()
+        wait_for_handles(sample, before)
 
     def test_a_truncated_file_is_refused(self, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
         """Half a file gives one clear error, on opening or on reading, and never wrong numbers."""
         if not self.can_be_truncated:
             pytest.skip("not told by a format of this kind")
-        half = _copy(sample, tmp_path_factory.mktemp("half"))
-        cut = max(_files(half), key=lambda file: file.stat().st_size)
+        half = copied(sample, tmp_path_factory.mktemp("half"))
+        cut = max(files_of(half), key=lambda file: file.stat().st_size)
         os.truncate(cut, cut.stat().st_size // 2)
         with pytest.raises(CoverslipError) as caught:
             _read_file(half)
-        _assert_one_line(caught.value)
+        assert_one_line(caught.value)
 
     @pytest.mark.skipif(sys.platform != "linux", reason="counts bytes through /proc")
     def test_opening_and_a_gene_read_little(
@@ -169,20 +144,20 @@ class CellsTests:
         large = self.write_large(tmp_path)
         if large is None:
             pytest.skip("genes of this format are not read one by one")
-        total = sum(file.stat().st_size for file in _files(large))
+        total = sum(file.stat().st_size for file in files_of(large))
         assert total >= 2_000_000
         other = open_source(self.write(tmp_path_factory.mktemp("other")))  # loads libraries
         Cells(data_sets(other.root)[""]()).expression().gene(1)
         other.close()
-        before = _bytes_read()
+        before = bytes_read()
         source = open_source(large)
         try:
             cells = Cells(data_sets(source.root)[""]())
-            opened = _bytes_read() - before
+            opened = bytes_read() - before
             assert opened <= max(total * OPENING_SHARE, FLOOR_BYTES), f"{opened:,} of {total:,} bytes"
-            before = _bytes_read()
+            before = bytes_read()
             cells.expression().gene(1)
-            read = _bytes_read() - before
+            read = bytes_read() - before
             assert read <= max(total * OPENING_SHARE, FLOOR_BYTES), f"{read:,} of {total:,} bytes"
             record_property("shows", "lazy")
         finally:

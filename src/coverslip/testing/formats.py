@@ -22,9 +22,7 @@ import json
 import math
 import os
 import random
-import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -40,6 +38,7 @@ from coverslip.core.errors import CoverslipError
 from coverslip.core.node import Array, Group, Source
 from coverslip.core.spec import Box
 from coverslip.formats import open_source, recognise
+from coverslip.testing.files import FileTests, assert_one_line, bytes_read, copied, files_of, handles, wait_for_handles
 
 BOXES, THREADS = 24, 8
 LARGE_BYTES = 400_000
@@ -83,7 +82,7 @@ class Golden:
     rgb: bool = False
 
 
-class FormatTests:
+class FormatTests(FileTests):
     """Subclass, and give ``format_name``, the fixture ``sample`` and ``golden``."""
 
     format_name: ClassVar[str]
@@ -222,15 +221,15 @@ class FormatTests:
         self, sample: Path, tmp_path_factory: pytest.TempPathFactory, record_property: Callable[[str, object], None]
     ) -> None:
         """Of a file large enough to tell, opening reads a small part, and one pixel no more than a few chunks."""
-        files = _files(sample)
+        files = files_of(sample)
         total = sum(file.stat().st_size for file in files)
         if total < LARGE_BYTES:
             pytest.skip("too small to tell")
         self._load_libraries(sample, tmp_path_factory.mktemp("other"))
-        before = _bytes_read()
+        before = bytes_read()
         source = open_source(sample)
         try:
-            opened = _bytes_read() - before
+            opened = bytes_read() - before
             assert opened <= max(total * OPENING_SHARE, len(files) * HEAD_BYTES, FLOOR_BYTES), (
                 f"{opened:,} of {total:,} bytes"
             )
@@ -239,9 +238,9 @@ class FormatTests:
             chunk = math.prod(array.spec.chunks or array.spec.shape) * array.spec.dtype.itemsize
             if not self.reads_whole_once and (array.spec.chunks is None or chunk * 8 < total):
                 last = Box(tuple(n - 1 for n in golden.pixels.shape), golden.pixels.shape)
-                before = _bytes_read()
+                before = bytes_read()
                 array.read(last)
-                read = _bytes_read() - before
+                read = bytes_read() - before
                 assert read <= max(chunk * CHUNKS_A_PIXEL * bool(array.spec.chunks), FLOOR_BYTES), f"{read:,} bytes"
                 record_property("shows", "lazy")
         finally:
@@ -249,7 +248,7 @@ class FormatTests:
 
     def _load_libraries(self, sample: Path, folder: Path) -> None:
         """Libraries are loaded by the first read; of a copy, so that nothing of the sample is remembered."""
-        copy = _copy(sample, folder)
+        copy = copied(sample, folder)
         with contextlib.suppress(CoverslipError):  # one file of several that belong together
             source = open_source(copy)
             try:
@@ -270,55 +269,32 @@ class FormatTests:
     def test_closing_gives_files_back(self, sample: Path) -> None:
         """No file handle is left after close, even after reading."""
         open_source(sample).close()  # libraries may open files of their own the first time
-        before = _handles(sample)
+        before = handles(sample)
         source = open_source(sample)
         for path in self.golden(sample):
             self.level(source, path).read_all()
         source.close()
-        deadline = time.monotonic() + 2
-        while _handles(sample) != before and time.monotonic() < deadline:
-            time.sleep(0.001)  # threads of libraries may be a moment behind
-        assert _handles(sample) == before
-
-    def test_a_change_is_seen(self, sample: Path) -> None:
-        """A source knows when its file is another one."""
-        source = open_source(sample)
-        assert source.fresh()
-        before = source.etag
-        for file in _files(sample):
-            stat = file.stat()
-            os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000_000))
-        assert not source.fresh()
-        source.close()
-        again = open_source(sample)
-        assert again.etag != before
-        again.close()
+        wait_for_handles(sample, before)
 
     def test_a_truncated_file_is_refused(self, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
         """Half a file gives one clear error, on opening or on reading, and never wrong pixels."""
         if not self.can_be_truncated:
             pytest.skip("not told by a format of this kind")
         golden = self.golden(sample)
-        half = _copy(sample, tmp_path_factory.mktemp("half"))
-        cut = max(_files(half), key=lambda file: file.stat().st_size)
+        half = copied(sample, tmp_path_factory.mktemp("half"))
+        cut = max(files_of(half), key=lambda file: file.stat().st_size)
         os.truncate(cut, cut.stat().st_size // 2)
         try:
             source = open_source(half)
         except CoverslipError as error:
-            _assert_one_line(error)
+            assert_one_line(error)
             return
         try:
             with pytest.raises(CoverslipError) as caught:
                 _ = [level.read_all() for path in golden for level in self._levels(source, path)]
-            _assert_one_line(caught.value)
+            assert_one_line(caught.value)
         finally:
             source.close()
-
-
-def _assert_one_line(error: CoverslipError) -> None:
-    assert error.message
-    assert "\n" not in str(error)
-    assert error.hint
 
 
 def _boxes(shape: tuple[int, ...]) -> list[Box]:
@@ -332,28 +308,3 @@ def _boxes(shape: tuple[int, ...]) -> list[Box]:
         start = tuple(at if i == axis else 0 for i in range(len(shape)))
         boxes.append(Box(start, tuple(at + 1 if i == axis else m for i, m in enumerate(shape))))
     return boxes
-
-
-def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
-
-
-def _copy(sample: Path, folder: Path) -> Path:
-    copy = folder / sample.name
-    return Path(shutil.copytree(sample, copy) if sample.is_dir() else shutil.copy(sample, copy))
-
-
-def _bytes_read() -> int:
-    """Bytes that this process has asked the system to read; pages of mapped files do not count."""
-    line = next(line for line in Path("/proc/self/io").read_text().splitlines() if line.startswith("rchar"))
-    return int(line.split()[1])
-
-
-def _handles(sample: Path) -> int:
-    targets = []
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            targets.append(str(link.readlink()))
-        except OSError:
-            continue
-    return sum(1 for target in targets if target.startswith(str(sample.resolve())))

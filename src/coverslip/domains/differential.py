@@ -28,6 +28,8 @@ Method = Literal["wilcoxon", "t-test", "t-test_overestim_var"]
 METHODS: tuple[str, ...] = get_args(Method)
 SMALL = 1e-9
 """Added to both sides of a fold change, as scanpy does."""
+MOST_APART = 4
+"""So many groups are summed up one by one, quicker than all together, and beside Python's lock."""
 Told = Callable[[int, int], None]
 Ints = npt.NDArray[np.int64]
 
@@ -186,7 +188,7 @@ class _Gene:
     def add(self, found: Moments, row: int, entries: Entries) -> None:
         """Put one gene into its row."""
         cells, values = entries
-        codes = self._codes[cells]
+        codes = self._codes.take(cells)
         if not self._all_count:
             counts = codes <= self._rest
             codes, values = codes[counts], values[counts]
@@ -196,12 +198,9 @@ class _Gene:
             found.nan[row] = np.bincount(codes[missing], minlength=width)
             codes, values = codes[~missing], values[~missing]
         n = self._sizes - found.nan[row]
-        expressing = np.bincount(codes, minlength=width)
-        exact = values.astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            mean = np.bincount(codes, exact, width) / n
-            distance = exact - mean[codes]
-            squares = np.bincount(codes, distance * distance, width) + (n - expressing) * mean * mean
+            expressing, mean, squares = _moments(codes, values.astype(np.float64), n)
+            squares += (n - expressing) * mean * mean
         found.n[row], found.expressing[row], found.mean[row], found.squares[row] = n, expressing, mean, squares
         if self._test.method == "wilcoxon":
             found.ranks[row], found.ties[row] = self._rank_sums(codes, values, n, n - expressing)
@@ -245,6 +244,26 @@ class _Gene:
         more = _cubes(counts + block) - _cubes(block)
         ties = np.bincount(own[runs], more, rest + 1)[:rest] + _cubes(of_rest).sum() + _cubes(zeros[:rest] + rest_zeros)
         return sums, ties
+
+
+def _moments(codes: Codes, exact: Floats, n: Ints) -> tuple[Ints, Floats, Floats]:
+    """For each group the number of values, their sum over ``n``, and the sum of their squared distances from that."""
+    width = n.size
+    if width > MOST_APART or not np.isfinite(exact).all():  # infinity times nothing is no number
+        mean = np.bincount(codes, exact, width) / n
+        distance = exact - mean.take(codes)
+        squares = np.bincount(codes, distance * distance, width).astype(np.float64, copy=False)
+        return np.bincount(codes, minlength=width), mean, squares
+    counts, mean, squares = np.zeros(width, np.int64), np.empty(width), np.empty(width)
+    for group in range(width):
+        mine = codes == group
+        counts[group], weight = np.count_nonzero(mine), mine.astype(np.float64)
+        mean[group] = (exact * weight).sum() / n[group]
+        distance = exact - mean[group]
+        distance *= weight
+        distance *= distance
+        squares[group] = distance.sum()
+    return counts, mean, squares
 
 
 ZERO = np.uint32(0x80000000)

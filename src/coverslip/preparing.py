@@ -20,9 +20,10 @@ from coverslip.core.errors import BadUsage, CoverslipError, DiskFull, NotFound, 
 from coverslip.core.node import Array, Group, Node, Source
 from coverslip.core.tree import MemoryArray, MemoryGroup
 from coverslip.domains.cells import Cells, Options
-from coverslip.domains.export.folder import Export, Plan
+from coverslip.domains.export.folder import Export
 from coverslip.domains.export.genes import Told
 from coverslip.domains.export.options import BadArgument, ExportOptions
+from coverslip.domains.export.plan import Plan
 from coverslip.domains.modalities import data_sets
 from coverslip.domains.vectors import FIELD
 from coverslip.engine.missing import explained

@@ -22,8 +22,9 @@ from coverslip.core.errors import CoverslipError
 from coverslip.core.stop import Stop
 from coverslip.domains.columns import Continuous, Float32
 from coverslip.domains.export.files import Files
-from coverslip.domains.export.folder import EXTENSIONS, IDENTITY, MOST_WORKERS, Plan
+from coverslip.domains.export.folder import EXTENSIONS, IDENTITY, MOST_WORKERS
 from coverslip.domains.export.genes import Told, by_gene, finished
+from coverslip.domains.export.plan import Plan
 from coverslip.domains.export.quantise import quantised
 from coverslip.fronts.cellucid import arrays, manifests
 from coverslip.fronts.cellucid.paths import Wanted

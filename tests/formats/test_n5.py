@@ -82,6 +82,18 @@ def test_every_codec_and_dtype(tmp_path: Path, codec: str, dtype: str) -> None:
     source.close()
 
 
+def test_a_small_block_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    path = write_n5(tmp_path / "a.n5", pixels((8, 8), "uint16"), codec=next(c for c in CODECS if "blosc" in c))
+    data = bytearray((path / "0" / "0").read_bytes())
+    assert struct.unpack_from("<I", data, 12 + 4) == (128,)
+    struct.pack_into("<I", data, 12 + 4, 2_000_000_000)
+    (path / "0" / "0").write_bytes(data)
+    source = open_source(path)
+    with pytest.raises(Damaged, match="larger than it can be"):
+        source.root.array("0").read_all()
+    source.close()
+
+
 class TestViewerPyramid(N5Tests):
     """As n5-viewer names sizes: fastest axis first."""
 

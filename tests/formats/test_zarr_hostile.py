@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numcodecs import Blosc
+from zarr.codecs import BloscCodec
 
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, UnsafeLink, Unsupported
 from coverslip.core.spec import Box
 from coverslip.formats import open_source, recognise
-from coverslip.formats.trees import zarr_store
+from coverslip.formats.trees import blosc, zarr_store
 from coverslip.formats.trees.zarr_store import FolderStore
 from fuzz import rounds
 from zarr_files import V3_CODECS, axes, datasets, pixels, pyramid, write_group, write_image
@@ -356,6 +359,34 @@ def test_a_chunk_larger_than_it_can_be_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(Damaged, match="larger"):
         source.root.array("0").read_all()
     source.close()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_small_chunk_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path, version: int) -> None:
+    codec: Any = Blosc() if version == 2 else BloscCodec()
+    path = simple(tmp_path / "a.zarr", pixels((16, 16), "uint16"), version, compressors=codec)
+    (chunk,) = (
+        f for f in (path / "0").rglob("*") if f.is_file() and not f.name.startswith(".") and f.suffix != ".json"
+    )
+    source = open_source(path)
+    source.root.array("0").read_all()
+    data = bytearray(chunk.read_bytes())
+    assert struct.unpack_from("<I", data, 4) == (512,)
+    struct.pack_into("<I", data, 4, 2_000_000_000)
+    chunk.write_bytes(data)
+    with pytest.raises(Damaged, match="larger than it can be"):
+        source.root.array("0").read_all()
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("codecs", "frames"),
+    [(["bytes"], False), (["bytes", "blosc"], True), (["bytes", "blosc", "crc32c"], True), (["bytes", "gzip"], False)],
+)
+def test_which_chunks_are_blosc_frames(codecs: list[str], frames: bool) -> None:
+    assert blosc.is_outermost({"codecs": [{"name": name} for name in codecs]}) == frames
+    with pytest.raises(Damaged):
+        blosc.is_outermost({"codecs": [{"name": "bytes"}, {"name": "blosc"}, {"name": "gzip"}]})
 
 
 def test_a_chunk_that_may_not_be_read(tmp_path: Path) -> None:

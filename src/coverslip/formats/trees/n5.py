@@ -21,6 +21,7 @@ from coverslip.core.finite import is_finite
 from coverslip.core.ngff import Axis, ImageMeta, unit_name
 from coverslip.core.node import Array, Group
 from coverslip.core.spec import ArraySpec
+from coverslip.formats.trees import blosc
 from coverslip.formats.trees.arrays import MOST_ARRAYS, arranged, offered, plain
 from coverslip.formats.trees.image import image, in_order
 from coverslip.formats.trees.tensorstore import PartArray
@@ -47,10 +48,13 @@ class N5Array(PartArray):
         self._bytes, self._path = store, path
         name = path or "The array"
         shape, blocks, dtype = _sizes(name, meta)
-        self._most = math.prod(blocks) * dtype.itemsize * 5 // 4 + SLACK_BYTES
+        elements = math.prod(blocks) * dtype.itemsize
+        self._most = elements * 5 // 4 + SLACK_BYTES
+        self._head = 4 + 4 * len(blocks)
+        compression = _compression(name, meta)
+        self._unpacked = elements if compression["type"] == blosc.NAME else None
         metadata = {
-            "dimensions": list(shape), "blockSize": list(blocks), "dataType": dtype.name,
-            "compression": _compression(name, meta),
+            "dimensions": list(shape), "blockSize": list(blocks), "dataType": dtype.name, "compression": compression,
         }  # fmt: skip
         attrs = {k: v for k, v in meta.items() if k not in STORAGE}
         spec = ArraySpec(shape[::-1], dtype, blocks[::-1])
@@ -63,6 +67,9 @@ class N5Array(PartArray):
         size = self._bytes.size(key)
         if size is not None and size > self._most:
             raise Damaged(f"The block {key} is larger than it can be", REWRITE)
+        if size is not None and self._unpacked is not None:  # a frame stands behind the block's own head
+            frame = self._bytes.read(key, self._head, self._head + blosc.HEAD_BYTES)
+            blosc.check_frame(key, frame, self._unpacked, REWRITE)
 
 
 def n5_tree(store: Store, name: str) -> Group:

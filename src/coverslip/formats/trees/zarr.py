@@ -17,6 +17,7 @@ from coverslip.core.ability import ChunkLayout
 from coverslip.core.errors import CoverslipError, Damaged, NotFound, UnsafeLink
 from coverslip.core.node import Attrs, Group, Node
 from coverslip.core.spec import ArraySpec
+from coverslip.formats.trees import blosc
 from coverslip.formats.trees.tensorstore import PartArray
 from coverslip.formats.trees.zarr_meta import REWRITE, ArrayMeta, array_v2, array_v3, parse
 from coverslip.formats.trees.zarr_store import Store, safe_path
@@ -34,6 +35,7 @@ class ZarrArray(PartArray):
         # A stored chunk that is much larger than its elements is none; shards may hold what was written before.
         elements = math.prod(meta.grid) * meta.dtype.itemsize
         self._most = None if meta.grid != meta.chunks else elements + elements // 4 + SLACK_BYTES
+        self._unpacked = elements if self._most is not None and blosc.is_outermost(meta.metadata) else None
         open_spec = {"driver": meta.driver, "kvstore": store.kvstore(path), "metadata": dict(meta.metadata)}
         super().__init__(
             path or "The array", ArraySpec(meta.shape, meta.dtype, meta.chunks), open_spec, meta.grid, meta.attrs
@@ -63,6 +65,8 @@ class ZarrArray(PartArray):
         size = self._bytes.size(key)
         if size is not None and self._most is not None and size > self._most:
             raise Damaged(f"The chunk {key} is larger than it can be", REWRITE)
+        if size is not None and self._unpacked is not None:
+            blosc.check_frame(key, self._bytes.read(key, 0, blosc.HEAD_BYTES), self._unpacked, REWRITE)
 
     def _key(self, index: tuple[int, ...]) -> str:
         shape, grid = self._meta.shape, self._meta.grid

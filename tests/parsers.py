@@ -182,7 +182,7 @@ def analysis_body(data: bytes) -> object:
 def hsds_select(data: bytes) -> object:
     """``select`` of HSDS: what it gives is what numpy gives."""
     found = selection.parse(text(data), SHAPE)
-    assert all(n <= m for n, m in zip(found.shape, SHAPE, strict=True))
+    assert all(n <= max(m, len(data)) for n, m in zip(found.shape, SHAPE, strict=True))  # a list may say one twice
     return found
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,7 +43,9 @@ def file(name: str, data: bytes) -> object:
     """A source that is one file."""
     path = scratch() / name
     path.write_bytes(data)
-    return look(path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Reading `.npy`")  # numpy's word for what Python 2 wrote
+        return look(path)
 
 
 @cache

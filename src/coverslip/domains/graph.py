@@ -71,7 +71,8 @@ def weights(graph: Csr, edges: Edges, stop: Stop = NEVER) -> npt.NDArray[np.floa
         key = np.minimum(a, b) * n + np.maximum(a, b)
         kept = a != b
         np.maximum.at(found, np.searchsorted(keys, key[kept]), graph.values(first, last)[kept])
-    return found.astype(np.float32)
+    with np.errstate(over="ignore"):  # a weight beyond float32 is an infinite one
+        return found.astype(np.float32)
 
 
 def _blocks(graph: Csr) -> Iterator[tuple[int, int]]:

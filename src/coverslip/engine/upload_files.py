@@ -27,6 +27,7 @@ from urllib.parse import quote
 import numpy.typing as npt
 
 from coverslip.core.errors import CoverslipError, Unreadable
+from coverslip.core.finite import is_finite
 from coverslip.core.ngff import Axis, ImageMeta, image_attrs
 from coverslip.core.node import Group
 from coverslip.core.tree import MemoryGroup
@@ -206,6 +207,8 @@ def _load(path: Path) -> Upload | None:
         target = Target.of(str(own["array_id"]))
         declared = Declared.of(target, array["shape"], array["data_type"], chunks, axes)
         if declared.chunks != chunks or array_document(declared) != array or not ID.fullmatch(own["id"]):
+            return None
+        if not is_finite(own["created_s"]) or not (own["expires_s"] is None or is_finite(own["expires_s"])):
             return None
         return Upload(own["id"], declared, created_s=own["created_s"], expires_s=own["expires_s"])
     except (OSError, CoverslipError, *NONSENSE):

@@ -186,8 +186,10 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _rows(path: Path) -> list[list[str]]:
+    text = bytearray()  # in pieces: to ask for so much at once takes as much memory, however short the file is
     with _open(path) as file:
-        text = _damaged(path, lambda: file.read(MOST_TEXT + 1))
+        while len(text) <= MOST_TEXT and (piece := _damaged(path, lambda: file.read(BLOCK_BYTES))):
+            text += piece
     if len(text) > MOST_TEXT:
         raise TooLarge(f"{path.name} holds more than {MOST_TEXT >> 20} MB of names", "Write an .h5ad instead.")
     return [line.split("\t") for line in text.decode("utf-8", "replace").splitlines() if line]

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverslip.core.errors import BadRequest
+from coverslip.core.finite import is_finite
 from coverslip.core.typed import Compound, Datatype, Enumeration, Float, Integer, Text
 
 Rows = npt.NDArray[Any]
@@ -217,6 +218,8 @@ def _fitting(value: Any, kind: Datatype) -> Any:
             raise _wrong(f"there is no member {value!r}")
         return members[value]
     if isinstance(kind, Text):
+        if isinstance(value, float) and not is_finite(value):
+            raise _wrong("no text is like a number without end")
         return (str(value) if not isinstance(value, float) else str(int(value))).encode()
     if not isinstance(kind, (Integer, Float, Enumeration)):
         raise _wrong("this field cannot be compared")
@@ -234,7 +237,12 @@ def _held(rows: Rows, kind: Datatype) -> Rows:
 
 def _compared(get: Callable[[Rows], Rows], kind: Datatype, how: Callable[[Any, Any], Any], value: Any) -> Test:
     wanted = _fitting(value, kind)
-    return lambda rows: np.asarray(how(_held(get(rows), kind), wanted), bool)
+
+    def test(rows: Rows) -> Rows:
+        with np.errstate(over="ignore"):  # a number larger than the type holds is larger than all of it
+            return np.asarray(how(_held(get(rows), kind), wanted), bool)
+
+    return test
 
 
 def _contained(get: Callable[[Rows], Rows], kind: Datatype, values: list[Any]) -> Test:

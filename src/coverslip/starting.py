@@ -14,7 +14,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def start() -> Iterator[Callable[[], None]]:
-    """Search for no garbage until what this gives is called; all that is there by then is taken to stay."""
+    """Search for no garbage until what this gives is called; all that is there by then is taken to stay.
+
+    For a process that is a server and nothing else: its memory is prepared for answers of some megabytes, too.
+    """
+    from coverslip.engine.memory import large_blocks  # kept out of --help
+
+    large_blocks()
     collecting = gc.isenabled()
     gc.disable()
 

@@ -12,7 +12,7 @@ from coverslip.core.format import Format, file_etag
 from coverslip.core.node import Source
 from coverslip.core.tree import MemoryGroup
 from coverslip.engine.catalog import Catalog
-from coverslip.engine.indexer import Description
+from coverslip.engine.description import Description
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.places import Root
 from coverslip.engine.store import Row

@@ -32,9 +32,9 @@ from coverslip.ending import ended
 from coverslip.engine.access import Access, choose_tokens
 from coverslip.engine.cache import ByteCache
 from coverslip.engine.catalog import Catalog
+from coverslip.engine.description import Description
 from coverslip.engine.diagnostics import Diagnostics
 from coverslip.engine.failures import Failures
-from coverslip.engine.indexer import Description
 from coverslip.engine.keys import Keys, kept_keys
 from coverslip.engine.measures import Measures
 from coverslip.engine.options import CatalogOptions

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from coverslip.core.node import Source
+from coverslip.engine.description import Describe
 from coverslip.engine.found import Recognise
-from coverslip.engine.indexer import Describe, Indexer
+from coverslip.engine.indexer import Indexer
 from coverslip.engine.intake import Intake
 from coverslip.engine.library import MOST_OPEN, Entry, Library
 from coverslip.engine.listing import Listing

@@ -5,32 +5,26 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
-
-import msgspec
+from typing import Protocol
 
 from coverslip.core.errors import CoverslipError, Damaged
-from coverslip.core.format import file_etag
 from coverslip.core.mounts import network_mount
-from coverslip.core.node import Group, Source
+from coverslip.core.node import Source
 from coverslip.core.patience import HANGS, Patience, Silent
+from coverslip.engine.description import Describe, Description, completed, described, first_line
+from coverslip.engine.fingerprint import State, state_of
 from coverslip.engine.found import FAILURES
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.store import Described, Row
 from coverslip.engine.suspects import Suspects
 
 LOG = logging.getLogger("coverslip.catalog")
-MOST_ENTRIES = 20_000
-"""How many entries of a folder are looked at to see that it changed."""
-MOST_METADATA = 8 << 20
 FLUSH_ROWS = 100
 FLUSH_S = 0.25
 LIVE_S = 3.0
@@ -41,32 +35,6 @@ VERIFY_REST = 20.0
 FIRST, LATER = 0, 1
 LONGEST_S = 60.0
 """A source on a network disk that is looked at for longer is left to itself, and looked at again after as long."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is in a source.
-
-    Attributes
-    ----------
-    tensors
-        Its arrays; each ``path`` (inside the source, empty for its only image), ``name``, ``dim_labels``, ``shape``,
-        ``chunk_shape`` and ``dtype``. The catalog makes ``array_id`` of ``path``.
-    metadata
-        The file's own metadata as plain data; taken from the root's attributes when left out.
-    words
-        What else it is to be found by: names of channels.
-    kind
-        ``cells``, ``images``, ``network`` or ``arrays`` where that is clearer now than from the format; None leaves it.
-    """
-
-    tensors: list[dict[str, Any]] = field(default_factory=list)
-    metadata: Any = None
-    words: tuple[str, ...] = ()
-    kind: str | None = None
-
-
-Describe = Callable[[Source], Description]
 
 
 class Shown(Protocol):
@@ -231,7 +199,7 @@ class Indexer:
             self.add(id)
             return None
         status = "live" if row.status == "live" else "ready"
-        return _described(replace(row.well(status), indexed_s=time.time(), version=etag, tensors=None), found)
+        return described(replace(row.well(status), indexed_s=time.time(), version=etag, tensors=None), found)
 
     def _index(self, id: str) -> None:
         placed = self._catalog.place(id)
@@ -239,7 +207,7 @@ class Indexer:
             return
         row, path, open_source = placed
         self._tried[id] = time.monotonic()
-        before = _state(row, path)
+        before = state_of(row, path)
         error: CoverslipError | None = None
         found, etag = Description(), row.version
         try:
@@ -247,11 +215,13 @@ class Indexer:
         except CoverslipError as caught:
             error = caught
         except FAILURES as caught:
-            error = Damaged(f"{row.name} cannot be read: {caught.__class__.__name__}: {_line(caught)}", "Is it whole?")
+            error = Damaged(
+                f"{row.name} cannot be read: {caught.__class__.__name__}: {first_line(caught)}", "Is it whole?"
+            )
         if error is not None and error.name == HANGS:
             self._push(id, time.monotonic() + LONGEST_S, FIRST, False)
             return
-        state = _state(row, path)
+        state = state_of(row, path)
         hot = state != before or self._hot(row, state)
         if error is not None and (hot or self._young(row, state)):
             self._out.append((replace(row.well("live"), **state.columns(row)), None, ""))
@@ -261,7 +231,7 @@ class Indexer:
         if error is not None:
             self._out.append((row.failing(self._catalog.plain(error, row)), None, ""))
         else:
-            self._out.append(_described(row.well("live" if hot else "ready"), found))
+            self._out.append(described(row.well("live" if hot else "ready"), found))
         if hot:
             self._push(id, time.monotonic() + self._options.quiet_s, FIRST, False)
         else:
@@ -274,11 +244,7 @@ class Indexer:
 
     def _described(self, row: Row, source: Source) -> tuple[Description, str]:
         try:
-            found = self._describe(source)
-            if found.metadata is None:
-                found = replace(found, metadata=_own_metadata(source.root))
-            if not found.words:
-                found = replace(found, words=_channels(source.root))
+            found = completed(self._describe(source), source.root)
             return found, f"{source.etag}-{row.generation:x}" if row.generation else source.etag
         finally:
             source.close()
@@ -288,7 +254,7 @@ class Indexer:
         if placed is None or placed[1] is None:
             return
         started = time.monotonic()
-        state = _state(placed[0], placed[1])
+        state = state_of(placed[0], placed[1])
         self._verified[id] = (time.monotonic(), time.monotonic() - started)
         if placed[0].deep and state.deep != placed[0].deep:
             self._catalog.written(id)
@@ -300,125 +266,3 @@ class Indexer:
     def _young(self, row: Row, state: State) -> bool:
         heard = time.monotonic() - self._changed.get(row.id, -1e9)
         return heard < self._options.settle_s or 0 <= state.age_s < self._options.settle_s
-
-
-@dataclass(frozen=True)
-class State:
-    """What a source looks like from outside."""
-
-    deep: str = ""
-    size: int = 0
-    modified_ns: int = 0
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since it last changed; negative when its clock is ahead of ours."""
-        return time.time() - self.modified_ns / 1e9
-
-    def columns(self, row: Row) -> dict[str, Any]:
-        """What of it a row of a folder shows; a file's was seen by the scan."""
-        return {"deep": self.deep, "size": self.size, "modified_ns": self.modified_ns} if row.folder else {}
-
-
-def _state(row: Row, path: Path | None) -> State:
-    if path is None:
-        return State()
-    if row.folder:
-        return folder_state(path)
-    try:
-        stat = path.stat()
-    except OSError:
-        return State()
-    return State(file_etag(stat), stat.st_size, stat.st_mtime_ns)
-
-
-def folder_state(folder: Path, most: int = MOST_ENTRIES) -> State:
-    """Size, newest time and a digest of what is in a folder, nearest first; of the first ``most`` entries."""
-    digest, size, newest, left = sha256(), 0, 0, most
-    level = [str(folder)]
-    while level and left > 0:
-        below: list[str] = []
-        for path in level:
-            try:
-                with os.scandir(path) as entries:
-                    listed = sorted(entries, key=lambda e: e.name)[: max(left, 0)]
-            except OSError:
-                continue
-            left -= len(listed)
-            for entry in listed:
-                try:
-                    stat = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                digest.update(f"{entry.name}\0{file_etag(stat)}\n".encode("utf-8", "surrogateescape"))
-                newest = max(newest, stat.st_mtime_ns)
-                if entry.is_dir(follow_symlinks=False):
-                    below.append(entry.path)
-                else:
-                    size += stat.st_size
-        level = below
-    return State(digest.hexdigest()[:32], size, newest)
-
-
-def _described(row: Row, found: Description) -> Described:
-    tensors = []
-    for tensor in found.tensors:
-        inner = str(tensor.get("path", ""))
-        rest = {key: value for key, value in tensor.items() if key != "path"}
-        tensors.append({"array_id": f"{row.id}/{inner}" if inner else row.id, **rest})
-    text = plain_json(found.metadata)
-    if len(text) > MOST_METADATA:
-        text = plain_json({"left_out": f"{len(text)} bytes of metadata are more than the catalog keeps"})
-    words = " ".join((*found.words, *(str(t.get("name") or "") for t in tensors), _values(found.metadata)))
-    kind = found.kind or row.kind
-    clean: list[dict[str, Any]] = msgspec.json.decode(plain_json(tensors))
-    return replace(row, kind=kind, tensors=clean), text, words
-
-
-def plain_json(value: Any) -> str:
-    """JSON of plain data and of numpy's; what is neither is written as text."""
-
-    def plain(other: Any) -> Any:
-        if isinstance(other, Mapping):
-            return {str(key): item for key, item in other.items()}
-        made = getattr(other, "tolist", None)
-        return made() if callable(made) else str(other)
-
-    try:
-        return msgspec.json.encode(value, enc_hook=plain).decode()
-    except (TypeError, ValueError, RecursionError) as error:
-        return msgspec.json.encode({"left_out": f"metadata that is no JSON: {_line(error)}"}).decode()
-
-
-def _own_metadata(root: Group) -> Any:
-    ours = root.attrs.get("coverslip")
-    raw = ours.get("raw") if isinstance(ours, Mapping) else None
-    if raw:
-        return raw
-    return {key: value for key, value in root.attrs.items() if key != "coverslip"}
-
-
-def _channels(root: Group) -> tuple[str, ...]:
-    omero = root.attrs.get("ome", root.attrs)
-    channels = omero.get("omero", {}).get("channels", []) if isinstance(omero, Mapping) else []
-    return tuple(str(c.get("label", "")) for c in channels if isinstance(c, Mapping))
-
-
-def _values(value: Any, left: int = 2000) -> str:
-    """The texts and numbers in plain data, at most ``left`` of them, to search in."""
-    found: list[str] = []
-    stack = [value]
-    while stack and len(found) < left:
-        item = stack.pop()
-        if isinstance(item, Mapping):
-            stack.extend(reversed(list(item.values())))
-            found.extend(str(key) for key in item)
-        elif isinstance(item, (list, tuple)):
-            stack.extend(reversed(item[:100]))
-        elif isinstance(item, (str, int, float)) and not isinstance(item, bool):
-            found.append(str(item)[:500])
-    return " ".join(found)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:300]

@@ -14,12 +14,15 @@ from coverslip.cli.plain import plain
 
 if TYPE_CHECKING:
     from coverslip.checking import Checked
+    from coverslip.domains.findings import Finding, Weight
 
 EXAMPLES = (
     ("coverslip check cells.h5ad", "What a collaborator's file lacks."),
     ("coverslip check /data/screen7 --json", "All of a folder, for a script."),
 )
 MARKS = {"broken": "✗", "slow": "!", "note": "·"}
+NAMED = 4
+"""So many places are named where the same is so in several."""
 COLORS = {"broken": "red", "slow": "yellow", "note": None}
 
 
@@ -56,11 +59,26 @@ def tell(one: Checked) -> None:
     click.echo(click.style(plain(head), bold=True))
     if not one.findings:
         click.echo("  nothing to say: it is whole and quick")
-    for finding in one.findings:
-        mark = click.style(MARKS[finding.weight], fg=COLORS[finding.weight])
-        click.echo(f"  {mark} {plain(finding.message)}")
-        if finding.hint:
-            click.echo(f"      {plain(finding.hint)}")
+    for (weight, message, hint), places in alike(one.findings).items():
+        mark = click.style(MARKS[weight], fg=COLORS[weight])
+        click.echo(f"  {mark} {plain(message + _where(places))}")
+        if hint:
+            click.echo(f"      {plain(hint)}")
+
+
+def alike(findings: list[Finding]) -> dict[tuple[Weight, str, str], list[str]]:
+    """What is said, and where it is so: a file of a hundred images is not told the same a hundred times."""
+    said: dict[tuple[Weight, str, str], list[str]] = {}
+    for finding in findings:
+        said.setdefault((finding.weight, finding.message, finding.hint), []).append(finding.where)
+    return said
+
+
+def _where(places: list[str]) -> str:
+    if len(places) == 1:
+        return ""
+    more = f" and {len(places) - NAMED:,} more" if len(places) > NAMED else ""
+    return f" In {', '.join(places[:NAMED])}{more}."
 
 
 def _fact(name: str, value: object) -> str:

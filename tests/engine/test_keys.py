@@ -187,6 +187,7 @@ class TestRotation:
             right = keys.right_of(one)
             assert right is not None
             assert right.scope == scope
+            assert right.ends_s == (math.inf if one in (OTHER, READ) else clock.now + 60), "links end with theirs"
         old = keys.right_of(TOKEN)
         assert old is not None
         assert keys.right_of_cookie(keys.cookie(old)) == old

@@ -321,3 +321,20 @@ class TestTrouble:
         assert Keys(None).shares() == []
         with pytest.raises(CoverslipError):
             Keys(None).revoke("0" * 16)
+
+
+def test_who_is_slower_than_another_server_takes_it_back_all_the_same(
+    folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = server(folder, clock), server(folder, clock)
+    made, rename = one.share("lung", WHERE, 3600), module._rename
+
+    def quicker(*_: Any) -> None:
+        monkeypatch.setattr(module, "_rename", rename)
+        other.revoke(made.id)
+        rename(folder / f"{made.id}.json", folder / "x", clock.now)
+
+    monkeypatch.setattr(module, "_rename", quicker)
+    assert one.revoke(made.id).revoked_s == clock.now
+    assert not opens(one, made.secret)
+    assert not opens(other, made.secret)

@@ -15,6 +15,7 @@ import pytest
 
 from catalog_files import catalog, row, statuses, toy, within
 from coverslip.core.errors import Damaged
+from coverslip.engine import suspects
 from coverslip.engine.catalog import Catalog
 from coverslip.engine.options import CatalogOptions
 from coverslip.engine.suspects import CODE, DIGEST, MOST_TIMES, Suspects
@@ -160,6 +161,32 @@ def test_a_damaged_note_accuses_nobody(data: Path, tmp_path: Path, text: str) ->
         assert seen.times(data / "a.toy") == 0
         with seen.looking(data / "a.toy", "open"):
             assert len(list(tmp_path.glob("looking-*"))) == 2  # ours, and the link that is nobody's
+
+
+def test_two_servers_that_start_together_count_once(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "looking-0"
+    left.write_bytes(suspects._digest(data / "a.toy", "open").encode())
+    hold = suspects._hold
+
+    def other_was_quicker(handle: int) -> None:
+        left.unlink(missing_ok=True)
+        hold(handle)
+
+    monkeypatch.setattr(suspects, "_hold", other_was_quicker)
+    with closing(Suspects()) as seen:
+        seen.begin(tmp_path)
+        assert seen.times(data / "a.toy") == 0
+
+
+def test_no_more_are_kept_than_may_be(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "MOST_SUSPECTS", 2)
+    for i in range(4):
+        (tmp_path / f"looking-{i}").write_bytes(f"{i:032x}".encode())
+    with closing(Suspects()) as seen:
+        seen.begin(tmp_path)
+    assert list(json.loads((tmp_path / "suspects.json").read_text())) == [f"{i:032x}" for i in (2, 3)]
 
 
 def test_where_nothing_can_be_written_nothing_is_noted(data: Path, tmp_path: Path) -> None:

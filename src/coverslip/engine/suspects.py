@@ -145,6 +145,8 @@ class Suspects:
                 _hold(handle)
             except OSError:  # it is at work
                 return
+            if not os.fstat(handle).st_nlink:  # another server that starts now has counted it
+                return
             named = re.findall(rf"[0-9a-f]{{{DIGEST}}}", os.pread(handle, AT_ONCE * DIGEST, 0).decode("latin-1"))
             for digest in named:
                 self._times[digest] = self._times.pop(digest, 0) + 1

@@ -350,3 +350,15 @@ def test_who_waits_for_another_and_leaves_is_let_go() -> None:
         once.read("key", work, gone, gone.set)
     go.set()
     thread.join(PATIENCE_S)
+
+
+def test_connections_of_one_client_take_turns() -> None:
+    line, order = Line(100, 4), list[str]()
+    for connection in ("1", "1", "1", "2", "2"):
+        line.join(Place("a", connection, 1, False))
+    while len(line):
+        place = next(line.order())
+        order.append(place.connection)
+        line.begin(place)
+        line.end(place)
+    assert order == ["1", "2", "1", "2", "1"]

@@ -6,8 +6,10 @@ import dataclasses
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
+import docs_hooks
 import pytest
 from docs_tables import commands_page, settings_page, walk
 
@@ -118,6 +120,28 @@ class TestPagesThatAreMade:
         for mark in ("<!-- made of the code: settings -->", "<!-- made of the code: commands -->"):
             assert text.count(mark) == 1
             assert mark in (ROOT / "scripts" / "docs_hooks.py").read_text()
+
+
+class TestTheSite:
+    """What is done to its pages on their way."""
+
+    def test_its_list_of_pages_begins_with_what_newcomers_read(self) -> None:
+        sections = ("Decisions", "Explanation", "How to", "Newer", "Reference", "Tutorials")
+        items = [SimpleNamespace(title=title, is_section=True) for title in sections]
+        home = SimpleNamespace(title="coverslip", is_section=False)
+        found = docs_hooks.on_nav(SimpleNamespace(items=[*items, home])).items
+        assert [item.title for item in found] == ["coverslip", *docs_hooks.ORDER, "Newer"]
+        assert {folder.name for folder in (ROOT / "docs").iterdir() if any(folder.glob("*.md"))} == {
+            title.lower().replace(" ", "-") for title in docs_hooks.ORDER
+        }
+
+    @pytest.mark.parametrize("part", ["script src=", "link rel=stylesheet href=", 'img alt="" src='])
+    def test_no_page_needs_the_internet(self, part: str) -> None:
+        page = SimpleNamespace(file=SimpleNamespace(src_path="start.md"))
+        fine = f'<{part}"assets/one"><a href="https://example.org/">'
+        assert docs_hooks.on_post_page(fine, page=page) == fine
+        with pytest.raises(SystemExit, match=r"start\.md fetches https://example\.org/one"):
+            docs_hooks.on_post_page(f'<{part}"https://example.org/one">', page=page)
 
 
 def test_what_is_run_elsewhere_is_on_a_page() -> None:

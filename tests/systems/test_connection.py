@@ -20,7 +20,7 @@ from surroundings import free_port
 import network_files
 from coverslip.core.errors import BadRequest, CoverslipError, Damaged, Forbidden, NotFound, Unreadable
 from coverslip.systems import System, predefined
-from coverslip.systems.connection import VARIABLE, Connection, configured, domain
+from coverslip.systems.connection import VARIABLE, Connection, _get, configured, domain
 from coverslip.systems.readers import choose
 
 Set = pytest.MonkeyPatch
@@ -34,6 +34,8 @@ class Answers(BaseHTTPRequestHandler):
         server.asked.append((self.path, self.headers.get("Authorization")))
         status, body = server.answers.get(self.path.partition("?")[0], server.otherwise)
         self.send_response(status)
+        if status == 302:
+            self.send_header("Location", body.decode())
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -219,6 +221,14 @@ def test_a_server_that_refuses_or_answers_nonsense(
             _ = system.elements
     del caught
     gc.collect()
+
+
+def test_the_password_does_not_follow_to_where_the_server_sends_us(server: Any) -> None:
+    there = f"http://localhost:{server.server_port}/there"
+    server.answers = {"/files/a.json": (302, there.encode()), "/there": (200, b"{}")}
+    assert _get(f"{server.url}/files/a.json", "user", "secret") == b"{}"
+    shown = base64.b64encode(b"user:secret").decode()
+    assert server.asked == [("/files/a.json", f"Basic {shown}"), ("/there", None)]
 
 
 def test_no_h5pyd(monkeypatch: Set) -> None:

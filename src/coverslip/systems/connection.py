@@ -142,7 +142,7 @@ def _get(url: str, username: str, password: str) -> bytes:
     request = urllib.request.Request(url)  # noqa: S310  (http and https only, see above)
     if username:
         word = base64.b64encode(f"{username}:{password}".encode()).decode()
-        request.add_header("Authorization", f"Basic {word}")
+        request.add_unredirected_header("Authorization", f"Basic {word}")  # meant for this server and no other
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
             data: bytes = response.read(MOST_BYTES + 1)

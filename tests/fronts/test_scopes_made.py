@@ -103,11 +103,19 @@ def test_a_link_is_made(lab: Lab) -> None:
         ({}, 400), ({"source": ""}, 400), ({"source": 5}, 400), ({"source": "nothing"}, 404), ({"source": "../x"}, 404),
         ({"source": "lung", "expires_s": 0}, 400), ({"source": "lung", "expires_s": "7d"}, 400),
         ({"source": "lung", "expires_s": True}, 400), ({"source": "lung", "expires_s": 1e300}, 400),
+        ({"source": "lung", "expires": "1h"}, 400), ({"source": "lung", "expires_s": 60, "for": "Ada"}, 400),
         ({"source": "lung", "expires_s": None}, 400), ({"source": "lung", "expires_s": -(10**400)}, 400),
     ],
 )  # fmt: skip
 def test_what_no_link_is_made_of(lab: Lab, content: dict[str, Any], status: int) -> None:
     assert lab.ask("POST", "/api/shares", TOKEN, json.dumps(content).encode())[0] == status
+
+
+def test_what_is_misspelt_changes_no_token(lab: Lab) -> None:
+    for content in ({"grace": 5}, {"tokn": OTHER}):
+        status, body = lab.ask("POST", "/api/admin/token", TOKEN, json.dumps(content).encode())
+        assert (status, json.loads(body)["error"]["code"]) == (400, "bad_request")
+    assert lab.ask("GET", "/api/shares", TOKEN)[0] == 200
 
 
 def test_pages_of_others_make_none(lab: Lab) -> None:

@@ -92,6 +92,7 @@ class AccessFront:
         return await answering(request, work)
 
     async def _share(self, content: dict[str, Any]) -> Response:
+        _check_fields(content, "source", "expires_s", "label")
         wanted, for_s = content.get("source"), number(content, "expires_s", SHARE_S)
         if not isinstance(wanted, str) or not wanted:
             raise BadRequest("The body names no source", 'Send {"source": "ID", "expires_s": 604800}.')
@@ -135,6 +136,7 @@ class AccessFront:
         return id, where, row.name
 
     async def _rotate(self, content: dict[str, Any]) -> Response:
+        _check_fields(content, "token", "read_token", "grace_s")
         token = text(content, "token", MADE) or made_token()
         read = text(content, "read_token", MADE) or (AUTO if self._keys.read_token is not None else None)
         read_token = made_token() if read == AUTO else read
@@ -183,6 +185,13 @@ def _listed(note: Note) -> dict[str, Any]:
         "made": _date(note.made_s), "made_s": note.made_s, "expires": _date(note.ends_s), "expires_s": note.ends_s,
         "revoked": _date(note.revoked_s), "revoked_s": note.revoked_s,
     }  # fmt: skip
+
+
+def _check_fields(content: dict[str, Any], *known: str) -> None:
+    """Refuse what is misspelt: a link must not last for a week because nobody read until when it was wanted."""
+    for name in content:
+        if name not in known:
+            raise BadRequest(f"There is no field {name[:40]!r}", f"There is {', '.join(known)}.")
 
 
 def _date(at_s: float | None) -> str | None:

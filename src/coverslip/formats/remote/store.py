@@ -132,7 +132,7 @@ class RemoteStore(Store):
     @property
     def modified_s(self) -> float:
         """When the newest of them changed."""
-        return max((stat.modified_s for stat in self._seen.values() if stat is not None), default=0.0)
+        return max((stat.modified_s for stat in tuple(self._seen.values()) if stat is not None), default=0.0)
 
     def fresh(self) -> bool:
         """Whether the metadata documents are still those that were read."""
@@ -140,7 +140,8 @@ class RemoteStore(Store):
 
     def _look(self) -> bool:
         quick = self.bucket.with_patience(QUICK)
-        seen = [(key, stat) for key, stat in self._seen.items() if stat is not None][:MOST_WATCHED]
+        # At once: others read on meanwhile, and what they read is added.
+        seen = [(key, stat) for key, stat in tuple(self._seen.items()) if stat is not None][:MOST_WATCHED]
 
         def same(item: tuple[str, Stat]) -> bool:
             now = quick.stat(item[0])
@@ -161,7 +162,7 @@ class RemoteStore(Store):
         with self._lock:
             if time.monotonic() - self._trusted < TRUSTED_S:
                 return True
-            witness = next((key for key, stat in self._seen.items() if stat is not None), None)
+            witness = next((key for key, stat in tuple(self._seen.items()) if stat is not None), None)
             if witness is None or self.bucket.stat(witness) is None:
                 return False
             self._trusted = time.monotonic()

@@ -362,3 +362,15 @@ def test_connections_of_one_client_take_turns() -> None:
         line.begin(place)
         line.end(place)
     assert order == ["1", "2", "1", "2", "1"]
+
+
+def test_who_waits_is_told_when_the_connection_went_on_last() -> None:
+    """By it, and not by the length of the line, is judged whether the server is too busy for it."""
+    line = Line(100, 4)
+    first, second, other = (Place("a", connection, 1) for connection in ("1", "1", "2"))
+    for place in (first, second, other):
+        line.join(place)
+    before = time.monotonic()
+    line.begin(first)
+    assert line.served_s(second) >= before
+    assert line.served_s(other) == 0

@@ -17,7 +17,7 @@ from coverslip.core.stop import Stop
 from coverslip.core.tree import MemoryArray
 from coverslip.domains.cell_sets import Labels
 from coverslip.domains.cells import Cells
-from coverslip.domains.differential import Ranked, Test, compare
+from coverslip.domains.differential import MOST_APART, Ranked, Test, compare, moments
 from coverslip.domains.gene_index import GeneIndex
 from coverslip.domains.gene_index_build import write_index
 from coverslip.domains.matrix import Matrix, Scattered
@@ -180,3 +180,22 @@ def test_ends_when_nobody_waits() -> None:
     with pytest.raises(Stopped):
         compare(matrix(values()), labels(), range(GENES), Test(), lambda done, _: stop.set() if done > 3 else None,
                 stop=stop)  # fmt: skip
+
+
+@pytest.mark.parametrize("n_groups", [2, MOST_APART, MOST_APART + 1])
+@pytest.mark.parametrize("odd", [None, np.inf, -np.inf])
+def test_few_groups_one_by_one_are_many_together(n_groups: int, odd: float | None) -> None:
+    """Against plain sums of each group; what is infinite in one group says nothing of the others."""
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, n_groups, 500).astype(np.uint16)
+    values = rng.normal(5, 2, 500)
+    if odd is not None:
+        values[np.flatnonzero(codes == 1)[0]] = odd
+    n = np.bincount(codes, minlength=n_groups) + 7
+    with np.errstate(invalid="ignore"):
+        counts, mean, squares = moments(codes, values, n)
+        for group in range(n_groups):
+            own = values[codes == group]
+            assert counts[group] == own.size
+            np.testing.assert_allclose(mean[group], own.sum() / n[group], rtol=1e-12)
+            np.testing.assert_allclose(squares[group], ((own - own.sum() / n[group]) ** 2).sum(), rtol=1e-12)

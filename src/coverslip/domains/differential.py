@@ -199,7 +199,7 @@ class _Gene:
             codes, values = codes[~missing], values[~missing]
         n = self._sizes - found.nan[row]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            expressing, mean, squares = _moments(codes, values.astype(np.float64), n)
+            expressing, mean, squares = moments(codes, values.astype(np.float64), n)
             squares += (n - expressing) * mean * mean
         found.n[row], found.expressing[row], found.mean[row], found.squares[row] = n, expressing, mean, squares
         if self._test.method == "wilcoxon":
@@ -246,7 +246,7 @@ class _Gene:
         return sums, ties
 
 
-def _moments(codes: Codes, exact: Floats, n: Ints) -> tuple[Ints, Floats, Floats]:
+def moments(codes: Codes, exact: Floats, n: Ints) -> tuple[Ints, Floats, Floats]:
     """For each group the number of values, their sum over ``n``, and the sum of their squared distances from that."""
     width = n.size
     if width > MOST_APART or not np.isfinite(exact).all():  # infinity times nothing is no number

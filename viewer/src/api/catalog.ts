@@ -2,6 +2,7 @@
 
 import { getAnswer, getJson } from "./client";
 import { arrayPath } from "./images";
+import { isCatalog, isSource, isSources } from "./shapes";
 
 export const KINDS = ["cells", "images", "network", "arrays"] as const;
 export const STATUSES = ["ready", "pending", "live", "failed"] as const;
@@ -64,7 +65,7 @@ export interface Query {
 export const EVERYTHING: Query = { search: "", kind: null, status: null, sort: "name" };
 
 export function getCatalog(signal?: AbortSignal): Promise<Catalog> {
-  return getJson<Catalog>("api/catalog", signal);
+  return getJson<Catalog>("api/catalog", signal, isCatalog);
 }
 
 export interface Sources {
@@ -78,13 +79,13 @@ export async function getSources(query: Query, offset: number, limit: number, si
   if (query.search.trim() !== "") asked.set("search", query.search.trim());
   if (query.kind !== null) asked.set("kind", query.kind);
   if (query.status !== null) asked.set("status", query.status);
-  const { body, headers } = await getAnswer<Source[]>(`api/sources?${asked}`, signal);
+  const { body, headers } = await getAnswer<Source[]>(`api/sources?${asked}`, signal, isSources);
   const told = Number(headers.get("X-Total-Sources") ?? Number.NaN);
   return { sources: body, total: Number.isFinite(told) ? told : offset + body.length };
 }
 
 export function getSource(id: string, signal?: AbortSignal): Promise<Source> {
-  return getJson<Source>(`api/sources/${arrayPath(id)}`, signal);
+  return getJson<Source>(`api/sources/${arrayPath(id)}`, signal, isSource);
 }
 
 /**

@@ -1,5 +1,8 @@
 /** Fetching from the server that served the page; every failure becomes one `ApiError`. */
 
+import { refusalIn } from "./refusal";
+import { anything, type Is } from "./shape";
+
 export class ApiError extends Error {
   constructor(
     readonly code: string,
@@ -38,9 +41,9 @@ export function toApiError(error: unknown): ApiError {
 async function refusal(response: Response): Promise<ApiError> {
   const fallback = new ApiError("http_error", `The server answered ${response.status}`, "Try again.", response.status);
   try {
-    const body = (await response.json()) as { error?: { code?: string; message?: string; hint?: string } };
-    if (!body.error) return fallback;
-    const { code = fallback.code, message = fallback.message, hint = fallback.hint } = body.error;
+    const told = refusalIn(await response.json());
+    if (!told) return fallback;
+    const { code = fallback.code, message = fallback.message, hint = fallback.hint } = told;
     return new ApiError(code, message, hint, response.status);
   } catch {
     return fallback;
@@ -117,20 +120,45 @@ export async function post(url: string, body: unknown): Promise<void> {
   if (!response.ok) throw await refusal(response);
 }
 
-export async function getJson<T>(url: string, signal?: AbortSignal): Promise<T> {
-  return (await getAnswer<T>(url, signal)).body;
+/** A JSON document that looks as it has to; `is` tells. */
+export async function getJson<T>(url: string, signal?: AbortSignal, is: Is = anything): Promise<T> {
+  return (await getAnswer<T>(url, signal, is)).body;
+}
+
+/** What was read of an answer, where it looks as it has to. */
+export function believed<T>(body: unknown, is: Is, status: number): T {
+  if (!is(body)) throw badAnswer(status);
+  return body as T;
+}
+
+/** The JSON of an answer, where it looks as it has to. */
+export async function bodyOf<T>(response: Response, is: Is): Promise<T> {
+  try {
+    return believed<T>(await response.json(), is, response.status);
+  } catch (error) {
+    if (isAbort(error) || error instanceof ApiError) throw error;
+    throw badAnswer(response.status);
+  }
+}
+
+export function badAnswer(status = 0): ApiError {
+  return new ApiError("bad_answer", "The server's answer could not be read", "Reload the page.", status);
 }
 
 /** A JSON document together with its headers. */
-export async function getAnswer<T>(url: string, signal?: AbortSignal): Promise<{ body: T; headers: Headers }> {
+export async function getAnswer<T>(
+  url: string,
+  signal?: AbortSignal,
+  is: Is = anything,
+): Promise<{ body: T; headers: Headers }> {
   const response = await getResponse(url, signal);
   try {
     const whole: unknown = await response.json();
     const body = isCopy() ? (await import("./copy")).partOf(url, whole) : whole;
-    return { body: body as T, headers: response.headers };
+    return { body: believed<T>(body, is, response.status), headers: response.headers };
   } catch (error) {
-    if (isAbort(error)) throw error;
-    throw new ApiError("bad_answer", "The server's answer could not be read", "Reload the page.", response.status);
+    if (isAbort(error) || error instanceof ApiError) throw error;
+    throw badAnswer(response.status);
   }
 }
 
@@ -145,7 +173,7 @@ export async function getBytes(
   onProgress?: OnProgress,
 ): Promise<ArrayBuffer> {
   const response = await getResponse(url, signal);
-  const bytes = new Uint8Array(expected);
+  const bytes = room(expected);
   let received = 0;
   try {
     const reader = response.body?.getReader();
@@ -161,6 +189,15 @@ export async function getBytes(
   }
   if (received !== expected) throw wrongLength(url, received, expected);
   return bytes.buffer;
+}
+
+function room(bytes: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(bytes);
+  } catch {
+    const hint = "Open it on a machine with more memory, or a part of it.";
+    throw new ApiError("too_large", `No array of ${bytes.toLocaleString("en")} bytes fits into this browser`, hint, 0);
+  }
 }
 
 function wrongLength(url: string, received: number, expected: number): ApiError {

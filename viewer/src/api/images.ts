@@ -1,6 +1,7 @@
 /** Images over HTTP: the documents and addresses of docs/reference/http-images.md. */
 
 import { getJson } from "./client";
+import { isName, isStatistics, isTileInfo } from "./shapes";
 
 export interface AxisInfo {
   name: string;
@@ -121,7 +122,7 @@ export function blockUrl(info: TileInfo, level: number, start: number[], stop: n
 }
 
 export function getTileInfo(arrayId: string, signal?: AbortSignal): Promise<TileInfo> {
-  return getJson<TileInfo>(`api/tile_info/${arrayPath(arrayId)}`, signal);
+  return getJson<TileInfo>(`api/tile_info/${arrayPath(arrayId)}`, signal, isTileInfo);
 }
 
 export async function getStatistics(
@@ -134,14 +135,14 @@ export async function getStatistics(
   const query = planeQuery(plane, channel, project);
   query.set("v", info.version);
   const url = `api/statistics/${arrayPath(info.array_id)}?${query}`;
-  return (await getJson<{ channels: ChannelStatistics[] }>(url, signal)).channels;
+  return (await getJson<{ channels: ChannelStatistics[] }>(url, signal, isStatistics)).channels;
 }
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** The file or folder that holds an image. */
 export function getSource(sourceId: string, signal?: AbortSignal): Promise<{ name: string }> {
-  return getJson<{ name: string }>(`api/sources/${arrayPath(sourceId)}`, signal);
+  return getJson<{ name: string }>(`api/sources/${arrayPath(sourceId)}`, signal, isName);
 }
 
 /** What the file says of itself; of one image when `path` names it within its source. */

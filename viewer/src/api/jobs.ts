@@ -1,6 +1,8 @@
 /** Questions that take the server a while: asked, followed, called off. See docs/reference/http-analysis.md. */
 
-import { ApiError, getJson, getResponse } from "./client";
+import { ApiError, bodyOf, getJson, getResponse } from "./client";
+import { anything, type Is } from "./shape";
+import { isJob } from "./shapes";
 
 export interface Job {
   job: string;
@@ -56,12 +58,13 @@ export async function answerTo<T>(
   question: { what: string; body: object },
   signal: AbortSignal,
   tell: Tell,
+  is: Is = anything,
 ): Promise<T> {
   try {
-    return await askedOnce<T>(addressOf, question, signal, tell);
+    return await askedOnce<T>(addressOf, question, signal, tell, is);
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== "job_cancelled" || signal.aborted) throw error;
-    return askedOnce<T>(addressOf, question, signal, tell);
+    return askedOnce<T>(addressOf, question, signal, tell, is);
   }
 }
 
@@ -70,10 +73,11 @@ async function askedOnce<T>(
   question: { what: string; body: object },
   signal: AbortSignal,
   tell: Tell,
+  is: Is = anything,
 ): Promise<T> {
   const response = await post(addressOf(`analysis/${question.what}`), question.body);
-  if (response.status !== 202) return (await response.json()) as T;
-  const { job, result } = (await response.json()) as Job;
+  if (response.status !== 202) return bodyOf<T>(response, is);
+  const { job, result } = await bodyOf<Job>(response, isJob);
   const address = addressOf(`analysis/jobs/${job}`);
   try {
     await finished(address, signal, tell);
@@ -83,13 +87,13 @@ async function askedOnce<T>(
     throw error;
   }
   // A job that failed or was called off by somebody else answers its error here.
-  return getJson<T>(addressOf(result), signal);
+  return getJson<T>(addressOf(result), signal, is);
 }
 
 async function finished(address: string, signal: AbortSignal, tell: Tell): Promise<void> {
   for (let wait = FIRST_LOOK_MS; ; wait = Math.min(LAST_LOOK_MS, wait * 1.4)) {
     await pause(wait, signal);
-    const job = await getJson<Job>(address, signal);
+    const job = await getJson<Job>(address, signal, isJob);
     tell(job);
     if (job.state !== "running") return;
   }

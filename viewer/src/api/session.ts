@@ -1,6 +1,7 @@
 /** The token: where a link holds it, and how it becomes a cookie that no script can read. */
 
 import { ApiError, getJson, post } from "./client";
+import { isScope } from "./shapes";
 
 /** What the server asks of tokens; anything else in a link is no token. */
 const TOKEN = /^[A-Za-z0-9_-]{16,128}$/;
@@ -36,5 +37,5 @@ export async function enter(token: string): Promise<void> {
 
 /** What the cookie of this page opens. */
 export async function scopeNow(): Promise<Scope> {
-  return (await getJson<{ scope?: Scope }>("api/session")).scope ?? null;
+  return (await getJson<{ scope?: Scope }>("api/session", undefined, isScope)).scope ?? null;
 }

@@ -1,7 +1,8 @@
 /** Links that open one source to who has no token. See docs/reference/access.md. */
 
 import type { Route } from "../state/route";
-import { getJson, getResponse } from "./client";
+import { bodyOf, getJson, getResponse } from "./client";
+import { isDatasets, isSharedLink, isShares } from "./shapes";
 
 const WEEK_S = 7 * 24 * 3600;
 
@@ -33,7 +34,7 @@ export async function sourceOf(route: Route): Promise<string | null> {
   if (route.page === "inside") return first(route.source);
   if (route.page !== "cells") return null;
   if (route.dataset !== null) return first(route.dataset);
-  const { datasets } = await getJson<{ datasets: { id: string }[] }>("_cellucid/datasets");
+  const { datasets } = await getJson<{ datasets: { id: string }[] }>("_cellucid/datasets", undefined, isDatasets);
   return datasets[0] ? first(datasets[0].id) : null;
 }
 
@@ -41,12 +42,12 @@ export async function sourceOf(route: Route): Promise<string | null> {
 export async function shareSource(source: string, label: string): Promise<SharedLink> {
   const body = JSON.stringify({ source, expires_s: WEEK_S, label });
   const headers = { "Content-Type": "application/json" };
-  return (await (await getResponse("api/shares", undefined, { method: "POST", headers, body })).json()) as SharedLink;
+  return bodyOf(await getResponse("api/shares", undefined, { method: "POST", headers, body }), isSharedLink);
 }
 
 /** The links that open a source, or (null) any, the newest first. */
 export async function linksTo(source: string | null): Promise<NotedLink[]> {
-  const { shares } = await getJson<{ shares: NotedLink[] }>("api/shares");
+  const { shares } = await getJson<{ shares: NotedLink[] }>("api/shares", undefined, isShares);
   return shares.filter((one) => one.revoked_s === null && (source === null || one.source === source)).reverse();
 }
 

@@ -45,7 +45,7 @@ export function drawable(dtype: string): boolean {
 }
 
 function known(dtype: string): Dtype {
-  const found = DTYPES[dtype];
+  const found = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined;
   if (!found) throw new Error(`Pixels of type ${dtype} cannot be drawn`);
   return found;
 }

@@ -1,6 +1,7 @@
 /** What a person can do: each action fetches what it needs, and the latest of a kind always wins. */
 
 import { ApiError, getJson, isAbort, isCopy, toApiError } from "../api/client";
+import { isCell, isDatasets, isIdentity } from "../api/shapes";
 import type { Cell, Dataset, EmbeddingInfo, FieldEntry, Identity } from "../api/types";
 import { counted } from "../data/format";
 import type { By, Mode } from "../data/selecting";
@@ -96,7 +97,7 @@ export async function start(): Promise<void> {
   setLooks(linked);
   await latest("dataset", async (signal) => {
     setProgress("dataset", { label: "Opening", fraction: null });
-    const { datasets } = await getJson<{ datasets: Dataset[] }>("_cellucid/datasets", signal);
+    const { datasets } = await getJson<{ datasets: Dataset[] }>("_cellucid/datasets", signal, isDatasets);
     const wanted = datasets.find((d) => d.id === linked.dataset);
     set({ datasets });
     if (linked.dataset !== null && !wanted) {
@@ -148,7 +149,7 @@ export function leave(): void {
 async function open(dataset: Dataset, linked: Linked, signal: AbortSignal): Promise<void> {
   const before = get().identity;
   set({ dataset, identity: null, error: null });
-  const identity = await getJson<Identity>(path("dataset_identity.json"), signal);
+  const identity = await getJson<Identity>(path("dataset_identity.json"), signal, isIdentity);
   if (before !== null && before.stats.n_cells !== identity.stats.n_cells) forgetMade();
   set({ identity, camera: linked.camera });
   setPlace(identity.name);
@@ -352,7 +353,7 @@ export function unselect(): void {
 
 export async function describeCell(cell: number): Promise<void> {
   await latest("cell", async (signal) => {
-    const detail = await getJson<Cell>(path(`cells/${cell}.json`), signal);
+    const detail = await getJson<Cell>(path(`cells/${cell}.json`), signal, isCell);
     set(({ hover }) => (hover?.cell === cell ? { hover: { ...hover, detail } } : {}));
   });
 }

@@ -1,6 +1,7 @@
 /** Colours of the cells: the values of a field, a gene or a score, from the server to where they can be drawn. */
 
 import { getBytes, getJson } from "../api/client";
+import { isField, isGenes } from "../api/shapes";
 import type { Field, Genes } from "../api/types";
 import { labelOf } from "../data/genes";
 import { codesComeInParts, fetchCodes, fetchNumbers } from "./arrival";
@@ -16,7 +17,7 @@ export async function loadGenes(): Promise<Genes | null> {
   if (genes !== null && genes.expression === expression) return genes;
   const info = identity?.expression.items.find((e) => e.id === expression);
   if (!info) return null;
-  const fetched = await getJson<Genes>(path(info.genes));
+  const fetched = await getJson<Genes>(path(info.genes), undefined, isGenes);
   // Another data set may have been opened meanwhile, whose matrix has the same name.
   if (get().expression === expression && get().identity === identity) set({ genes: fetched });
   return fetched;
@@ -54,7 +55,7 @@ export async function fetchPainted(
     const laid = await crewOf().run({ kind: "values", bytes, n, key, column });
     return { kind: "continuous", key, column, title: color.key, ...laid };
   }
-  const field = await getJson<Field>(path(`fields/${color.index}.json`), signal);
+  const field = await getJson<Field>(path(`fields/${color.index}.json`), signal, isField);
   if (field.kind === "category") {
     if (codesComeInParts(get().identity, field)) return fetchCodes(field, { key, column }, signal, show);
     const bytes = await getBytes(path(field.codes), n * CODE_BYTES[field.dtype], signal);

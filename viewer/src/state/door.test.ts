@@ -1,9 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { decide, hasNoCatalog } from "./door";
 
-const tensors = (...ids: string[]) => ids.map((array_id) => ({ array_id, name: array_id, dim_labels: [], shape: [] }));
+const tensors = (...ids: string[]) =>
+  ids.map((array_id) => ({ array_id, name: array_id, dim_labels: [], shape: [], dtype: "uint8" }));
 const source = (id: string, kind: string, changes: object = {}) => ({
   source_id: id,
+  name: id,
+  source_url: `file:///${id}`,
+  source_type: "npy",
   kind,
   status: "ready",
   tensors: null,
@@ -20,7 +24,14 @@ beforeEach(() => {
   vi.stubGlobal("fetch", async (url: string) => {
     if (url === "api/catalog") {
       busy -= 1;
-      return Response.json({ revision: 1, sources: offered.length, by_kind: {}, failed: 0, scanning: busy >= 0 });
+      return Response.json({
+        revision: 1,
+        sources: offered.length,
+        by_kind: {},
+        failed: 0,
+        scanning: busy >= 0,
+        roots: [],
+      });
     }
     if (url.startsWith("api/sources?")) {
       const shown = busy >= 0 ? [] : offered;

@@ -1,6 +1,7 @@
 /** Session files: everything a person has made of a data set, in one document. See docs/reference/session.md. */
 
 import { getJson, isAbort } from "../api/client";
+import { isDigest, isField } from "../api/shapes";
 import type { Identity } from "../api/types";
 import { size } from "../data/bits";
 import { counted } from "../data/format";
@@ -32,7 +33,7 @@ interface Digest {
 /** What the server says of the names and the order of the cells; null when it does not. */
 async function digestOf(): Promise<string | null> {
   try {
-    const { digest } = await getJson<Digest>(addressOf("cells/digest.json"));
+    const { digest } = await getJson<Digest>(addressOf("cells/digest.json"), undefined, isDigest);
     return typeof digest === "string" ? digest : null;
   } catch (error) {
     if (isAbort(error)) throw error;
@@ -59,7 +60,7 @@ async function saveFilter({ on, by }: Filter, n: number): Promise<Json> {
 }
 
 async function categoriesOf(of: Exclude<Source, { kind: "score" }>): Promise<string[]> {
-  const field = await getJson<{ categories?: string[] }>(addressOf(`fields/${of.index}.json`));
+  const field = await getJson<{ categories?: string[] }>(addressOf(`fields/${of.index}.json`), undefined, isField);
   return field.categories ?? [];
 }
 
@@ -198,7 +199,7 @@ async function sourceFrom(own: Json, identity: Identity): Promise<Source | null>
 
 async function groupFrom(saved: Json, i: number, n: number): Promise<Group> {
   const name = typeof saved.name === "string" && saved.name.trim() !== "" ? saved.name : `Group ${i + 1}`;
-  const color = String(saved.color);
+  const color = typeof saved.color === "string" ? saved.color : "";
   const cells = await unpack(saved, n, `The group “${name}”`);
   return {
     id: newId(),

@@ -1,6 +1,7 @@
 /** The stack of filters: what every view of the cells shows is what passes all of those that are on. */
 
 import { getBytes, getJson, isAbort, toApiError } from "../api/client";
+import { isField } from "../api/shapes";
 import type { CategoryField, ContinuousField, Field } from "../api/types";
 import type { Bits } from "../data/bits";
 import type { Rule, Sieve } from "../data/crossfilter";
@@ -145,7 +146,8 @@ async function fetchColumn(of: Source, column: string): Promise<void> {
 }
 
 async function columnInfo(of: Source, column: string, n: number, signal: AbortSignal): Promise<ColumnInfo> {
-  const field = of.kind === "field" ? await getJson<Field>(addressOf(`fields/${of.index}.json`), signal) : null;
+  const field =
+    of.kind === "field" ? await getJson<Field>(addressOf(`fields/${of.index}.json`), signal, isField) : null;
   if (field?.kind === "category") {
     const bytes = await getBytes(addressOf(field.codes), n * CODE_BYTES[field.dtype], signal);
     signal.throwIfAborted();

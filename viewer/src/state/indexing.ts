@@ -1,6 +1,7 @@
 /** How far the gene index of the matrix is that a gene was asked of: the server makes it in the background. */
 
 import { getJson } from "../api/client";
+import { isGeneIndex } from "../api/shapes";
 import { get, set } from "./store";
 
 const LOOK_MS = 1000;
@@ -22,7 +23,7 @@ export async function followIndex(path: (rest: string) => string, expression: st
   following = url;
   try {
     while (following === url && get().color.kind === "gene") {
-      const told = await getJson<GeneIndex>(url);
+      const told = await getJson<GeneIndex>(url, undefined, isGeneIndex);
       if (following !== url || !AT_WORK.includes(told.state)) break;
       set({ indexing: told.share });
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));

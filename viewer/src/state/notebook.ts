@@ -1,11 +1,13 @@
 /** The dialogue with a notebook: what is done here is told to Python, and what Python says is done. Comes when needed. */
 
 import { getJson, getResponse, isAbort, toApiError } from "../api/client";
-import { type Bits, bitsFor, members, size } from "../data/bits";
+import { isCommands } from "../api/shapes";
+import { type Bits, members, size } from "../data/bits";
 import { paint } from "./actions";
 import { sessionNow } from "./files";
 import { findGene } from "./genefind";
 import { choose, GROUP_COLORS, setGroups } from "./grouping";
+import { fromBytes } from "./packing";
 import { useSession } from "./session";
 import { type Color, get, type Model, set, useModel } from "./store";
 import { moveCamera } from "./views";
@@ -102,9 +104,9 @@ async function cellsOf(command: Command): Promise<Bits> {
   const n = cellCount();
   if (command.n !== n) throw new Error(`The notebook means ${command.n} cells, there are ${n} here.`);
   const response = await getResponse(`${PLACE}cells/${command.number}`);
-  const bits = bitsFor(n);
-  new Uint8Array(bits.buffer).set(new Uint8Array(await response.arrayBuffer()).subarray(0, Math.ceil(n / 8)));
-  return bits;
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  if (bytes.length !== Math.ceil(n / 8)) throw new Error("The notebook's cells did not arrive whole.");
+  return fromBytes(bytes, n);
 }
 
 /** A column comes first, then a gene's name, then its symbol. */
@@ -169,7 +171,11 @@ async function obey(): Promise<void> {
   for (;;) {
     let answer: Answer;
     try {
-      answer = await getJson<Answer>(`${PLACE}commands${after === null ? "" : `?after=${after}`}`);
+      answer = await getJson<Answer>(
+        `${PLACE}commands${after === null ? "" : `?after=${after}`}`,
+        undefined,
+        isCommands,
+      );
     } catch (error) {
       if (isAbort(error)) return;
       await new Promise((done) => setTimeout(done, AGAIN_MS));

@@ -43,6 +43,15 @@ export async function pack(cells: Bits, n: number): Promise<Packed> {
   return { bits: toBase64(small), encoding: "base64+deflate", count };
 }
 
+/** A set of n cells from ceil(n / 8) bytes. */
+export function fromBytes(bytes: Uint8Array, n: number): Bits {
+  const cells = bitsFor(n);
+  new Uint8Array(cells.buffer).set(bytes);
+  // Bits after the last cell are nobody's.
+  if (n % 32 !== 0) cells[cells.length - 1] = (cells[cells.length - 1] as number) & ((1 << (n % 32)) - 1);
+  return cells;
+}
+
 /** The set again; throws words for a person when it is not one of n cells. */
 export async function unpack(packed: unknown, n: number, what: string): Promise<Bits> {
   const { bits, encoding, count } = (packed ?? {}) as Partial<Packed>;
@@ -56,10 +65,7 @@ export async function unpack(packed: unknown, n: number, what: string): Promise<
     throw new Error(`${what} is damaged`);
   }
   if (bytes.length !== Math.ceil(n / 8)) throw new Error(`${what} is of another number of cells`);
-  const cells = bitsFor(n);
-  new Uint8Array(cells.buffer).set(bytes);
-  // Bits after the last cell are nobody's.
-  if (n % 32 !== 0) cells[cells.length - 1] = (cells[cells.length - 1] as number) & ((1 << (n % 32)) - 1);
+  const cells = fromBytes(bytes, n);
   if (count !== undefined && count !== size(cells)) throw new Error(`${what} is damaged`);
   return cells;
 }

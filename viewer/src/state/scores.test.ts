@@ -18,7 +18,7 @@ beforeEach(() => {
   set({ ...useModel.getInitialState(), identity: IDENTITY });
   vi.stubGlobal("fetch", async (url: string, how?: RequestInit) => {
     asked.push([url, how?.body ? JSON.parse(String(how.body)) : null]);
-    if (url === "genes.json") return Response.json({ expression: "X", names: ["LYZ", "CD79A", "CD3D"] });
+    if (url === "genes.json") return Response.json({ expression: "X", names: ["LYZ", "CD79A", "CD3D"], values: "" });
     if (url === "analysis/score") return Response.json({ job: "a", values: "analysis/jobs/a/values.f32" });
     return new Response(Float32Array.of(1, 2).buffer);
   });

@@ -2,6 +2,7 @@
 
 import { getBytes, getJson } from "../api/client";
 import { answerTo, type Tell } from "../api/jobs";
+import { isAnswer, isGenes } from "../api/shapes";
 import type { Genes } from "../api/types";
 import { addressOf } from "./crew";
 import { newId } from "./filters";
@@ -25,7 +26,7 @@ export interface ScoreAnswer {
 
 export function askScore({ genes, method, expression }: Score, signal: AbortSignal, tell: Tell): Promise<ScoreAnswer> {
   const body = { genes: genes.map((one) => one.index), method, expression };
-  return answerTo<ScoreAnswer>(addressOf, { what: "score", body }, signal, tell);
+  return answerTo<ScoreAnswer>(addressOf, { what: "score", body }, signal, tell, isAnswer.score);
 }
 
 /** float32, one for each cell. The server keeps its answers, so that asking again costs little. */
@@ -89,7 +90,7 @@ export async function loadScores(value: unknown): Promise<void> {
   const found = (Array.isArray(value) ? value : []).map(scoreFrom).map(async (score) => {
     const item = identity?.expression.items.find((one) => one.id === score?.expression);
     if (score === null || !item) return null;
-    const genes = lists.get(item.id) ?? getJson<Genes>(addressOf(item.genes));
+    const genes = lists.get(item.id) ?? getJson<Genes>(addressOf(item.genes), undefined, isGenes);
     lists.set(item.id, genes);
     const own = renumbered(score, await genes);
     return own.genes.length > 0 ? own : null;

@@ -166,6 +166,7 @@ export function readRuns(text: string | null): number[] {
     const found = /^(\d+)(?:-(\d+))?$/.exec(run);
     if (!found) continue;
     const start = Number(found[1]);
+    if (!Number.isSafeInteger(start + MOST_CODES)) continue;
     const end = Math.min(Number(found[2] ?? found[1]), start + MOST_CODES);
     for (let code = start; code <= end && codes.length < MOST_CODES; code += 1) codes.push(code);
   }

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "react";
 import { getJson } from "../api/client";
+import { isGenes } from "../api/shapes";
 import type { ExpressionInfo, Genes } from "../api/types";
 import { findGenes, type GeneHit, matchOf } from "../data/genes";
 import { addressOf } from "../state/crew";
@@ -14,7 +15,7 @@ const lists = new WeakMap<ExpressionInfo, Promise<Genes>>();
 function listOf(matrix: ExpressionInfo): Promise<Genes> {
   let list = lists.get(matrix);
   if (list === undefined) {
-    list = getJson<Genes>(addressOf(matrix.genes));
+    list = getJson<Genes>(addressOf(matrix.genes), undefined, isGenes);
     lists.set(matrix, list);
     list.catch(() => lists.delete(matrix));
   }

@@ -14,7 +14,8 @@ beforeEach(() => {
   [scope, posted, copied, shares, refused] = ["admin", [], [], [], false];
   vi.stubGlobal("fetch", async (url: string, options?: RequestInit) => {
     if (url.endsWith("api/session")) return Response.json({ token_needed: true, authenticated: true, scope });
-    if (url.endsWith("_cellucid/datasets")) return Response.json({ datasets: [{ id: "lung/mod/rna" }] });
+    if (url.endsWith("_cellucid/datasets"))
+      return Response.json({ datasets: [{ id: "lung/mod/rna", path: "/", name: "rna" }] });
     if (options?.method === "DELETE") {
       const error = { code: "disk_full", message: "The disk is full", hint: "Free some space." };
       if (refused) return Response.json({ error }, { status: 507 });

@@ -1,6 +1,7 @@
 /** Questions of groups of cells, and their answers; see docs/reference/http-analysis.md. */
 
 import { answerTo, type Tell } from "../../api/jobs";
+import { isAnswer } from "../../api/shapes";
 import type { Bits } from "../../data/bits";
 import { addressOf } from "../../state/actions";
 
@@ -102,7 +103,7 @@ export function ask<K extends keyof Answers>(
   signal: AbortSignal,
   tell: Tell,
 ): Promise<Answers[K]> {
-  return answerTo<Answers[K]>(addressOf, { what, body }, signal, tell);
+  return answerTo<Answers[K]>(addressOf, { what, body }, signal, tell, isAnswer[what]);
 }
 
 const PIECE = 0x8000;

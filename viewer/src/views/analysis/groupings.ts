@@ -1,6 +1,7 @@
 /** Which cells are compared: categories of a field, groups that a person made, the selection; and how the server is told. */
 
 import { getJson } from "../../api/client";
+import { isField } from "../../api/shapes";
 import type { CategoryField, Field, FieldEntry } from "../../api/types";
 import type { Bits } from "../../data/bits";
 import { toCells } from "../../data/sets";
@@ -56,7 +57,7 @@ export function fieldOf(index: number): Promise<Field> {
   const address = addressOf(`fields/${index}.json`);
   let field = known.get(address);
   if (!field) {
-    field = getJson<Field>(address);
+    field = getJson<Field>(address, undefined, isField);
     known.set(address, field);
     field.catch(() => known.delete(address));
   }

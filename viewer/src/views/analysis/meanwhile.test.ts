@@ -46,7 +46,12 @@ async function found(): Promise<void> {
 it("markers of a matrix are numbered as in the one that was chosen meanwhile", async () => {
   vi.stubGlobal("fetch", (url: string) =>
     url.startsWith("fields/")
-      ? Promise.resolve(Response.json({ index: 0, key: "k", kind: "category", categories: ["a"], counts: [8] }))
+      ? Promise.resolve(
+          Response.json({
+            ...{ index: 0, key: "k", kind: "category", categories: ["a"], counts: [8] },
+            ...{ n_missing: 0, dtype: "uint8", codes: "codes" },
+          }),
+        )
       : new Promise<Response>((answer) => Object.assign(late, { [url]: answer })),
   );
   await found();

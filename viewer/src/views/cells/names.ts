@@ -1,6 +1,7 @@
 /** Names of the selected cells: only the blocks that hold some are asked for. */
 
 import { getJson } from "../../api/client";
+import { isCellNames } from "../../api/shapes";
 import type { CellNames } from "../../api/types";
 import { type Bits, members } from "../../data/bits";
 import { addressOf } from "../../state/actions";
@@ -14,7 +15,11 @@ export async function namesOf(cells: Bits, signal?: AbortSignal): Promise<string
   for (const cell of members(cells)) {
     const start = Math.floor(cell / BLOCK) * BLOCK;
     if (block.start !== start) {
-      block = await getJson<CellNames>(addressOf(`cells/names.json?start=${start}&stop=${start + BLOCK}`), signal);
+      block = await getJson<CellNames>(
+        addressOf(`cells/names.json?start=${start}&stop=${start + BLOCK}`),
+        signal,
+        isCellNames,
+      );
     }
     names.push(block.names[cell - start] ?? String(cell));
   }

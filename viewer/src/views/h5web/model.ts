@@ -2,6 +2,7 @@
 
 import type { Source } from "../../api/catalog";
 import { ApiError, getJson } from "../../api/client";
+import { isDomains } from "../../api/shapes";
 import { formatIsHdf5 } from "../../state/inside";
 
 export const HSDS = "hsds";
@@ -39,7 +40,7 @@ export function candidates(source: Source, roots: string[]): string[] {
 
 async function below(path: string, signal: AbortSignal): Promise<Domain[]> {
   const asked = new URLSearchParams({ domain: path.endsWith("/") ? path : `${path}/` });
-  const { domains } = await getJson<{ domains: Domain[] }>(`${HSDS}/domains?${asked}`, signal);
+  const { domains } = await getJson<{ domains: Domain[] }>(`${HSDS}/domains?${asked}`, signal, isDomains);
   return domains;
 }
 

@@ -81,7 +81,8 @@ export function pick(graph: Graph, wanted: Wanted): Picked {
   const only = cell === null ? -1 : placeOf(cell, graph.n);
   let total = 0;
   for (let edge = 0; edge < sources.length; edge += 1) {
-    const [a, b] = [places[sources[edge] as number] as number, places[targets[edge] as number] as number];
+    const [a, b] = [places[sources[edge] as number], places[targets[edge] as number]];
+    if (a === undefined || b === undefined) continue; // cells that are not there
     if (only >= 0 && a !== only && b !== only) continue;
     if (passing !== null && only < 0 && !(has(passing, a) && has(passing, b))) continue;
     if (touching !== null && !has(touching, a) && !has(touching, b)) continue;

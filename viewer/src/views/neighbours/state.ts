@@ -2,6 +2,7 @@
 
 import { create } from "zustand";
 import { type ApiError, getBytes, getJson, isAbort, toApiError } from "../../api/client";
+import { isGraph } from "../../api/shapes";
 import type { Bits } from "../../data/bits";
 import { addressOf } from "../../state/crew";
 import { get, setProgress } from "../../state/store";
@@ -74,7 +75,7 @@ export async function openGraph(): Promise<void> {
 }
 
 async function fetchGraph(signal: AbortSignal): Promise<Graph> {
-  const manifest = await getJson<Manifest>(addressOf("connectivity_manifest.json"), signal);
+  const manifest = await getJson<Manifest>(addressOf("connectivity_manifest.json"), signal, isGraph);
   const { n_edges: many, index_dtype: dtype } = manifest;
   const width = dtype === "uint16" ? 2 : 4;
   if (dtype === "uint64") throw new Error("The graph has more cells than a browser can number");

@@ -2,6 +2,7 @@
 
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { type ApiError, getJson, isAbort, toApiError } from "../../api/client";
+import { isDegrees, isDistances, isMatrix } from "../../api/shapes";
 import { count, number } from "../../data/format";
 import { mapLut } from "../../gpu/lut";
 import { categoryColor, toCss } from "../../gpu/palette";
@@ -78,7 +79,9 @@ export function Charts() {
       <Chart
         id="degrees"
         title="Degrees"
-        ask={(signal) => getJson<{ in: Sides; out: Sides }>(addressOf(id, "degrees/histogram?bins=40"), signal)}
+        ask={(signal) =>
+          getJson<{ in: Sides; out: Sides }>(addressOf(id, "degrees/histogram?bins=40"), signal, isDegrees)
+        }
       >
         {(found) => (
           <>
@@ -90,11 +93,15 @@ export function Charts() {
       <Chart
         id="distances"
         title="Connection probability by distance"
-        ask={(signal) => getJson<Distances>(addressOf(id, "distances?bins=30"), signal)}
+        ask={(signal) => getJson<Distances>(addressOf(id, "distances?bins=30"), signal, isDistances)}
       >
         {(found) => <Curves found={found} />}
       </Chart>
-      <Chart id="matrix" title="Connectivity matrix" ask={(signal) => getJson<Matrix>(addressOf(id, "matrix"), signal)}>
+      <Chart
+        id="matrix"
+        title="Connectivity matrix"
+        ask={(signal) => getJson<Matrix>(addressOf(id, "matrix"), signal, isMatrix)}
+      >
         {(found) => <Populations found={found} />}
       </Chart>
       <Chart

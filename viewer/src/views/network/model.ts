@@ -1,7 +1,8 @@
 /** A network's documents, its places on the screen and its link: everything about it that needs no GPU. */
 
-import { ApiError, getJson, getResponse } from "../../api/client";
+import { ApiError, believed, getJson, getResponse } from "../../api/client";
 import { arrayPath } from "../../api/images";
+import { isAbout, isTableHead } from "../../api/shapes";
 import { permute } from "../../data/order";
 import { FAR, NOWHERE } from "../../data/points";
 import { readRuns, writeRuns } from "../../state/url";
@@ -64,7 +65,7 @@ export function addressOf(id: string, rest = ""): string {
 }
 
 export function getAbout(id: string, signal?: AbortSignal): Promise<About> {
-  return getJson<About>(addressOf(id), signal);
+  return getJson<About>(addressOf(id), signal, isAbout);
 }
 
 // -- tables ----------------------------------------------------------------------------------------------------------
@@ -86,15 +87,32 @@ export interface Table {
 
 const MAGIC = 0x43535442; // CSTB
 
+function noTable(): ApiError {
+  return new ApiError("bad_answer", "The server's answer is no table", "Reload the page.", 0);
+}
+
+function headIn(bytes: Uint8Array): TableHead {
+  try {
+    return believed<TableHead>(JSON.parse(new TextDecoder().decode(bytes)), isTableHead, 0);
+  } catch {
+    throw noTable();
+  }
+}
+
 /** The columns of docs/reference/http-networks.md, looked at without copying. */
 export function readTable(body: ArrayBuffer): Table {
   const view = new DataView(body);
-  if (body.byteLength < 8 || view.getUint32(0) !== MAGIC) {
-    throw new ApiError("bad_answer", "The server's answer is no table", "Reload the page.", 0);
-  }
+  if (body.byteLength < 8 || view.getUint32(0) !== MAGIC) throw noTable();
   const start = 8 + view.getUint32(4, true);
-  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(body, 8, start - 8))) as TableHead;
-  const find = (name: string, dtype: string) => head.columns.find((c) => c.name === name && c.dtype === dtype);
+  if (start > body.byteLength) throw noTable();
+  const head = headIn(new Uint8Array(body, 8, start - 8));
+  const inside = ({ offset, bytes }: TableHead["columns"][number]) =>
+    (start + offset) % 4 === 0 && bytes % 4 === 0 && start + offset + bytes <= body.byteLength;
+  const find = (name: string, dtype: string) => {
+    const found = head.columns.find((c) => c.name === name && c.dtype === dtype);
+    if (found && !inside(found)) throw noTable();
+    return found;
+  };
   return {
     rows: head.rows,
     total: head.total ?? head.rows,

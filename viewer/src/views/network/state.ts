@@ -2,6 +2,7 @@
 
 import { create } from "zustand";
 import { type ApiError, getBytes, getJson, isAbort, toApiError } from "../../api/client";
+import { isColumnInfo } from "../../api/shapes";
 import type { CategoryField } from "../../api/types";
 import { type Bits, bitsFor, put } from "../../data/bits";
 import { permute, placeOf } from "../../data/order";
@@ -176,7 +177,7 @@ export async function paintBy(column: Column, codes: number[] = []): Promise<voi
   const n = about?.neurons ?? 0;
   await latest("paint", `Reading ${column.key}…`, async (signal) => {
     const url = addressOf(id, `columns/${column.index}`);
-    const info = await getJson<ColumnInfo>(url, signal);
+    const info = await getJson<ColumnInfo>(url, signal, isColumnInfo);
     const Kind = info.kind === "category" ? CODES[info.dtype as keyof typeof CODES] : Float32Array;
     const raw = new Kind(await getBytes(`${url}.bin`, n * Kind.BYTES_PER_ELEMENT, signal));
     const painted =

@@ -30,7 +30,7 @@ Address = tuple[str, int]
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     np.save(tmp_path / "a.npy", np.arange(6).reshape(2, 3))
     monkeypatch.setattr(http_protocol, "HEAD_S", 1.0)
-    monkeypatch.setattr(http_protocol, "BODY_S", 1.0)
+    monkeypatch.setattr(http_protocol, "BODY_S", 0.2)
     with Server(tmp_path, Settings(port=0)) as server:
         yield server
 
@@ -39,6 +39,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def address(server: Server) -> Address:
     host, _, port = server.url.rpartition("/")[2].rpartition(":")
     return host, int(port)
+
+
+@pytest.fixture
+def unhurried(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests in which nobody is to be hung up on for being slow."""
+    monkeypatch.setattr(http_protocol, "HEAD_S", 30.0)
 
 
 def all_of(sock: socket.socket) -> bytes:
@@ -103,6 +109,7 @@ def test_a_websocket_may_be_silent(server: Server, address: Address) -> None:
         assert "error" in str(silent.recv(LONG_S))
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize(
     "head",
     [b"POST /ws/render HTTP/1.1\r\n" + HANDSHAKE, b"GET /ws/render HTTP/1.1\r\n" + HANDSHAKE + b"X: y\r\n" * 500],
@@ -114,12 +121,14 @@ def test_what_is_no_handshake_is_told_or_hung_up_on(address: Address, head: byte
     assert not said or said.startswith(b"HTTP/1.1 4")
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_some_requests_may_wait_for_each_other(address: Address) -> None:
     with socket.create_connection(address) as sock:
         sock.sendall(LIVEZ * 49 + LIVEZ.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         assert all_of(sock).count(b"HTTP/1.1 200") == 50
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_thousands_at_once_are_not_kept(address: Address) -> None:
     with socket.create_connection(address) as sock:
         try:
@@ -129,6 +138,7 @@ def test_thousands_at_once_are_not_kept(address: Address) -> None:
         assert all_of(sock).count(b"HTTP/1.1 200") < 5000
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_pings_of_who_takes_no_answer_are_not_answered(server: Server, address: Address) -> None:
     with socket.create_connection(address) as sock:
         sock.sendall(b"GET /ws/render HTTP/1.1\r\n" + HANDSHAKE + b"\r\n")

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from flight_reading import QUICK, Reader, images_of, tickets
 from pyarrow import flight
 
 from coverslip.app import catalog_of
+from coverslip.core.errors import Unreadable
 from coverslip.core.node import Array, Source
+from coverslip.core.patience import hanging
 from coverslip.core.spec import Box
 from coverslip.core.stop import Stop
 from coverslip.domains.images import Images
@@ -181,3 +184,21 @@ def test_a_server_that_ends_waits_for_no_disk(disk: Disk) -> None:
     reader.front.close()
     call.join(PATIENCE_S)
     assert len(told) == 1
+
+
+def test_a_disk_that_is_said_to_hang_has_not_answered() -> None:
+    storage = Storage()
+    lane = Lane(1, "test", spare=0, storage=storage)  # one thing after the other
+    far = Far(lane, storage)
+
+    def said() -> None:
+        raise hanging()
+
+    with closing(far):
+        with pytest.raises(Unreadable, match="does not answer"):
+            far.do("nas", said)
+        far.do(None, bool)
+        assert storage.silent("nas", 0.0)
+        far.do("nas", bool)
+        far.do(None, bool)
+        assert not storage.silent("nas", 0.0)

@@ -1,4 +1,4 @@
-/** In place of every plot and picture where the browser draws none: without it the page is blank, and nobody knows why. */
+/** In place of every plot and picture where the browser draws none; its own part, as most browsers draw. */
 
 import { ApiError } from "../api/client";
 import { ErrorCurtain } from "./ErrorCurtain";
@@ -11,6 +11,6 @@ const NO_WEBGL = new ApiError(
 );
 
 /** Fills what is around it; does not go away when the data has come. */
-export function NoWebGl() {
+export default function NoWebGl() {
   return <ErrorCurtain error={NO_WEBGL} retry={() => location.reload()} />;
 }

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { ApiError, toApiError } from "../../api/client";
 import { scaleBar } from "../../data/units";
 import { webGl } from "../../gpu/webgl";
-import { NoWebGl } from "../../ui/NoWebGl";
+import { part } from "../../ui/part";
 import { fail, labelSelection, pointAt, selectionOf } from "./actions";
 import { type Bench, bench } from "./bench";
 import {
@@ -21,6 +21,8 @@ import {
 import { Readout } from "./Readout";
 import { type Scene, Stage } from "./stage";
 import { getImage, type ImageModel, setImage, useImage, volumeKey, wantedKey } from "./state";
+
+const NoWebGl = part(() => import("../../ui/NoWebGl"));
 
 const NO_WINDOW: [number, number] = [0, 1];
 const BAR_PX = 140;

@@ -8,7 +8,7 @@ import { MISSING } from "../../data/points";
 import { categoryLut, type Lut, mapLut, parseColor } from "../../gpu/lut";
 import { webGl } from "../../gpu/webgl";
 import { useModel } from "../../state/store";
-import { NoWebGl } from "../../ui/NoWebGl";
+import { part } from "../../ui/part";
 import { useLook } from "../cells/look";
 import { autoSize, type Camera, cameraFromLink, cameraToLink, homeCamera } from "../scatter/model";
 import { Stage } from "../scatter/stage";
@@ -27,6 +27,8 @@ import {
   summary,
 } from "./model";
 import { change, now, pick, unpick, useNetwork } from "./state";
+
+const NoWebGl = part(() => import("../../ui/NoWebGl"));
 
 /** Lines drawn while the camera moves. */
 const MOVING_LINES = 20_000;

@@ -7,7 +7,6 @@ import { forgetCell } from "../../state/actions";
 import { get, type Own, set, useModel } from "../../state/store";
 import { focus, groundOf, moveCamera, ownOf } from "../../state/views";
 import { HoverCard } from "../../ui/HoverCard";
-import { NoWebGl } from "../../ui/NoWebGl";
 import { part } from "../../ui/part";
 import { useLook } from "../cells/look";
 import { Outline, Ring } from "../cells/Marks";
@@ -17,6 +16,7 @@ import { overlaid, useOverlays } from "./overlays";
 import { Stage } from "./stage";
 
 const FlowCanvas = part(() => import("../flow/FlowCanvas"));
+const NoWebGl = part(() => import("../../ui/NoWebGl"));
 
 const NO_POINTS = new Float32Array(0);
 const REACH_PX = 8;

@@ -5,7 +5,7 @@ import { webGl } from "../../gpu/webgl";
 import { forgetCell } from "../../state/actions";
 import { get, set, useModel } from "../../state/store";
 import { HoverCard } from "../../ui/HoverCard";
-import { NoWebGl } from "../../ui/NoWebGl";
+import { part } from "../../ui/part";
 import { useLook } from "../cells/look";
 import { Outline, Ring } from "../cells/Marks";
 import { usePointer } from "../cells/pointer";
@@ -16,6 +16,8 @@ import { failTissue, leaveTissue, openTissue, retryTissue } from "./actions";
 import { type Cells, cellsLayer, drawnCells, veil } from "./layers";
 import { chosenTissue, looksOf, spotSize, summary } from "./model";
 import { getTissue, setTissue, useTissue } from "./state";
+
+const NoWebGl = part(() => import("../../ui/NoWebGl"));
 
 const REACH_PX = 8;
 const onTissue = () => "tissue";

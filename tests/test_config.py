@@ -322,7 +322,7 @@ def test_configured_sources_are_served_as_configured(tmp_path: Path) -> None:
     catalog = catalog_of(list(config.offered), catalog=config.catalog)
     try:
         catalog.start()
-        assert catalog.wait_idle(10)
+        assert catalog.wait_idle(60)
         (row,) = catalog.entries()[0]
         assert (row.id, row.name, row.format, row.status) == ("Mine", "Mine", "hdf5", "ready")
         assert row.tensors is not None

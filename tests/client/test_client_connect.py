@@ -150,7 +150,7 @@ def babbler() -> Iterator[int]:
         done.set()
         with socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
             pass
-        thread.join(5)
+        thread.join(60)
 
 
 def test_something_else_answers(babbler: int, protocol: str) -> None:

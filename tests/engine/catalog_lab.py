@@ -30,7 +30,7 @@ def data(tmp_path: Path) -> Path:
 def made(data: Path) -> Iterator[Catalog]:
     with closing(catalog(data)) as made:
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
         yield made
 
 

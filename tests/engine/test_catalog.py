@@ -46,7 +46,7 @@ def test_a_row_says_all_that_is_known(made: Catalog, data: Path) -> None:
 
 def test_ids_are_readable_unique_and_the_same_for_everyone(made: Catalog, data: Path, tmp_path: Path) -> None:
     toy(data / "plate 8" / "A01_s1.toy")
-    within(5, lambda: len(paths(made)) == 4)
+    within(60, lambda: len(paths(made)) == 4)
     ids = {r.path: r.id for r in made.entries()[0]}
     assert len(set(ids.values())) == 4
     assert all(
@@ -58,7 +58,7 @@ def test_ids_are_readable_unique_and_the_same_for_everyone(made: Catalog, data: 
     data.rename(moved)
     with closing(catalog(moved)) as other:
         other.start()
-        assert other.wait_idle(10)
+        assert other.wait_idle(60)
         assert {r.path: r.id for r in other.entries()[0]} == ids
 
 
@@ -121,7 +121,7 @@ def test_search_without_fts5(data: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(stores, "WORDS", "CREATE VIRTUAL TABLE words USING no_such_module (name)")
     with closing(catalog(data)) as made:
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
         assert names(made, search="GF liv") == ["liver.toy"]
         assert names(made, search="100%") == []
 
@@ -131,7 +131,7 @@ def test_the_revision_grows_with_every_change_and_only_then(made: Catalog, data:
     time.sleep(0.5)
     assert made.revision == before
     toy(data / "new.toy")
-    within(3, lambda: made.revision > before)
+    within(60, lambda: made.revision > before)
 
 
 def test_damaged_files_are_listed_with_the_reason_and_without_paths(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_damaged_files_are_listed_with_the_reason_and_without_paths(tmp_path: Pa
     toy(tmp_path / "data" / "closed.toy")
     with closing(catalog(tmp_path / "data")) as made:
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
         half, closed = row(made, "half.toy"), row(made, "closed.toy")
         assert half.error == {"code": "damaged", "message": "half.toy ends too early", "hint": "Copy it again."}
         assert (closed.status, closed.code) == ("failed", "unreadable")
@@ -162,7 +162,7 @@ def test_a_library_that_breaks_makes_a_failed_row(tmp_path: Path) -> None:
 
     with closing(Catalog([Root.at(tmp_path)], recognise, odd, lambda s: 1 / 0, QUICK)) as made:  # type: ignore[arg-type,return-value]
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
         assert statuses(made) == {"a.toy": "failed", "b.toy": "failed"}
         assert "IndexError" in (row(made, "a.toy").message or "")
         assert ToySource.open_now == 0, "a source that could not be described is closed too"
@@ -188,7 +188,7 @@ def test_opening_gives_entries_whose_views_are_kept(made: Catalog, data: Path) -
     assert etag == liver.version
     toy(data / "liver.toy", "BFP")
     assert made.open(liver.id).view(Seen)[0].words == ["BFP"]
-    within(4, lambda: row(made, "liver.toy").version == made.open(liver.id).view(Seen)[1])
+    within(60, lambda: row(made, "liver.toy").version == made.open(liver.id).view(Seen)[1])
 
 
 def test_what_became_a_link_to_elsewhere_is_not_opened(made: Catalog, data: Path, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_things_in_memory_are_offered_too(data: Path) -> None:
         )
         assert made.add("AnnData", "in-memory", "images", lambda: open_source(data / "liver.toy")) == "AnnData"
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
         memory = made.get("anndata")
         assert (memory.status, memory.url, memory.name) == ("ready", "memory:///anndata", "AnnData")
         assert made.open("anndata").source().root.attrs
@@ -217,7 +217,7 @@ def test_things_in_memory_are_offered_too(data: Path) -> None:
 
 def test_things_may_be_added_and_removed_while_it_runs(made: Catalog, data: Path) -> None:
     id = made.add("Remote", "toy", "images", lambda: open_source(data / "liver.toy"))
-    within(3, lambda: made.get(id).status == "ready")
+    within(60, lambda: made.get(id).status == "ready")
     made.remove(id)
     assert id not in made
     made.remove(row(made, "liver.toy").id)
@@ -261,7 +261,7 @@ def test_a_source_that_is_read_is_not_closed_under_its_reader(tmp_path: Path) ->
         toy(tmp_path / f"{i}.toy")
     with closing(catalog(tmp_path, most_open=4)) as made:
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
         first, *others = made.entries()[0]
         view, _ = made.open(first.id).view(View)
         for other in others:
@@ -286,5 +286,5 @@ def test_what_is_left_out_is_said_in_words(
         (folder / f"link{i}").symlink_to(toy(tmp_path / f"out{i}.toy"))
     with closing(catalog(folder)) as made:
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
     assert [r.getMessage()[: len(words)] for r in caplog.records] == [words]

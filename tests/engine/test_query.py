@@ -148,7 +148,7 @@ def test_a_query_that_takes_too_long_is_ended(made: Catalog, sql: str) -> None:
     assert one(made, "SELECT count(*) FROM sources") == 6
     assert time.monotonic() - started < 5
     processes = psutil.Process().children()
-    within(2, lambda: all(p.cpu_percent(0.2) < 50 for p in processes), "the work goes on")
+    within(60, lambda: all(p.cpu_percent(0.2) < 50 for p in processes), "the work goes on")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_the_list_is_read_anew_only_when_it_changed(tmp_path: Path) -> None:
     toy(tmp_path / "a.toy")
     with closing(catalog(tmp_path)) as made:
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
         loads = []
         snapshot = made.snapshot
         made.snapshot = lambda: (loads.append(1), snapshot())[1]  # type: ignore[method-assign]
@@ -198,7 +198,7 @@ def test_the_list_is_read_anew_only_when_it_changed(tmp_path: Path) -> None:
             assert one(made, "SELECT count(*) FROM sources") == 1
         assert len(loads) == 1
         toy(tmp_path / "b.toy")
-        within(5, lambda: one(made, "SELECT count(*) FROM sources") == 2)
+        within(60, lambda: one(made, "SELECT count(*) FROM sources") == 2)
         assert len(loads) <= 4
 
 
@@ -207,12 +207,12 @@ def test_the_process_ends_with_the_catalog_and_comes_back_when_it_was_ended(tmp_
     before = set(psutil.Process().children())
     with closing(catalog(tmp_path)) as made:
         made.start()
-        assert made.wait_idle(10)
+        assert made.wait_idle(60)
         assert not set(psutil.Process().children()) - before, "not started before somebody asks"
         assert one(made, "SELECT 1") == 1
         (process,) = set(psutil.Process().children()) - before
         process.kill()
-        within(5, lambda: process.status() == psutil.STATUS_ZOMBIE)
+        within(60, lambda: process.status() == psutil.STATUS_ZOMBIE)
         assert one(made, "SELECT 2") == 2
     assert not set(psutil.Process().children()) - before
 

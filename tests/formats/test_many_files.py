@@ -44,7 +44,7 @@ def images(tmp_path: Path) -> Path:
         os.utime(path, (1e9, 1e9))
     with closing(catalog_of(first, catalog=QUICK)) as warm:  # libraries take memory, and files, of their own
         warm.start()
-        assert warm.wait_idle(10)
+        assert warm.wait_idle(60)
     return tmp_path / "images"
 
 

@@ -338,7 +338,7 @@ def test_bytes_in_flight_are_bounded_and_given_back() -> None:
     waiting.start()
     assert kept.all()
     del kept
-    waiting.join(10)
+    waiting.join(60)
     assert budget.held == 200
     with pytest.raises(ZeroDivisionError), budget.turn(300, HERE):
         _ = 1 / 0

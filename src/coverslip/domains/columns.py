@@ -78,7 +78,7 @@ class Continuous(Column):
         return "continuous"
 
     def values(self) -> Float32:
-        """Every value, float32 ``(n,)``; NaN = missing."""
+        """Every value, float32 ``(n,)``; NaN = missing; infinite ones, which are missing too, as they are stored."""
         result = to_float32(self._values.read_all())
         if self._mask is not None:
             result[self._missing(0, self.n_rows)] = np.nan

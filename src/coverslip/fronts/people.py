@@ -11,7 +11,7 @@ from coverslip.fronts.prefixed import as_sent
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark"><title>coverslip: {title}</title>
-<style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40em; margin: 15vh auto; padding: 0 1em }}</style></head>
+<style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40em; margin: 15vh auto; padding: 1em }}</style></head>
 <body><h1>{title}</h1><p>{message}.</p><p><a href="{home}">Everything on offer</a></p></body></html>
 """
 TITLES = {403: "Not allowed", 404: "Nothing is here", 410: "It is gone"}

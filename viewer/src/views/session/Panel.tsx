@@ -1,19 +1,42 @@
 /** Undo and redo, and the file in which everything a person has made is kept. */
 
 import { useEffect, useRef } from "react";
-import { openSession, saveSession } from "../../state/files";
+import { toApiError } from "../../api/client";
 import { redo, undo, useHistory } from "../../state/history";
 import { shareNow } from "../../state/sharing";
-import { useModel } from "../../state/store";
+import { set, useModel } from "../../state/store";
 import { ShareHere } from "../../ui/TopBar";
 
 const SUFFIX = ".json";
+/** Files are written and read by a part that comes when it is wanted: a page is smaller without. */
+const files = () => import("../../state/files");
+
+function failed(error: unknown): void {
+  set({ error: toApiError(error) });
+}
+
+function open(file: File): void {
+  files()
+    .then((m) => m.openSession(file))
+    .catch(failed);
+}
+
+function saved(): void {
+  files()
+    .then((m) => m.saveSession())
+    .catch(failed);
+}
 
 export default function SessionPanel() {
   const { past, future } = useHistory();
   const there = useModel((s) => s.geometry !== null);
   const input = useRef<HTMLInputElement>(null);
   useDropped();
+  const changed = past > 0;
+  useEffect(() => {
+    // Who has made something can save it also when the server has gone.
+    if (changed) files().catch(() => undefined);
+  }, [changed]);
   if (!there) return null;
   return (
     <section className="group" data-testid="session">
@@ -31,7 +54,7 @@ export default function SessionPanel() {
           type="button"
           data-testid="session-save"
           title="View, filters, selection and groups, as a file (S)"
-          onClick={() => void saveSession()}
+          onClick={saved}
         >
           Save…
         </button>
@@ -54,7 +77,7 @@ export default function SessionPanel() {
             const file = e.target.files?.[0];
             // The same file may be chosen again.
             e.target.value = "";
-            if (file) void openSession(file);
+            if (file) open(file);
           }}
         />
         <ShareHere prepare={shareNow} />
@@ -74,7 +97,7 @@ function useDropped(): void {
       if (!holds(event)) return;
       event.preventDefault();
       const file = event.dataTransfer?.files[0];
-      if (file) void openSession(file);
+      if (file) open(file);
     };
     addEventListener("dragover", over);
     addEventListener("drop", drop);

@@ -247,7 +247,8 @@ def test_a_misspelled_command_is_recognised(capsys: pytest.CaptureFixture[str]) 
         (["s3://bucket/a.zarr", "--no-browser"], "Did you mean: coverslip serve s3://bucket/a.zarr --no-browser"),
         (["tensor", "quer"], "Did you mean 'query'?"),
         (["server", "strat"], "Did you mean 'start'?"),
-        (["nothing.h5ad"], "No such command 'nothing.h5ad'."),
+        (["nothing.h5ad"], "No such command 'nothing.h5ad'. There are: serve, "),
+        (["tensor", "list"], "No such command 'list'. There are: get, metadata, query, stats."),
     ],
 )
 def test_what_was_meant(odd: Path, capsys: pytest.CaptureFixture[str], words: list[str], meant: str) -> None:

@@ -72,12 +72,13 @@ class Meant(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(f"{error.message} {self.meant(ctx, args)}".rstrip(), ctx) from error
+            raise click.UsageError(f"{error.message} {self.meant(ctx, args)}", ctx) from error
 
     def meant(self, ctx: click.Context, args: list[str]) -> str:
-        """What was probably meant, in a sentence; empty where nothing is alike."""
-        close = get_close_matches(args[0], self.list_commands(ctx))
-        return f"Did you mean {close[0]!r}?" if close else ""
+        """What was probably meant, in a sentence; what there is, where nothing is alike."""
+        there = self.list_commands(ctx)
+        close = get_close_matches(args[0], there)
+        return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(there)}."
 
 
 class Listed(Meant):

@@ -446,22 +446,26 @@ class TestImport:
         with h5py.File(root / "EI1" / "connections.h5", "r+") as file:
             file.create_dataset("big", data=np.random.default_rng(0).random((400, 20_000)), chunks=(4, 20_000))
         for how in (signal.SIGTERM, signal.SIGKILL):
-            process = subprocess.Popen(
-                [*COVERSLIP, "ui", "import", "--root-dir", str(root)],
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ,
-            )  # fmt: skip
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith("/EI1/connections.h5"):
-                    break
-            children = psutil.Process(process.pid).children(recursive=True)
-            process.send_signal(how)
-            process.communicate(timeout=PATIENCE_S)
-            until(lambda: not any(alive(child) for child in children))  # noqa: B023  (called at once)
-            staged = [name for name in self.domains(environ, root) if "importing" not in name]
-            assert staged == []
+            self.killed(environ, root, how)
+            assert [name for name in self.domains(environ, root) if "importing" not in name] == []
         assert imported(environ, root).count("imported, ") == 2
         assert self.domains(environ, root) == ["/EI1/cells.h5", "/EI1/connections.h5"]
+
+    def killed(self, environ: dict[str, str], root: Path, how: signal.Signals) -> None:
+        """An import that ends in the middle of its second file, and is seen not to have been done by then."""
+        process = subprocess.Popen(
+            [*COVERSLIP, "ui", "import", "--root-dir", str(root)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ,
+        )  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("/EI1/connections.h5"):
+                break
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(how)
+        rest, _ = process.communicate(timeout=PATIENCE_S)
+        assert "imported, " not in rest, "it was done before it was killed: make the file larger"
+        until(lambda: not any(alive(child) for child in children))
 
     def test_an_endpoint_of_somebody_else(self, environ: dict[str, str], root: Path, hsds: Served) -> None:
         (root / "EI1").rename(root / "FAR")

@@ -22,6 +22,8 @@ from urllib.parse import quote
 
 PIECE_BYTES = 8 << 20
 STAGED = ".importing."
+ENDED = threading.Event()
+"""Set when who started this has ended, or wants it to."""
 TIMEOUT_S = 180
 PROGRESS = "write_dataset src: "
 
@@ -409,6 +411,8 @@ class OneSystem:
             raise Failed(f"{source.name} cannot be read: {error}") from error
 
     def _publish(self) -> None:
+        if ENDED.is_set():  # an interruption is lost where it falls into what Python does on the side, as in a __del__
+            raise KeyboardInterrupt
         for one in self._done:
             if one["old"] is not None:
                 self._server.remove(one["domain"])
@@ -426,6 +430,7 @@ def stop_with_parent() -> None:
     """End as Ctrl+C does when standard input ends."""
     while os.read(0, 4096):
         pass
+    ENDED.set()
     os.kill(os.getpid(), signal.SIGINT)
 
 

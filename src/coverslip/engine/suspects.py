@@ -93,7 +93,7 @@ class Suspects:
         if self.times(path) >= MOST_TIMES:
             raise Damaged(
                 f"{path.name} ended the server {MOST_TIMES} times when it was opened",
-                "It is left alone until it changes; copy or write it again.",
+                "It is left alone until it changes; write it again, or try it once more: touch FILE.",
                 CODE,
             )
 
